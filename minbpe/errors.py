@@ -1,0 +1,36 @@
+"""Every error that minbpe raises on purpose, each a ValueError that says the way out."""
+
+
+class MinbpeError(ValueError):
+    """Base of the errors below."""
+
+
+class PatternError(MinbpeError):
+    """A split pattern that does not compile, or that gave up on a text."""
+
+
+class VocabularyError(MinbpeError):
+    """A vocabulary that breaks an invariant, or an operation that would."""
+
+
+class SpecialTokenError(MinbpeError):
+    """A special token that may not stand where it does: in the text, or in the vocabulary."""
+
+
+class CorpusError(MinbpeError):
+    """A corpus that cannot be read, counted or trained on."""
+
+
+class FormatError(MinbpeError):
+    """A file that is not what it should be: truncated, changed, or of another version."""
+
+
+class UnknownTokenError(KeyError, MinbpeError, OverflowError):
+    """An id, or a token's bytes, that the vocabulary does not hold.
+
+    It is a KeyError and an OverflowError too, as tiktoken raises one or the other, and a ValueError as upstream minbpe does.
+    """
+
+    def __str__(self) -> str:
+        """The message itself: KeyError would show its repr."""
+        return str(self.args[0]) if self.args else ""

@@ -1,0 +1,15 @@
+//! Byte pair encoding, from text to ids and back, and from text to a vocabulary.
+//!
+//! ```text
+//! text --split--> pieces --count--> PieceCounts --train--> merges --vocab--> Vocabulary --encode--> ids --decode--> bytes
+//! ```
+//!
+//! Each arrow is a module. None of them knows Python; `python` alone names pyo3 and is compiled with the feature of that name.
+
+pub mod count;
+pub mod error;
+pub mod split;
+pub mod train;
+
+#[cfg(feature = "python")]
+mod python;

@@ -1,0 +1,1 @@
+//! Training: from piece counts to merges, exactly as the naive algorithm.
