@@ -9,6 +9,8 @@ pub enum Error {
     Pattern(String),
     /// A vocabulary that breaks an invariant.
     Vocabulary(String),
+    /// A special token that may not be one.
+    SpecialToken(String),
     /// An id that no token has.
     UnknownToken(String),
     /// A corpus that cannot be counted or trained on: a count past 2^63, a piece past 4 GiB.
@@ -27,6 +29,7 @@ impl fmt::Display for Error {
         match self {
             Error::Pattern(message)
             | Error::Vocabulary(message)
+            | Error::SpecialToken(message)
             | Error::UnknownToken(message)
             | Error::Corpus(message)
             | Error::Io(message) => f.write_str(message),

@@ -7,9 +7,16 @@
 //! Each arrow is a module. None of them knows Python; `python` alone names pyo3 and is compiled with the feature of that name.
 
 pub mod count;
+pub mod encode;
 pub mod error;
+mod merge;
+pub mod special;
 pub mod split;
+mod table;
+pub mod tokens;
 pub mod train;
+mod unstable;
+pub mod vocab;
 
 #[cfg(feature = "python")]
 mod python;

@@ -1,0 +1,204 @@
+//! Merging one piece: from its bytes to the tokens that byte pair encoding makes of them.
+//!
+//! The rule is: as long as some two neighbours have a merge, join the pair of lowest rank, the leftmost among equals. Three ways to
+//! the same result, by length: up to 64 bytes on the stack; longer by a heap; and where each token has one pair of parents, in blocks
+//! that are joined where their seam proves to hold, which is linear and stays in the first-level cache (1 MB of random letters: 5 times as fast as the heap).
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::table::PairTable;
+
+/// Pieces up to this length are merged on the stack; also the length of the first block of a longer one.
+const SHORT: usize = 64;
+
+/// What merging needs to know of a vocabulary. Tokens are indices, and of two merges the lower index goes first.
+pub(crate) struct Rules<'a> {
+    pub(crate) pairs: &'a PairTable,
+    /// The two tokens that index 256 + i was made of. Empty if some token has several pairs of parents.
+    pub(crate) parents: &'a [(u32, u32)],
+    /// Where each token's bytes start in the arena, and where the last one's end: differences are lengths.
+    pub(crate) starts: &'a [u32],
+}
+
+impl Rules<'_> {
+    /// Appends the tokens of `piece` to `out`. O(n log n) at most, linear in nearly all cases.
+    pub(crate) fn merge(&self, piece: &[u8], out: &mut Vec<u32>) {
+        if piece.len() <= SHORT {
+            merge_short(self.pairs, piece, out);
+        } else if self.parents.is_empty() {
+            merge_by_heap(self.pairs, piece, out);
+        } else {
+            self.merge_in_blocks(piece, out);
+        }
+    }
+
+    /// Would `left` and `right` stay as they are if their bytes stood side by side?
+    ///
+    /// Undo their merges, the latest first (of two of one rank the right one is the later): if at any time the two tokens at the seam
+    /// could have been joined before the merge that is undone next, they would have been. A sequence of tokens is what merging makes of
+    /// its bytes exactly if all its neighbours hold so (rust-gems, `bpe`, calls these compatible). O(depth of the merges).
+    pub(crate) fn seam_holds(&self, left: u32, right: u32) -> bool {
+        self.seam_holds_below(left, right, u32::MAX)
+    }
+
+    /// As `seam_holds`, up to the merge `limit`: merges of that rank and above may cross the seam.
+    pub(crate) fn seam_holds_below(&self, mut left: u32, mut right: u32, mut limit: u32) -> bool {
+        loop {
+            if self.pairs.get(left, right).is_some_and(|merged| merged < limit) {
+                return false;
+            }
+            match (self.parents_of(left), self.parents_of(right)) {
+                (Some((_, end)), other) if left > right || other.is_none() => {
+                    limit = left;
+                    left = end;
+                }
+                // A merge of the very rank of `right` on its left side would have gone first, being further left.
+                (_, Some((start, _))) => {
+                    limit = right + 1;
+                    right = start;
+                }
+                _ => return true,
+            }
+        }
+    }
+
+    fn parents_of(&self, token: u32) -> Option<(u32, u32)> {
+        (token >= 256).then(|| self.parents[token as usize - 256])
+    }
+
+    fn length(&self, token: u32) -> usize {
+        (self.starts[token as usize + 1] - self.starts[token as usize]) as usize
+    }
+
+    /// Each block begins at a token of what is done, a little before its end. Block and prefix are each exact, so together they are
+    /// exact if the seam between them holds; if it does not, one more token is given back. A block that brings little is doubled.
+    fn merge_in_blocks(&self, piece: &[u8], out: &mut Vec<u32>) {
+        /// How many bytes at the end of the prefix are merged again: longer than most tokens.
+        const OVERLAP: usize = 12;
+        let first = out.len();
+        let mut done = 0;
+        let mut block_length = SHORT;
+        let mut block = Vec::with_capacity(SHORT);
+        while done < piece.len() {
+            let mut kept = out.len();
+            let mut start = done;
+            while kept > first && done - start < OVERLAP {
+                kept -= 1;
+                start -= self.length(out[kept]);
+            }
+            let end = (start + block_length).max(done + block_length / 2).min(piece.len());
+            loop {
+                block.clear();
+                if end - start <= SHORT {
+                    merge_short(self.pairs, &piece[start..end], &mut block);
+                } else {
+                    merge_by_heap(self.pairs, &piece[start..end], &mut block);
+                }
+                if kept == first || self.seam_holds(out[kept - 1], block[0]) {
+                    break;
+                }
+                // Twice as far back at each try, so that a dispute over the whole prefix costs n log n and not its square.
+                let back = (end - start) * 2;
+                while kept > first && end - start < back {
+                    kept -= 1;
+                    start -= self.length(out[kept]);
+                }
+            }
+            if block.len() < 8 {
+                block_length *= 2;
+            }
+            out.truncate(kept);
+            out.append(&mut block);
+            done = end;
+        }
+    }
+}
+
+/// Up to 64 bytes. Bit i of `live` says that a token starts at byte i, so neighbours are found by counting zeros and nothing is moved.
+/// `keys[i]` is `rank << 6 | i` of the merge of the token at i with its right neighbour: one minimum gives the lowest rank and, among
+/// equals, the leftmost.
+fn merge_short(pairs: &PairTable, piece: &[u8], out: &mut Vec<u32>) {
+    const NONE: u32 = u32::MAX;
+    let n = piece.len();
+    if n < 2 {
+        out.extend(piece.iter().map(|&byte| u32::from(byte)));
+        return;
+    }
+    let mut tokens = [0u32; SHORT];
+    let mut keys = [NONE; SHORT];
+    for (token, &byte) in tokens.iter_mut().zip(piece) {
+        *token = u32::from(byte);
+    }
+    for (i, two) in piece.windows(2).enumerate() {
+        keys[i] = pairs.get_bytes(two[0], two[1]).map_or(NONE, |merged| merged << 6 | i as u32);
+    }
+    let key = |left: u32, right: u32, at: usize| pairs.get(left, right).map_or(NONE, |merged| merged << 6 | at as u32);
+    let mut live = u64::MAX >> (64 - n);
+    let used = n.next_multiple_of(16);
+    loop {
+        let lowest = keys[..used].iter().fold(NONE, |lowest, &key| lowest.min(key));
+        if lowest == NONE {
+            break;
+        }
+        let (at, merged) = ((lowest & 63) as usize, lowest >> 6);
+        let after = live & (!1 << at);
+        let right = after.trailing_zeros() as usize;
+        live &= !(1 << right);
+        tokens[at] = merged;
+        keys[right] = NONE;
+        let beyond = after & after.wrapping_sub(1);
+        keys[at] = if beyond == 0 { NONE } else { key(merged, tokens[beyond.trailing_zeros() as usize], at) };
+        let before = live & ((1 << at) - 1);
+        if before != 0 {
+            let left = 63 - before.leading_zeros() as usize;
+            keys[left] = key(tokens[left], merged, left);
+        }
+    }
+    while live != 0 {
+        out.push(tokens[live.trailing_zeros() as usize]);
+        live &= live - 1;
+    }
+}
+
+/// Any length: a doubly linked list of tokens and a heap of (rank, place). A heap entry is stale when its pair no longer stands there.
+fn merge_by_heap(pairs: &PairTable, piece: &[u8], out: &mut Vec<u32>) {
+    const GONE: u32 = u32::MAX;
+    let n = piece.len();
+    let mut tokens: Vec<u32> = piece.iter().map(|&byte| u32::from(byte)).collect();
+    let mut next: Vec<u32> = (1..=n as u32).collect();
+    let mut previous: Vec<u32> = (0..n as u32).map(|i| i.wrapping_sub(1)).collect();
+    let mut heap: BinaryHeap<Reverse<(u32, u32)>> = piece
+        .windows(2)
+        .enumerate()
+        .filter_map(|(i, two)| pairs.get_bytes(two[0], two[1]).map(|merged| Reverse((merged, i as u32))))
+        .collect();
+    while let Some(Reverse((merged, place))) = heap.pop() {
+        let at = place as usize;
+        let right = next[at] as usize;
+        if tokens[at] == GONE || right >= n || pairs.get(tokens[at], tokens[right]) != Some(merged) {
+            continue;
+        }
+        tokens[at] = merged;
+        tokens[right] = GONE;
+        let beyond = next[right] as usize;
+        next[at] = beyond as u32;
+        if beyond < n {
+            previous[beyond] = place;
+            if let Some(later) = pairs.get(merged, tokens[beyond]) {
+                heap.push(Reverse((later, place)));
+            }
+        }
+        if at > 0 {
+            let left = previous[at];
+            if let Some(later) = pairs.get(tokens[left as usize], merged) {
+                heap.push(Reverse((later, left)));
+            }
+        }
+    }
+    let mut at = 0;
+    while at < n {
+        out.push(tokens[at]);
+        at = next[at] as usize;
+    }
+}

@@ -1,0 +1,305 @@
+//! The ordinary tokens of a vocabulary: their bytes, their ids, and which pairs make them.
+//!
+//! Inside, a token is its *index*: byte b has index b, the merge of rank r has index 256 + r. Outside it is its *id*, which may be any
+//! number. Checked once, when made; never changed after.
+
+use std::collections::HashMap;
+
+use crate::error::{Error, Result};
+use crate::merge::Rules;
+use crate::table::{MAX_TOKENS, PairTable, TokenTable};
+
+/// All token bytes together. A file of forty merges, each doubling the last, would otherwise ask for terabytes.
+const MAX_BYTES: usize = 1 << 30;
+
+/// Ordinary tokens by index, with the tables that find them.
+#[derive(Debug)]
+pub struct Tokens {
+    /// The bytes of all tokens, one after the other.
+    arena: Vec<u8>,
+    /// Token i is `arena[starts[i]..starts[i + 1]]`.
+    starts: Vec<u32>,
+    ids: Vec<u32>,
+    /// The parents of token 256 + i, as indices; empty when merges could not be recovered from ranks.
+    parents: Vec<(u32, u32)>,
+    pairs: PairTable,
+    table: TokenTable,
+    /// A piece that is a token is that token, without merging. True if each token's bytes merge to it, and by definition for ranks.
+    whole_pieces: bool,
+    index_of_id: IdIndex,
+}
+
+impl Tokens {
+    /// From the ids of the 256 bytes, by byte value, and the merges as pairs of ids in rank order with the id of each.
+    pub fn from_merges(byte_ids: &[u32; 256], merges: &[(u32, u32)], ids: &[u32]) -> Result<Tokens> {
+        if merges.len() != ids.len() {
+            return Err(invalid(format!("{} merges have {} ids: give one id for each merge", merges.len(), ids.len())));
+        }
+        let all_ids: Vec<u32> = byte_ids.iter().chain(ids).copied().collect();
+        let index_of_id = IdIndex::new(&all_ids)?;
+        let mut parents = Vec::with_capacity(merges.len());
+        for (rank, &(left, right)) in merges.iter().enumerate() {
+            let parent = |id: u32| match index_of_id.get(id) {
+                Some(index) if (index as usize) < 256 + rank => Ok(index),
+                Some(_) => Err(invalid(format!(
+                    "merge {rank} joins ({left}, {right}), but {id} is made by a later merge: order the merges by rank"
+                ))),
+                None => Err(invalid(format!("merge {rank} joins ({left}, {right}), but no token has the id {id}"))),
+            };
+            parents.push((parent(left)?, parent(right)?));
+        }
+        let mut tokens = Tokens::from_parents(parents, all_ids, index_of_id)?;
+        tokens.whole_pieces = tokens.each_token_merges_to_itself();
+        Ok(tokens)
+    }
+
+    /// From a packaged table whose merges are known to be sound: parents as indices, in rank order. Skips the check that each token
+    /// merges to itself, which a test does for each packaged table.
+    pub(crate) fn from_parents(parents: Vec<(u32, u32)>, ids: Vec<u32>, index_of_id: IdIndex) -> Result<Tokens> {
+        let count = 256 + parents.len();
+        check_count(count)?;
+        let mut arena: Vec<u8> = Vec::with_capacity(256 + 8 * parents.len());
+        arena.extend(0..=255);
+        let mut starts: Vec<u32> = Vec::with_capacity(count + 1);
+        starts.extend(0..=256);
+        let mut pairs = PairTable::with_capacity(parents.len());
+        for (rank, &(left, right)) in parents.iter().enumerate() {
+            for parent in [left, right] {
+                let range = starts[parent as usize] as usize..starts[parent as usize + 1] as usize;
+                if arena.len() + range.len() > MAX_BYTES {
+                    return Err(invalid(format!(
+                        "the tokens up to merge {rank} hold over {MAX_BYTES} bytes together: truncate the vocabulary before it"
+                    )));
+                }
+                arena.extend_from_within(range);
+            }
+            starts.push(arena.len() as u32);
+            if !pairs.insert(left, right, 256 + rank as u32) {
+                return Err(invalid(format!(
+                    "merge {rank} joins ({}, {}), as an earlier one does",
+                    ids[left as usize], ids[right as usize]
+                )));
+            }
+        }
+        let table = token_table(&arena, &starts, &ids)?;
+        Ok(Tokens { arena, starts, ids, parents, pairs, table, whole_pieces: true, index_of_id })
+    }
+
+    /// From tiktoken's form: each token's bytes with its rank, which is its id. The merges behind the ranks are recovered: what the
+    /// merges so far make of a token's bytes are its two parents. Where that fails for some token, pieces are encoded by rank alone:
+    /// whole tokens first, then any two neighbours that together are a token, lowest rank first.
+    pub fn from_ranks(mut ranks: Vec<(Vec<u8>, u32)>) -> Result<Tokens> {
+        ranks.sort_unstable_by_key(|&(_, rank)| rank);
+        let mut byte_ids = [None; 256];
+        let mut longer = Vec::with_capacity(ranks.len());
+        for (bytes, rank) in ranks {
+            match *bytes {
+                [] => return Err(invalid(format!("token {rank} is empty: a token has at least one byte"))),
+                [byte] => {
+                    if let Some(other) = byte_ids[usize::from(byte)].replace(rank) {
+                        return Err(invalid(format!("tokens {other} and {rank} are both the byte 0x{byte:02x}")));
+                    }
+                }
+                _ => longer.push((bytes, rank)),
+            }
+        }
+        let mut ids = Vec::with_capacity(256 + longer.len());
+        for (byte, id) in byte_ids.into_iter().enumerate() {
+            ids.push(id.ok_or_else(|| {
+                invalid(format!("the byte 0x{byte:02x} has no token: a vocabulary needs all 256 bytes, or some text cannot be encoded"))
+            })?);
+        }
+        ids.extend(longer.iter().map(|&(_, rank)| rank));
+        check_count(ids.len())?;
+        let index_of_id = IdIndex::new(&ids)?;
+
+        let mut arena: Vec<u8> = (0..=255).collect();
+        let mut starts: Vec<u32> = (0..=256).collect();
+        for (bytes, rank) in &longer {
+            if arena.len() + bytes.len() > MAX_BYTES {
+                return Err(invalid(format!("the tokens up to rank {rank} hold over {MAX_BYTES} bytes together")));
+            }
+            arena.extend_from_slice(bytes);
+            starts.push(arena.len() as u32);
+        }
+        let table = token_table(&arena, &starts, &ids)?;
+        let (parents, pairs) = match recover_parents(&arena, &starts) {
+            Some(recovered) => recovered,
+            None => (vec![], pairs_by_rank(&arena, &starts, &table)),
+        };
+        Ok(Tokens { arena, starts, ids, parents, pairs, table, whole_pieces: true, index_of_id })
+    }
+
+    /// The number of tokens, the 256 bytes included.
+    pub fn count(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// The bytes of a token.
+    #[inline(always)]
+    pub fn bytes(&self, index: u32) -> &[u8] {
+        bytes_of(&self.arena, &self.starts, index)
+    }
+
+    /// The ids by index: the 256 bytes by value, then the merges by rank.
+    pub fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
+    /// The index of an id.
+    #[inline(always)]
+    pub fn index_of_id(&self, id: u32) -> Option<u32> {
+        self.index_of_id.get(id)
+    }
+
+    /// The index of the token that is `bytes`.
+    pub fn find(&self, bytes: &[u8]) -> Option<u32> {
+        self.table.get(bytes, |index| self.bytes(index))
+    }
+
+    /// The token that a whole piece is, where that needs no merging.
+    #[inline(always)]
+    pub(crate) fn whole_piece(&self, piece: &[u8]) -> Option<u32> {
+        if self.whole_pieces { self.table.get(piece, |index| self.bytes(index)) } else { None }
+    }
+
+    /// Whether the merges behind the ranks could not be recovered.
+    pub fn by_rank(&self) -> bool {
+        self.parents.is_empty() && self.count() > 256
+    }
+
+    /// The merges as pairs of indices; none when `by_rank`.
+    pub fn parents(&self) -> &[(u32, u32)] {
+        &self.parents
+    }
+
+    /// Appends what merging makes of `piece`, as indices.
+    pub(crate) fn merge(&self, piece: &[u8], out: &mut Vec<u32>) {
+        self.rules().merge(piece, out);
+    }
+
+    fn rules(&self) -> Rules<'_> {
+        Rules { pairs: &self.pairs, parents: &self.parents, starts: &self.starts }
+    }
+
+    /// A token's bytes merge to it if both parents' do and nothing of lower rank crosses the seam between them.
+    fn each_token_merges_to_itself(&self) -> bool {
+        let rules = self.rules();
+        self.parents
+            .iter()
+            .enumerate()
+            .all(|(rank, &(left, right))| rules.seam_holds_below(left, right, 256 + rank as u32))
+    }
+}
+
+fn invalid(message: String) -> Error {
+    Error::Vocabulary(message)
+}
+
+fn bytes_of<'a>(arena: &'a [u8], starts: &[u32], index: u32) -> &'a [u8] {
+    &arena[starts[index as usize] as usize..starts[index as usize + 1] as usize]
+}
+
+fn check_count(count: usize) -> Result<()> {
+    if count < MAX_TOKENS {
+        return Ok(());
+    }
+    Err(invalid(format!("{count} tokens are too many: a vocabulary holds fewer than {MAX_TOKENS}")))
+}
+
+/// Finds tokens by bytes; refuses two of the same bytes.
+fn token_table(arena: &[u8], starts: &[u32], ids: &[u32]) -> Result<TokenTable> {
+    let mut table = TokenTable::with_capacity(ids.len());
+    let token = |index: u32| bytes_of(arena, starts, index);
+    for index in 0..ids.len() as u32 {
+        if let Some(other) = table.insert(token(index), index, token) {
+            return Err(invalid(format!(
+                "tokens {} and {} have the same bytes, {}: remove one",
+                ids[other as usize],
+                ids[index as usize],
+                token(index).escape_ascii()
+            )));
+        }
+    }
+    Ok(table)
+}
+
+/// The two parents of each token of two bytes or more, if each has them.
+fn recover_parents(arena: &[u8], starts: &[u32]) -> Option<(Vec<(u32, u32)>, PairTable)> {
+    let count = starts.len() - 1;
+    let mut pairs = PairTable::with_capacity(count - 256);
+    let mut parents = Vec::with_capacity(count - 256);
+    let mut parts = Vec::new();
+    for index in 256..count as u32 {
+        parts.clear();
+        Rules { pairs: &pairs, parents: &parents, starts }.merge(bytes_of(arena, starts, index), &mut parts);
+        let &[left, right] = &parts[..] else { return None };
+        pairs.insert(left, right, index);
+        parents.push((left, right));
+    }
+    Some((parents, pairs))
+}
+
+/// Every way to put a token together from two others.
+fn pairs_by_rank(arena: &[u8], starts: &[u32], table: &TokenTable) -> PairTable {
+    let count = starts.len() as u32 - 1;
+    let token = |index: u32| bytes_of(arena, starts, index);
+    // Only at the lengths that some token has can a token begin another: keeps one huge token from costing its square.
+    let mut lengths: Vec<usize> = (0..count).map(|index| token(index).len()).collect();
+    lengths.sort_unstable();
+    lengths.dedup();
+    let mut pairs = PairTable::with_capacity(count as usize);
+    for index in 256..count {
+        let bytes = token(index);
+        for &length in lengths.iter().take_while(|&&length| length < bytes.len()) {
+            let (left, right) = bytes.split_at(length);
+            if let Some(left) = table.get(left, token)
+                && let Some(right) = table.get(right, token)
+            {
+                pairs.insert(left, right, index);
+            }
+        }
+    }
+    pairs
+}
+
+/// From an id to an index: by position where ids are dense, by hash where they are strewn.
+#[derive(Debug)]
+pub(crate) enum IdIndex {
+    Dense(Vec<u32>),
+    Sparse(HashMap<u32, u32>),
+}
+
+const NO_TOKEN: u32 = u32::MAX;
+
+impl IdIndex {
+    /// `ids` by index, all different.
+    pub(crate) fn new(ids: &[u32]) -> Result<IdIndex> {
+        let twice = |id: u32| invalid(format!("two tokens have the id {id}: ids are unique"));
+        let end = ids.iter().max().map_or(0, |&highest| highest as usize + 1);
+        if end > 4 * ids.len() + (1 << 16) {
+            let mut index_of_id = HashMap::with_capacity(ids.len());
+            for (index, &id) in ids.iter().enumerate() {
+                if index_of_id.insert(id, index as u32).is_some() {
+                    return Err(twice(id));
+                }
+            }
+            return Ok(IdIndex::Sparse(index_of_id));
+        }
+        let mut index_of_id = vec![NO_TOKEN; end];
+        for (index, &id) in ids.iter().enumerate() {
+            if std::mem::replace(&mut index_of_id[id as usize], index as u32) != NO_TOKEN {
+                return Err(twice(id));
+            }
+        }
+        Ok(IdIndex::Dense(index_of_id))
+    }
+
+    #[inline(always)]
+    pub(crate) fn get(&self, id: u32) -> Option<u32> {
+        match self {
+            IdIndex::Dense(index_of_id) => index_of_id.get(id as usize).copied().filter(|&index| index != NO_TOKEN),
+            IdIndex::Sparse(index_of_id) => index_of_id.get(&id).copied(),
+        }
+    }
+}

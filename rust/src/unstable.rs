@@ -1,0 +1,150 @@
+//! Encoding a text that may go on: the tokens that stay whatever follows, and the ways its end may turn out.
+//!
+//! Follows tiktoken's `encode_with_unstable` step by step, its approximations included, so that the results are the same.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use crate::encode::Sink;
+use crate::error::Result;
+use crate::special::Matcher;
+use crate::vocab::Vocabulary;
+
+/// Ids, and how many of them the last piece made: none after a special token.
+#[derive(Default)]
+struct WithLastPiece {
+    ids: Vec<u32>,
+    last_piece: usize,
+}
+
+impl Sink for WithLastPiece {
+    fn piece(&mut self, vocabulary: &Vocabulary, tokens: &[u32]) -> ControlFlow<()> {
+        self.last_piece = tokens.len();
+        self.ids.piece(vocabulary, tokens)
+    }
+
+    fn special(&mut self, _: &Vocabulary, id: u32) -> ControlFlow<()> {
+        self.last_piece = 0;
+        self.ids.push(id);
+        ControlFlow::Continue(())
+    }
+}
+
+impl WithLastPiece {
+    /// How many ids at the end may change: the last piece's, and if that is white space the white space before it too, since a split
+    /// between two runs of white space can vanish when text follows ("\n" and " " become "\n \n").
+    fn unstable(&self, vocabulary: &Vocabulary) -> usize {
+        let is_space = |&id: &u32| {
+            vocabulary.tokens().index_of_id(id).is_some_and(|index| {
+                vocabulary.tokens().bytes(index).iter().all(|byte| matches!(byte, b' ' | b'\n' | b'\t'))
+            })
+        };
+        let start = self.ids.len() - self.last_piece;
+        if self.last_piece == 0 || !is_space(&self.ids[start]) {
+            return self.last_piece;
+        }
+        self.last_piece + self.ids[..start].iter().rev().take_while(|&id| is_space(id)).count()
+    }
+}
+
+impl Vocabulary {
+    /// The stable ids of `text`, and each sequence of ids that the rest of it could become once more text follows. `sorted` is
+    /// `tokens_by_bytes`. The number of completions is that of the tokens which begin with some suffix of the unstable end.
+    pub fn encode_with_unstable(
+        &self,
+        text: &str,
+        special: Option<&Matcher>,
+        sorted: &[u32],
+    ) -> Result<(Vec<u32>, BTreeSet<Vec<u32>>)> {
+        let mut encoded = WithLastPiece::default();
+        self.encode(text, special, &mut encoded)?;
+        let stable = encoded.ids.len() - encoded.unstable(self);
+        let mut ids = encoded.ids;
+        let mut end = Vec::new();
+        self.decode(&ids[stable..], &mut end)?;
+        ids.truncate(stable);
+        let mut completions = BTreeSet::new();
+        if end.is_empty() {
+            return Ok((ids, completions));
+        }
+
+        let starting_with = |prefix: &[u8]| {
+            let first = sorted.partition_point(|&token| self.tokens().bytes(token) < prefix);
+            let prefix = prefix.to_vec();
+            sorted[first..].iter().copied().take_while(move |&token| self.tokens().bytes(token).starts_with(&prefix))
+        };
+        completions.extend(starting_with(&end).map(|token| vec![self.tokens().ids()[token as usize]]));
+
+        // A token that straddles the end may begin at any place inside it.
+        for place in 1..end.len() {
+            for token in starting_with(&end[place..]) {
+                let possibility = [&end[..place], self.tokens().bytes(token)].concat();
+                let mut encoded = Vec::new();
+                match std::str::from_utf8(&possibility) {
+                    Ok(text) => self.encode_ordinary(text, &mut encoded)?,
+                    Err(_) => self.merge_piece(&possibility, &mut encoded),
+                }
+                let mut covered = 0;
+                let needed = encoded.iter().take_while(|&&id| {
+                    let more = covered < end.len();
+                    covered += self.bytes_of_id(id).map_or(0, <[u8]>::len);
+                    more
+                });
+                completions.insert(needed.copied().collect());
+            }
+        }
+
+        // Text that follows can also make a split appear before a last white-space character: `\s+(?!\S)` leaves it to the next piece.
+        if let Some(space) = last_char(&end).filter(|last| last.is_whitespace() && last.len_utf8() < end.len()) {
+            let (before, last) = end.split_at(end.len() - space.len_utf8());
+            let mut split = Vec::new();
+            self.merge_piece(before, &mut split);
+            self.merge_piece(last, &mut split);
+            completions.insert(split);
+        }
+        Ok((ids, completions))
+    }
+
+    /// tiktoken's `_encode_bytes`: valid UTF-8 as text; otherwise the last piece before the first invalid byte is merged together with
+    /// all that follows, as one piece.
+    pub fn encode_bytes_as_tiktoken(&self, bytes: &[u8]) -> Result<Vec<u32>> {
+        let mut encoded = WithLastPiece::default();
+        let valid = match std::str::from_utf8(bytes) {
+            Ok(text) => {
+                self.encode_ordinary(text, &mut encoded)?;
+                return Ok(encoded.ids);
+            }
+            Err(error) => error.valid_up_to(),
+        };
+        if let Ok(text) = std::str::from_utf8(&bytes[..valid]) {
+            self.encode_ordinary(text, &mut encoded)?;
+        }
+        let stable = encoded.ids.len() - encoded.unstable(self);
+        let mut ids = encoded.ids;
+        let mut end = Vec::new();
+        self.decode(&ids[stable..], &mut end)?;
+        end.extend_from_slice(&bytes[valid..]);
+        ids.truncate(stable);
+        self.encode_piece(&end, &mut ids);
+        Ok(ids)
+    }
+
+    /// The indices of all ordinary tokens, by their bytes.
+    pub fn tokens_by_bytes(&self) -> Vec<u32> {
+        let mut sorted: Vec<u32> = (0..self.tokens().count() as u32).collect();
+        sorted.sort_unstable_by_key(|&token| self.tokens().bytes(token));
+        sorted
+    }
+
+    /// Appends the ids that merging makes of `piece`, even where it is a token of its own.
+    fn merge_piece(&self, piece: &[u8], out: &mut Vec<u32>) {
+        let mut tokens = Vec::new();
+        self.tokens().merge(piece, &mut tokens);
+        out.extend(tokens.iter().map(|&token| self.tokens().ids()[token as usize]));
+    }
+}
+
+/// The last character, if the bytes end in a valid one.
+fn last_char(bytes: &[u8]) -> Option<char> {
+    (1..=bytes.len().min(4)).find_map(|n| std::str::from_utf8(&bytes[bytes.len() - n..]).ok()?.chars().next())
+}

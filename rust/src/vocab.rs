@@ -1,0 +1,250 @@
+//! A vocabulary as a value: ordinary tokens, special tokens, and the pattern that splits text first.
+//!
+//! Checked once, when made; never changed after. What differs only in special tokens shares the rest.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::split::Splitter;
+use crate::tokens::{IdIndex, Tokens};
+
+/// The version of the Unicode tables by which patterns split, those of regex-syntax. It is part of a vocabulary: Python's `regex` and
+/// Rust's tables differ on 17,144 code points of `\p{L}`.
+pub const UNICODE_VERSION: &str = "16.0.0";
+
+/// Tokens by id, and how text becomes them.
+#[derive(Clone)]
+pub struct Vocabulary {
+    tokens: Arc<Tokens>,
+    splitter: Arc<Splitter>,
+    pattern: Option<String>,
+    /// By id, then text.
+    special: Vec<(String, u32)>,
+    /// Where several special tokens share an id, the first in the order they were given: it is what the id decodes to.
+    special_by_id: HashMap<u32, String>,
+}
+
+impl Vocabulary {
+    /// From the ids of the 256 bytes, the merges in rank order as pairs of ids, and the id of each merge.
+    pub fn from_merges(
+        byte_ids: &[u32; 256],
+        merges: &[(u32, u32)],
+        ids: &[u32],
+        special: Vec<(String, u32)>,
+        pattern: Option<String>,
+    ) -> Result<Vocabulary> {
+        Vocabulary::new(Tokens::from_merges(byte_ids, merges, ids)?, special, pattern)
+    }
+
+    /// From tiktoken's form: each token's bytes with its rank, which is its id.
+    pub fn from_ranks(
+        ranks: Vec<(Vec<u8>, u32)>,
+        special: Vec<(String, u32)>,
+        pattern: Option<String>,
+    ) -> Result<Vocabulary> {
+        Vocabulary::new(Tokens::from_ranks(ranks)?, special, pattern)
+    }
+
+    /// From a packaged table: the byte that has id i, for 256 bytes; then the two ids of each merge, three bytes each, little-endian.
+    /// Merge r makes the id 256 + r. `extra` merges follow it, as (left, right, id).
+    pub fn from_table(
+        table: &[u8],
+        extra: &[(u32, u32, u32)],
+        special: Vec<(String, u32)>,
+        pattern: Option<String>,
+    ) -> Result<Vocabulary> {
+        let damaged =
+            |what: &str| Error::Vocabulary(format!("a packaged vocabulary is damaged ({what}): install minbpe again"));
+        let (bytes, merges) = table.split_at_checked(256).ok_or_else(|| damaged("it is too short"))?;
+        let (merges, rest) = merges.as_chunks::<6>();
+        if !rest.is_empty() {
+            return Err(damaged("it ends within a merge"));
+        }
+        let mut ids = vec![u32::MAX; 256];
+        for (id, &byte) in bytes.iter().enumerate() {
+            ids[usize::from(byte)] = id as u32;
+        }
+        if ids.contains(&u32::MAX) {
+            return Err(damaged("it lacks a byte"));
+        }
+        ids.extend((256..).take(merges.len()));
+        ids.extend(extra.iter().map(|&(_, _, id)| id));
+        let mut parents = Vec::with_capacity(merges.len() + extra.len());
+        let merges = merges
+            .iter()
+            .map(|m| (u32::from_le_bytes([m[0], m[1], m[2], 0]), u32::from_le_bytes([m[3], m[4], m[5], 0])));
+        let index_of_id = IdIndex::new(&ids)?;
+        for (rank, (left, right)) in merges.chain(extra.iter().map(|&(left, right, _)| (left, right))).enumerate() {
+            let parent = |id: u32| index_of_id.get(id).filter(|&index| (index as usize) < 256 + rank);
+            match (parent(left), parent(right)) {
+                (Some(left), Some(right)) => parents.push((left, right)),
+                _ => return Err(damaged("a merge joins what is not there")),
+            }
+        }
+        Vocabulary::new(Tokens::from_parents(parents, ids, index_of_id)?, special, pattern)
+    }
+
+    fn new(tokens: Tokens, special: Vec<(String, u32)>, pattern: Option<String>) -> Result<Vocabulary> {
+        let splitter = Arc::new(Splitter::new(pattern.as_deref())?);
+        Vocabulary::assemble(Arc::new(tokens), splitter, special, pattern)
+    }
+
+    fn assemble(
+        tokens: Arc<Tokens>,
+        splitter: Arc<Splitter>,
+        mut special: Vec<(String, u32)>,
+        pattern: Option<String>,
+    ) -> Result<Vocabulary> {
+        let mut special_by_id = HashMap::with_capacity(special.len());
+        for (text, id) in &special {
+            if text.is_empty() {
+                return Err(Error::SpecialToken(format!("the special token with id {id} is empty: give it some text")));
+            }
+            if let Some(index) = tokens.index_of_id(*id) {
+                return Err(Error::SpecialToken(format!(
+                    "the special token {text:?} cannot have the id {id}, which is the ordinary token b\"{}\": ids from {} on are free",
+                    tokens.bytes(index).escape_ascii(),
+                    tokens.ids().iter().max().map_or(0, |&highest| u64::from(highest) + 1)
+                )));
+            }
+            special_by_id.entry(*id).or_insert_with(|| text.clone());
+        }
+        special.sort_unstable_by(|(a, a_id), (b, b_id)| a_id.cmp(b_id).then_with(|| a.cmp(b)));
+        let mut texts: Vec<&str> = special.iter().map(|(text, _)| text.as_str()).collect();
+        texts.sort_unstable();
+        if let Some(two) = texts.windows(2).find(|two| two[0] == two[1]) {
+            return Err(Error::SpecialToken(format!("the special token {:?} is given twice", two[0])));
+        }
+        Ok(Vocabulary { tokens, splitter, pattern, special, special_by_id })
+    }
+
+    /// The same vocabulary with other special tokens. Nothing but these is copied.
+    pub fn with_special(&self, special: Vec<(String, u32)>) -> Result<Vocabulary> {
+        Vocabulary::assemble(self.tokens.clone(), self.splitter.clone(), special, self.pattern.clone())
+    }
+
+    /// The vocabulary that training to `count` ordinary tokens would have made: a merge depends only on those before it. Special
+    /// tokens move to the ids after the last one kept.
+    pub fn truncate(&self, count: usize) -> Result<Vocabulary> {
+        if !(256..=self.tokens.count()).contains(&count) {
+            return Err(Error::Vocabulary(format!(
+                "cannot truncate to {count} tokens: this vocabulary has {}, and 256 of them are bytes",
+                self.tokens.count()
+            )));
+        }
+        let ids = self.tokens.ids();
+        let kept = &ids[..count];
+        let tokens = if self.tokens.by_rank() {
+            Tokens::from_ranks((0..).zip(kept).map(|(index, &id)| (self.tokens.bytes(index).to_vec(), id)).collect())?
+        } else {
+            Tokens::from_merges(&self.byte_ids(), &self.merges()[..count - 256], &kept[256..])?
+        };
+        let first = kept.iter().max().map_or(0, |&highest| highest + 1);
+        let groups = (first..).zip(self.special.chunk_by(|(_, a), (_, b)| a == b));
+        let moved = groups.flat_map(|(id, group)| group.iter().map(move |(text, _)| (text.clone(), id))).collect();
+        Vocabulary::assemble(Arc::new(tokens), self.splitter.clone(), moved, self.pattern.clone())
+    }
+
+    /// The ordinary tokens.
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
+    /// What splits text before it is encoded.
+    pub fn splitter(&self) -> &Splitter {
+        &self.splitter
+    }
+
+    /// The pattern of the splitter; `None` where a text is one piece.
+    pub fn pattern(&self) -> Option<&str> {
+        self.pattern.as_deref()
+    }
+
+    /// The special tokens, by id, then text.
+    pub fn special(&self) -> &[(String, u32)] {
+        &self.special
+    }
+
+    /// The highest id plus one.
+    pub fn n_vocab(&self) -> u64 {
+        let ordinary = self.tokens.ids().iter().max().copied().unwrap_or(0);
+        u64::from(self.special.last().map_or(ordinary, |&(_, id)| id.max(ordinary))) + 1
+    }
+
+    /// The ids of the 256 bytes, by byte value.
+    pub fn byte_ids(&self) -> [u32; 256] {
+        std::array::from_fn(|byte| self.tokens.ids()[byte])
+    }
+
+    /// The merges in rank order, as pairs of ids.
+    pub fn merges(&self) -> Vec<(u32, u32)> {
+        let ids = self.tokens.ids();
+        self.tokens.parents().iter().map(|&(left, right)| (ids[left as usize], ids[right as usize])).collect()
+    }
+
+    /// The bytes of an id, special tokens included.
+    #[inline]
+    pub fn bytes_of_id(&self, id: u32) -> Result<&[u8]> {
+        match self.tokens.index_of_id(id) {
+            Some(index) => Ok(self.tokens.bytes(index)),
+            None => match self.special_by_id.get(&id) {
+                Some(text) => Ok(text.as_bytes()),
+                None => {
+                    Err(Error::UnknownToken(format!("no token has the id {id}: ids go up to {}", self.n_vocab() - 1)))
+                }
+            },
+        }
+    }
+
+    /// Appends the bytes of `ids`.
+    pub fn decode(&self, ids: &[u32], out: &mut Vec<u8>) -> Result<()> {
+        out.reserve(4 * ids.len());
+        for &id in ids {
+            out.extend_from_slice(self.bytes_of_id(id)?);
+        }
+        Ok(())
+    }
+
+    /// The canonical form, whose sha256 is the vocabulary's digest: the same from ranks as from merges. Numbers are little-endian
+    /// u32, texts come after their length; special tokens by (id, text).
+    pub fn canonical(&self) -> Vec<u8> {
+        let mut form = Vec::new();
+        let number = |form: &mut Vec<u8>, n: u32| form.extend(n.to_le_bytes());
+        let bytes = |form: &mut Vec<u8>, bytes: &[u8]| {
+            number(form, bytes.len() as u32);
+            form.extend(bytes);
+        };
+        bytes(&mut form, b"minbpe vocabulary 1");
+        bytes(&mut form, UNICODE_VERSION.as_bytes());
+        match &self.pattern {
+            Some(pattern) => {
+                number(&mut form, 1);
+                number(&mut form, 0); // the first rank at which this pattern holds
+                bytes(&mut form, pattern.as_bytes());
+            }
+            None => number(&mut form, 0),
+        }
+        let ids = self.tokens.ids();
+        ids[..256].iter().for_each(|&id| number(&mut form, id));
+        number(&mut form, ids.len() as u32 - 256);
+        if self.tokens.by_rank() {
+            bytes(&mut form, b"ranks");
+            for index in 256..ids.len() as u32 {
+                number(&mut form, ids[index as usize]);
+                bytes(&mut form, self.tokens.bytes(index));
+            }
+        } else {
+            bytes(&mut form, b"merges");
+            for (&id, (left, right)) in ids[256..].iter().zip(self.merges()) {
+                [id, left, right].into_iter().for_each(|n| number(&mut form, n));
+            }
+        }
+        number(&mut form, self.special.len() as u32);
+        for (text, id) in &self.special {
+            number(&mut form, *id);
+            bytes(&mut form, text.as_bytes());
+        }
+        form
+    }
+}
