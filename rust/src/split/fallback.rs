@@ -1,0 +1,71 @@
+//! Patterns that the compiled engine refuses, run by fancy-regex: exact, slower, and under a limit on backtracking.
+//!
+//! This is the engine of tiktoken, so it is also the oracle that the tests compare the compiled engine with.
+
+use std::ops::ControlFlow;
+
+use fancy_regex::Regex;
+
+use super::batch::Batch;
+use crate::error::{Error, Result};
+
+/// A pattern compiled by fancy-regex.
+pub(super) struct Backtracker {
+    regex: Regex,
+}
+
+impl Backtracker {
+    /// Compiles `pattern`.
+    pub(super) fn new(pattern: &str) -> Result<Backtracker> {
+        let regex = Regex::new(pattern).map_err(|error| {
+            Error::Pattern(format!("the split pattern {} does not compile: {error}", excerpt(pattern)))
+        })?;
+        Ok(Backtracker { regex })
+    }
+
+    /// Sends the pieces of `text`, which starts at `base`: each match that is not empty, and each stretch between two of them.
+    pub(super) fn split<B>(
+        &self,
+        text: &str,
+        base: usize,
+        ends: &mut Vec<u32>,
+        each: impl FnMut(usize, &[u32]) -> ControlFlow<B>,
+    ) -> Result<ControlFlow<B>> {
+        let mut batch = Batch::new(ends, base, each);
+        for found in self.regex.find_iter(text) {
+            let found = found.map_err(|error| self.gave_up(batch.last(), &error))?;
+            if found.start() > found.end() {
+                return Err(self.gave_up(base + found.end(), &r"a \K moves the match's start past its end"));
+            }
+            if found.start() == found.end() {
+                continue;
+            }
+            for end in [found.start(), found.end()] {
+                // A \K inside a look-behind may reach back into the last match.
+                if let ControlFlow::Break(value) = batch.push((base + end).max(batch.last()))? {
+                    return Ok(ControlFlow::Break(value));
+                }
+            }
+        }
+        if let ControlFlow::Break(value) = batch.push(base + text.len())? {
+            return Ok(ControlFlow::Break(value));
+        }
+        Ok(batch.flush())
+    }
+
+    fn gave_up(&self, at: usize, reason: &dyn std::fmt::Display) -> Error {
+        Error::Pattern(format!(
+            "the split pattern {} gave up on the text from byte {at} on ({reason}): \
+             shorten the text's runs there, or write the pattern without look-around that reaches far",
+            excerpt(self.regex.as_str()),
+        ))
+    }
+}
+
+/// The pattern as an error shows it: its first 200 characters.
+fn excerpt(pattern: &str) -> String {
+    match pattern.char_indices().nth(200) {
+        Some((at, _)) => format!("{:?}...", &pattern[..at]),
+        None => format!("{pattern:?}"),
+    }
+}

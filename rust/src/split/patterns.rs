@@ -1,0 +1,45 @@
+//! The split patterns that have a name, each with the source its string was read from.
+
+/// A split pattern by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NamedPattern {
+    /// The name that `pattern=` takes.
+    pub name: &'static str,
+    /// The regular expression.
+    pub pattern: &'static str,
+    /// Where the string comes from, character for character.
+    pub source: &'static str,
+}
+
+/// All named patterns. "gpt4" is not "cl100k": they differ on white space at the end of a text that holds a newline.
+pub const PATTERNS: &[NamedPattern] = &[
+    NamedPattern {
+        name: "gpt2",
+        pattern: r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+        source: "karpathy/minbpe, minbpe/regex.py, GPT2_SPLIT_PATTERN",
+    },
+    NamedPattern {
+        name: "gpt4",
+        pattern: r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+",
+        source: "karpathy/minbpe, minbpe/regex.py, GPT4_SPLIT_PATTERN",
+    },
+    NamedPattern {
+        name: "r50k",
+        pattern: r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s",
+        source: "tiktoken 0.14.0, tiktoken_ext/openai_public.py, gpt2, r50k_base, p50k_base, p50k_edit",
+    },
+    NamedPattern {
+        name: "cl100k",
+        pattern: r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s",
+        source: "tiktoken 0.14.0, tiktoken_ext/openai_public.py, cl100k_base",
+    },
+    NamedPattern {
+        name: "o200k",
+        pattern: concat!(
+            r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|",
+            r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|",
+            r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        ),
+        source: "tiktoken 0.14.0, tiktoken_ext/openai_public.py, o200k_base, o200k_harmony",
+    },
+];
