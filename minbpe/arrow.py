@@ -50,7 +50,13 @@ def _encode_chunk(encoder: _core.Encoder, chunk: Any, num_threads: int) -> Any:
         chunk = chunk.cast(pa.large_string())
     elif pa.types.is_binary_view(chunk.type) or pa.types.is_fixed_size_binary(chunk.type):
         chunk = chunk.cast(pa.large_binary())
-    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary, pa.types.is_null)
+    kinds = (
+        pa.types.is_string,
+        pa.types.is_large_string,
+        pa.types.is_binary,
+        pa.types.is_large_binary,
+        pa.types.is_null,
+    )
     if not any(is_kind(chunk.type) for is_kind in kinds):
         raise TypeError(f"expected a column of string or binary, got {chunk.type}: cast it to string first")
     rows = chunk.cast(pa.large_binary()).fill_null(b"")

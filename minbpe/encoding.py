@@ -114,9 +114,7 @@ class Encoding:
                 "or some token is not what its own bytes merge to: keep it in minbpe"
             )
         pattern = r"(?s:.+)" if self._pat_str is None else self._pat_str
-        return tiktoken.Encoding(
-            self.name, pat_str=pattern, mergeable_ranks=ranks, special_tokens=self._special_tokens
-        )
+        return tiktoken.Encoding(self.name, pat_str=pattern, mergeable_ranks=ranks, special_tokens=self._special_tokens)
 
     def with_special_tokens(self, special_tokens: Mapping[str, int], name: str | None = None) -> Encoding:
         """Return an Encoding with further special tokens, text to id. All else is shared, not copied.

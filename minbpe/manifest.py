@@ -1,4 +1,4 @@
-"""What a directory of shards holds: `manifest.json`, a pure function of the documents, the vocabulary and the options."""
+"""What a directory of shards holds: `manifest.json`, a pure function of documents, vocabulary and options."""
 
 import json
 from dataclasses import asdict, dataclass, fields, replace
@@ -90,6 +90,7 @@ class Manifest:
 
         Raises:
             FormatError: There is none, it is damaged, or a later version wrote it.
+
         """
         path = directory / FILE
         try:
@@ -98,7 +99,9 @@ class Manifest:
         except FileNotFoundError:
             raise FormatError(f"{directory} holds no {FILE}: it is not a directory that `minbpe shard` wrote") from None
         except (ValueError, KeyError, AttributeError, TypeError) as error:
-            raise FormatError(f"{path} is damaged ({error!r}): write the shards again into an empty directory") from error
+            raise FormatError(
+                f"{path} is damaged ({error!r}): write the shards again into an empty directory"
+            ) from error
         if schema != SCHEMA:
             raise FormatError(f"{path} has schema {schema!r}; this version of minbpe reads {SCHEMA}: update minbpe")
         try:

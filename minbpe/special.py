@@ -6,14 +6,13 @@ text that looks like a special token is an error, since it may come from a user 
 
 from __future__ import annotations
 
-from collections.abc import Set as AbstractSet
-
 from minbpe import _core
 from minbpe.errors import SpecialTokenError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from collections.abc import Set as AbstractSet
     from typing import Literal, NoReturn
 
 NONE: frozenset[str] = frozenset()
@@ -60,7 +59,7 @@ class SpecialTokens:
         """Return what finds the allowed and the disallowed texts, and the latter themselves."""
         if allowed == "all":
             allowed = self.texts
-        elif not isinstance(allowed, AbstractSet):
+        elif not is_set(allowed):
             raise TypeError(f'allowed_special is "all" or a set of special tokens, not {type(allowed).__name__}')
         else:
             allowed = frozenset(allowed)
@@ -78,6 +77,15 @@ class SpecialTokens:
                 self._kept.clear()
             self._kept[key] = kept
         return kept
+
+
+def is_set(value: object) -> bool:
+    """Whether `value` is a set of any kind, such as the keys of a dict."""
+    if isinstance(value, frozenset | set):
+        return True
+    from collections.abc import Set  # 3 ms of import, which few programs need
+
+    return isinstance(value, Set)
 
 
 def has_surrogates(text: str) -> bool:

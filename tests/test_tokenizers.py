@@ -94,8 +94,9 @@ def test_ids_of_special_tokens_equal_tiktokens(make: type[PretrainedTokenizer], 
 
 @pytest.mark.parametrize("make", TRAINABLE)
 def test_the_example_of_wikipedia(make: Callable[[], Tokenizer]) -> None:
-    # (a, a) occurs 4 times, overlaps counted: Z = aa, and ZabdZabac is left. (Z, a) and (a, b) tie at 2, and (Z, a) comes first:
-    # Y = Za, YbdYbac (the article takes Y = ab). (Y, b) occurs twice: X = Yb. Either way XdXac is left, with X = 258.
+    # (a, a) occurs 4 times, overlaps counted: Z = aa, and ZabdZabac is left. (Z, a) and (a, b) tie at 2, and (Z, a)
+    # comes first: Y = Za, and YbdYbac is left (the article takes Y = ab). (Y, b) occurs twice: X = Yb. Either way
+    # XdXac is left, and X is 258.
     tokenizer = make()
     tokenizer.train("aaabdaaabac", 256 + 3)
     assert tokenizer.encode("aaabdaaabac") == [258, 100, 258, 97, 99]
@@ -175,7 +176,7 @@ def test_training_keeps_special_tokens_and_refuses_ids_in_their_way() -> None:
     tokenizer.register_special_tokens({"<a>": 258})
     tokenizer.train("ababab", 258)
     assert tokenizer.encode("ab<a>", "all") == [256, 258]
-    with pytest.raises(SpecialTokenError, match="'<a>' has the id 258 already.*from 259 on"):
+    with pytest.raises(SpecialTokenError, match=r"'<a>' has the id 258 already.*from 259 on"):
         tokenizer.train("ababab", 259)
     assert tokenizer.merges == {(97, 98): 256, (256, 256): 257}
 
@@ -321,7 +322,7 @@ def test_the_base_class_says_that_it_does_not_encode() -> None:
 @pytest.mark.parametrize("make", PRETRAINED)
 def test_a_pretrained_tokenizer_is_not_trained_saved_or_loaded(make: type[PretrainedTokenizer], tmp_path: Path) -> None:
     tokenizer = make()
-    attempts = [
+    attempts: list[tuple[Callable[[], object], str]] = [
         (lambda: tokenizer.train("text", 300), "train a RegexTokenizer"),
         (lambda: tokenizer.save(tmp_path / "x"), r"vocabulary\.save"),
         (lambda: tokenizer.load(tmp_path / "x.model"), "into a RegexTokenizer"),
