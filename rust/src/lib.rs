@@ -11,6 +11,7 @@ pub mod encode;
 pub mod error;
 mod merge;
 mod offsets;
+pub mod progress;
 pub mod special;
 pub mod split;
 mod table;

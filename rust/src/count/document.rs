@@ -1,0 +1,60 @@
+//! One input of a corpus, and its bytes: those of a file are mapped, so a corpus may be larger than memory.
+
+use std::fs::File;
+use std::io::Read;
+use std::ops::Deref;
+use std::path::Path;
+
+use memmap2::Mmap;
+
+use crate::error::{Error, Result};
+
+/// One source of a corpus. No piece crosses from one to the next.
+#[derive(Debug, Clone, Copy)]
+pub enum Document<'a> {
+    /// Text or any other bytes.
+    Bytes(&'a [u8]),
+    /// A file, its bytes as they are.
+    File(&'a Path),
+}
+
+/// A document's bytes, at hand.
+pub(super) enum Contents<'a> {
+    Borrowed(&'a [u8]),
+    Mapped(Mmap),
+    Read(Vec<u8>),
+}
+
+impl<'a> Document<'a> {
+    /// Opens the document. What cannot be mapped (a pipe, a file that claims to be empty) is read.
+    pub(super) fn open(self) -> Result<Contents<'a>> {
+        let path = match self {
+            Document::Bytes(bytes) => return Ok(Contents::Borrowed(bytes)),
+            Document::File(path) => path,
+        };
+        let failed = |error: std::io::Error| Error::Io(format!("cannot read {}: {error}", path.display()));
+        let mut file = File::open(path).map_err(failed)?;
+        if file.metadata().is_ok_and(|data| data.len() > 0) {
+            // SAFETY: the map is only read, as bytes of which nothing is claimed that could cease to hold. If another process
+            // changes the file meanwhile the counts differ; if one cuts it short this process ends, as with any mapped file.
+            if let Ok(map) = unsafe { Mmap::map(&file) } {
+                return Ok(Contents::Mapped(map));
+            }
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(failed)?;
+        Ok(Contents::Read(bytes))
+    }
+}
+
+impl Deref for Contents<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Contents::Borrowed(bytes) => bytes,
+            Contents::Mapped(map) => map,
+            Contents::Read(bytes) => bytes,
+        }
+    }
+}

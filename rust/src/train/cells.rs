@@ -1,0 +1,135 @@
+//! The distinct pieces side by side, a cell a byte, with a border before and after each.
+//!
+//! A token holds its id in the first of its bytes' cells, and marked in the last: what stands left of a token is in the cell
+//! before it, what stands right of it in the cell after it, and a merge rewrites at most four cells. Pieces lie in first-seen
+//! order, so that the lower of two cells is the one that comes first in the corpus.
+
+use super::Pair;
+use crate::count::PieceCounts;
+use crate::error::{Error, Result};
+
+/// A cell between two pieces.
+const BORDER: u32 = u32::MAX;
+/// A cell inside a token, neither its first nor its last. It is not the id of any.
+const INSIDE: u32 = u32::MAX - 1;
+/// Marks the last cell of a token of two bytes or more.
+const LAST: u32 = 1 << 31;
+
+/// The pieces as the merges so far have left them.
+pub(super) struct Cells {
+    cells: Vec<u32>,
+    /// Which piece a cell belongs to, as a bit for each piece's first cell and a running number every 64 cells.
+    starts: Vec<Starts>,
+    /// The count of each piece.
+    weights: Vec<u64>,
+    /// The bytes of each token, by id.
+    lengths: Vec<u32>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Starts {
+    bits: u64,
+    before: u32,
+}
+
+impl Cells {
+    /// Lays out the pieces of two bytes and more; the others have no pairs. `Error::Corpus` past 2^32 cells.
+    pub(super) fn new(counts: &PieceCounts, byte_ids: &[u32; 256]) -> Result<Cells> {
+        let long = || counts.iter().filter(|piece| piece.bytes.len() > 1);
+        let needed = 1 + long().map(|piece| piece.bytes.len() + 1).sum::<usize>();
+        if u32::try_from(needed).is_err() {
+            return Err(Error::Corpus(format!(
+                "the distinct pieces hold {} bytes, and training takes 4 GiB of them: train on a part of the corpus, \
+                 or with a pattern that cuts it into shorter pieces",
+                counts.distinct_bytes()
+            )));
+        }
+        let mut cells = Vec::with_capacity(needed);
+        let mut weights = Vec::with_capacity(long().count());
+        let mut starts = vec![Starts::default(); needed.div_ceil(64)];
+        cells.push(BORDER);
+        for piece in long() {
+            starts[cells.len() / 64].bits |= 1 << (cells.len() % 64);
+            weights.push(piece.count);
+            cells.extend(piece.bytes.iter().map(|&byte| byte_ids[usize::from(byte)]));
+            cells.push(BORDER);
+        }
+        let mut before = 0;
+        for start in &mut starts {
+            start.before = before;
+            before += start.bits.count_ones();
+        }
+        Ok(Cells { cells, starts, weights, lengths: vec![1; 256] })
+    }
+
+    /// Makes the token of a merge; its id is the next.
+    pub(super) fn add_token(&mut self, (left, right): Pair) -> u32 {
+        self.lengths.push(self.length(left) as u32 + self.length(right) as u32);
+        self.lengths.len() as u32 - 1
+    }
+
+    /// The number of tokens, the highest id and one.
+    pub(super) fn tokens(&self) -> usize {
+        self.lengths.len()
+    }
+
+    pub(super) fn length(&self, token: u32) -> usize {
+        self.lengths[token as usize] as usize
+    }
+
+    /// Whether `left` begins at the cell, and `right` follows it.
+    pub(super) fn holds(&self, (left, right): Pair, at: u32) -> bool {
+        let at = at as usize;
+        self.cells[at] == left && self.cells[at + self.length(left)] == right
+    }
+
+    /// How often the piece around a cell occurs in the corpus.
+    pub(super) fn weight(&self, at: u32) -> u64 {
+        let Starts { bits, before } = self.starts[at as usize / 64];
+        let piece = before + (bits << (63 - at % 64)).count_ones() - 1;
+        self.weights[piece as usize]
+    }
+
+    /// The token that ends before the cell.
+    pub(super) fn left_of(&self, at: u32) -> Option<u32> {
+        Some(self.cells[at as usize - 1]).filter(|&cell| cell != BORDER).map(|cell| cell & !LAST)
+    }
+
+    /// The token that begins at the cell.
+    pub(super) fn begins_at(&self, at: u32) -> Option<u32> {
+        Some(self.cells[at as usize]).filter(|&cell| cell != BORDER)
+    }
+
+    /// Writes `token` over the pair that begins at the cell.
+    pub(super) fn write(&mut self, (left, right): Pair, at: u32, token: u32) {
+        let start = at as usize;
+        let (middle, end) = (start + self.length(left), start + self.length(token));
+        if self.length(left) > 1 {
+            self.cells[middle - 1] = INSIDE;
+        }
+        if self.length(right) > 1 {
+            self.cells[middle] = INSIDE;
+        }
+        self.cells[start] = token;
+        self.cells[end - 1] = token | LAST;
+    }
+
+    /// Calls `each(cell, pair, weight)` for each two neighbours, in order, until it fails.
+    pub(super) fn each_pair(&self, mut each: impl FnMut(u32, Pair, u64) -> Result<()>) -> Result<()> {
+        let mut at = 1;
+        for &weight in &self.weights {
+            let mut left = self.cells[at];
+            loop {
+                let next = at + self.length(left);
+                let right = self.cells[next];
+                if right == BORDER {
+                    at = next + 1;
+                    break;
+                }
+                each(at as u32, (left, right), weight)?;
+                (at, left) = (next, right);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,130 @@
+//! The pairs that still matter: how often each occurs, and where.
+//!
+//! Places are never taken off a pair's list: one that a merge took shows in the cells, and does not come back. Each merge of a
+//! place leaves one token less, and gives at most two places to new pairs, so all lists together hold at most three places a byte.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use super::Pair;
+use super::cells::Cells;
+use crate::error::{Error, Result};
+use crate::progress::Pulse;
+
+/// A pair's place in the index.
+pub(super) type PairId = u32;
+
+/// Two tokens that stood side by side when the pair was indexed.
+pub(super) struct IndexedPair {
+    pub(super) tokens: Pair,
+    /// How often they do now; it only falls.
+    pub(super) count: u64,
+    /// The cells where the left one began, ascending.
+    pub(super) places: Vec<u32>,
+    /// How many of the first places are known to be gone.
+    gone: u32,
+}
+
+/// Pairs by their tokens. Those that had a count below `floor` when they came up are left out, and count as if they were not.
+pub(super) struct Index {
+    floor: u64,
+    ids: HashMap<Pair, PairId, BuildHasherDefault<PairHasher>>,
+    pairs: Vec<IndexedPair>,
+}
+
+impl Index {
+    /// Indexes all pairs of `cells` with a count of at least `floor`. `Error::Corpus` for a count past 2^63.
+    pub(super) fn new(cells: &Cells, floor: u64, pulse: &mut Pulse<'_>) -> Result<Index> {
+        let mut tallies: HashMap<Pair, (u64, usize), BuildHasherDefault<PairHasher>> = HashMap::default();
+        cells.each_pair(|_, tokens, weight| {
+            let (count, places) = tallies.entry(tokens).or_default();
+            *count = count.saturating_add(weight);
+            *places += 1;
+            pulse.step(1)
+        })?;
+        let mut index = Index { floor, ids: HashMap::default(), pairs: Vec::new() };
+        for (tokens, (count, places)) in tallies {
+            if count >= 1 << 63 {
+                return Err(Error::Corpus(format!(
+                    "the pair {tokens:?} occurs more than 2^63 times: divide all counts by the same number"
+                )));
+            }
+            if count >= floor {
+                index.insert(tokens, count, Vec::with_capacity(places));
+            }
+        }
+        let Index { ids, pairs, .. } = &mut index;
+        cells.each_pair(|at, tokens, _| {
+            if let Some(&id) = ids.get(&tokens) {
+                pairs[id as usize].places.push(at);
+            }
+            pulse.step(1)
+        })?;
+        Ok(index)
+    }
+
+    /// The count that a pair needs to be of interest.
+    pub(super) fn floor(&self) -> u64 {
+        self.floor
+    }
+
+    /// All pairs there are.
+    pub(super) fn ids(&self) -> std::ops::Range<PairId> {
+        0..self.pairs.len() as PairId
+    }
+
+    pub(super) fn get(&self, id: PairId) -> &IndexedPair {
+        &self.pairs[id as usize]
+    }
+
+    /// Adds a pair that is new.
+    pub(super) fn insert(&mut self, tokens: Pair, count: u64, places: Vec<u32>) -> PairId {
+        let id = self.pairs.len() as PairId;
+        self.pairs.push(IndexedPair { tokens, count, places, gone: 0 });
+        self.ids.insert(tokens, id);
+        id
+    }
+
+    /// Takes `weight` off the count of a pair, if it is here.
+    pub(super) fn lower(&mut self, tokens: Pair, weight: u64) {
+        if let Some(&id) = self.ids.get(&tokens) {
+            self.pairs[id as usize].count -= weight;
+        }
+    }
+
+    /// Takes a pair out, to be merged: none of it will be left.
+    pub(super) fn take(&mut self, id: PairId) -> IndexedPair {
+        let tokens = self.pairs[id as usize].tokens;
+        self.ids.remove(&tokens);
+        std::mem::replace(&mut self.pairs[id as usize], IndexedPair { tokens, count: 0, places: Vec::new(), gone: 0 })
+    }
+
+    /// The first cell where a pair still stands. Looks at each of its places once in a run, for what is gone stays gone.
+    pub(super) fn first(&mut self, id: PairId, cells: &Cells) -> Option<u32> {
+        let pair = &mut self.pairs[id as usize];
+        let rest = &pair.places[pair.gone as usize..];
+        let skipped = rest.iter().position(|&at| cells.holds(pair.tokens, at))?;
+        pair.gone += skipped as u32;
+        Some(rest[skipped])
+    }
+}
+
+/// A multiplication, folded: the ids are dense, and nobody chooses them.
+#[derive(Default)]
+struct PairHasher(u64);
+
+impl Hasher for PairHasher {
+    fn write_u32(&mut self, id: u32) {
+        self.0 = (self.0 ^ u64::from(id)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u32(u32::from(byte));
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
