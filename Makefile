@@ -53,7 +53,7 @@ $(VENV)/built: $(VENV)/tools $(SOURCES)
 
 $(VENV)/tools: dev/constraints.txt
 	@echo "== Making the virtual environment $(VENV)"
-	@command -v cargo > /dev/null || { echo "cargo is missing: install Rust, https://rustup.rs" >&2; exit 1; }
+	@command -v cargo > /dev/null || { echo "cargo is missing: install Rust first" >&2; exit 1; }
 	for python in python3.11 python3.12 python3.13 python3.14 python3; do \
 	    if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then \
 	        exec $$python -m venv $(VENV); \

@@ -7,7 +7,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -72,11 +73,8 @@ def tiktoken(encoding: Encoding, texts: Sequence[str], scratch: Path) -> Contend
     import tiktoken as theirs
 
     write_tiktoken_cache(scratch)
-    os.environ["TIKTOKEN_CACHE_DIR"] = str(scratch)
-    try:
+    with _environment("TIKTOKEN_CACHE_DIR", str(scratch)):
         rival = theirs.get_encoding(encoding.name)
-    finally:
-        del os.environ["TIKTOKEN_CACHE_DIR"]
     threads, count = os.cpu_count() or 1, 0
     for start in range(0, len(texts), BATCH):
         batch = list(texts[start : start + BATCH])
@@ -142,6 +140,18 @@ def with_speeds(contenders: Sequence[Contender], sample: Sequence[str]) -> list[
         replace(contender.row, mb_per_second=megabytes / seconds[place]) if place in seconds else contender.row
         for place, contender in enumerate(contenders)
     ]
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
 
 
 def _each(encode: Callable[[str], object], texts: Sequence[str]) -> Callable[[], None]:
