@@ -133,7 +133,8 @@ class Tokenizer:
             ValueError: `vocab_size` is below 256.
             SpecialTokenError: a special token that is registered has an id below `vocab_size`.
         """
-        from minbpe.training import train
+        from minbpe.counting import PieceCounts, count
+        from minbpe.training import learn_merges, train
 
         for special, token_id in self.special_tokens.items():
             if token_id < vocab_size:
@@ -141,8 +142,14 @@ class Tokenizer:
                     f"cannot train {vocab_size} tokens: the special token {special!r} has the id {token_id} already; "
                     f"register special tokens after training, with ids from {vocab_size} on"
                 )
-        vocabulary = train(text, vocab_size, pattern=self.vocabulary.pattern)
+        pattern = self.vocabulary.pattern
+        source = count(text, pattern=pattern) if verbose and not isinstance(text, PieceCounts) else text
+        vocabulary = train(source, vocab_size, pattern=pattern)
         self._adopt(vocabulary.with_special_tokens(self.special_tokens))
+        if isinstance(source, PieceCounts) and verbose:  # the merges once more: a vocabulary does not keep their counts
+            for number, (pair, times) in enumerate(learn_merges(source, len(vocabulary.merges)), start=1):
+                token = f"{255 + number} ({vocabulary[255 + number]!r})"
+                print(f"merge {number}/{vocab_size - 256}: {pair} -> {token} had {times} occurrences")
 
     def encode(self, text: str) -> list[int]:
         """Turn text into ids; each subclass says how."""

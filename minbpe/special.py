@@ -24,11 +24,12 @@ KEPT = 64
 class SpecialTokens:
     """The special tokens of an encoding, and the automata that find them, each built when first asked for."""
 
-    __slots__ = ("_kept", "ids", "texts")
+    __slots__ = ("_kept", "ids", "texts", "values")
 
     def __init__(self, ids: Mapping[str, int]) -> None:
         self.ids = dict(ids)
         self.texts = frozenset(ids)
+        self.values = frozenset(ids.values())
         self._kept: dict[object, tuple[_core.Matcher | None, _core.Matcher | None, frozenset[str]]] = {}
 
     def check(
@@ -41,7 +42,7 @@ class SpecialTokens:
 
         Raises:
             SpecialTokenError: `text` holds a disallowed one.
-            TypeError: `allowed` is not a set or "all".
+            TypeError: `allowed` is not a set or "all", or one of the two holds something else than str.
         """
         allowed_matcher, disallowed_matcher, texts = self.matchers(allowed, disallowed)
         if disallowed_matcher is not None:
@@ -64,11 +65,13 @@ class SpecialTokens:
         else:
             allowed = frozenset(allowed)
         if disallowed != "all":
-            disallowed = frozenset(disallowed)
+            disallowed = frozenset(disallowed or ())  # None is nothing too, as for tiktoken
         key = (allowed, disallowed)
         kept = self._kept.get(key)
         if kept is None:
             texts = self.texts - allowed if disallowed == "all" else frozenset(disallowed)
+            expect_texts("allowed_special", allowed)
+            expect_texts("disallowed_special", texts)
             known = [(text, self.ids[text]) for text in allowed & self.texts]
             # A text with lone surrogates is in no valid string; `check` looks for it in the others.
             wanted = [(text, 0) for text in texts if not has_surrogates(text)]
@@ -86,6 +89,13 @@ def is_set(value: object) -> bool:
     from collections.abc import Set  # 3 ms of import, which few programs need
 
     return isinstance(value, Set)
+
+
+def expect_texts(name: str, texts: AbstractSet[str]) -> None:
+    """Raise TypeError if one of `texts`, the argument called `name`, is no str."""
+    for text in texts:
+        if not isinstance(text, str):
+            raise TypeError(f"{name} holds texts, not {type(text).__name__}: {text!r}")
 
 
 def has_surrogates(text: str) -> bool:

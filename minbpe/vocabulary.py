@@ -6,7 +6,7 @@ Checked once, when it is made; never changed after. Shards and checkpoints refer
 from __future__ import annotations
 
 from minbpe import _core
-from minbpe.errors import VocabularyError
+from minbpe.errors import UnknownTokenError, VocabularyError
 
 TYPE_CHECKING = False  # `typing` takes longer to import than this package
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ class Vocabulary:
     def __getitem__(self, id: int) -> bytes:
         """Return the bytes of a token, special tokens included. Raises UnknownTokenError if no token has this id."""
         if not 0 <= id <= HIGHEST_ID:
-            id = self.n_vocab  # no token has it, and the error says which ids there are
+            raise UnknownTokenError(f"no token has the id {id}: ids go from 0 to {self.n_vocab - 1}")
         return self._core.bytes_of_id(id)
 
     def __contains__(self, id: object) -> bool:

@@ -23,7 +23,6 @@ from minbpe.gpt4 import (
 from minbpe.regex import GPT2_SPLIT_PATTERN, GPT4_SPLIT_PATTERN, RegexTokenizer
 
 GOLDEN = Path(__file__).parent / "golden" / "minbpe_v1"
-TAYLOR_SWIFT = Path(__file__).parents[2] / "shared" / "data" / "taylorswift.txt"
 
 TRAINABLE = [BasicTokenizer, RegexTokenizer]
 PRETRAINED = [GPT2Tokenizer, GPT4Tokenizer, GPT4oTokenizer]
@@ -45,10 +44,8 @@ DOCUMENTS = (
 
 
 @pytest.fixture(scope="module")
-def swift() -> str:
-    if not TAYLOR_SWIFT.exists():
-        pytest.skip(f"the Taylor Swift text is not at {TAYLOR_SWIFT}")
-    return TAYLOR_SWIFT.read_text(encoding="utf-8")
+def swift(shared_data: Path) -> str:
+    return (shared_data / "taylorswift.txt").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
@@ -348,8 +345,8 @@ def test_save_vocab_writes_a_file_to_look_at(tmp_path: Path) -> None:
     GPT4Tokenizer().save_vocab(tmp_path / "gpt4.vocab")
     lines = (tmp_path / "gpt4.vocab").read_text(encoding="utf-8").split("\n")
     assert lines[0] == "[!] 0"
-    assert lines[259] == "[i][n] -> [in] 258" or lines[258] == "[i][n] -> [in] 258"
-    assert "[hel][lo] -> [hello] 15339" in lines or "[h][ello] -> [hello] 15339" in lines
+    assert lines[258] == "[i][n] -> [in] 258"
+    assert lines[15339] == "[h][ello] -> [hello] 15339"
     assert lines[-2:] == ["[<|endofprompt|>] 100276", ""]
 
 

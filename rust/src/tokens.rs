@@ -68,7 +68,6 @@ impl Tokens {
         arena.extend(0..=255);
         let mut starts: Vec<u32> = Vec::with_capacity(count + 1);
         starts.extend(0..=256);
-        let mut pairs = PairTable::with_capacity(parents.len());
         for (rank, &(left, right)) in parents.iter().enumerate() {
             for parent in [left, right] {
                 let range = starts[parent as usize] as usize..starts[parent as usize + 1] as usize;
@@ -80,13 +79,13 @@ impl Tokens {
                 arena.extend_from_within(range);
             }
             starts.push(arena.len() as u32);
-            if !pairs.insert(left, right, 256 + rank as u32) {
-                return Err(invalid(format!(
-                    "merge {rank} joins ({}, {}), as an earlier one does",
-                    ids[left as usize], ids[right as usize]
-                )));
-            }
         }
+        let mut pairs = PairTable::with_capacity(parents.len());
+        pairs.insert_all(&parents).map_err(|rank| {
+            let (left, right) = parents[rank];
+            let (left, right) = (ids[left as usize], ids[right as usize]);
+            invalid(format!("merge {rank} joins ({left}, {right}), as an earlier one does"))
+        })?;
         let (table, encoded) = Default::default();
         Ok(Tokens { arena, starts, ids, parents, pairs, table, encoded, whole_pieces: true, index_of_id })
     }
