@@ -29,7 +29,7 @@ const MORE: &[&str] = &[
     r"[A-Z][a-z]+|\d+",
     r"\S+",
     r"(?s).",
-    r"\s+?(?=\S)|\S",
+    r"\s?(?=\S)|\S+?|\s+",
     r"(?m)[a-z ]+$|\n+",
     r"a(?!B|s)|(?:ll)?+ |t{1,2}+t",
     r"(?x) [a-z]+ # letters

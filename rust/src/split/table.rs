@@ -15,12 +15,17 @@ use super::trie::{self, TrieEntry};
 /// A pattern whose rows would need more entries before equal columns are merged is refused.
 const MAX_CELLS: usize = 1 << 20;
 
-/// An entry of a row: the next row << 16 | `second` << 8 | `shift`. A row is named by its first entry's index.
+/// Where the rows and the trie begin among a table's words; before them lie the pairs. One array with constant offsets, so that the walk
+/// needs one register for all of it.
+pub(super) const ROWS: usize = 1 << 14;
+pub(super) const TRIE: usize = 2 << 14;
+
+/// An entry of a row: the next row << 16 | `second` << 8 | `shift`. A row is named by its first entry's index behind `ROWS`.
 ///
 /// Move the write pointer by `shift` slots, then write the position there. A pair of bytes writes its two positions to two slots; `second`
 /// means that the second one overwrites the first.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Entry(u32);
+#[derive(Clone, Copy)]
+pub(super) struct Entry(pub(super) u32);
 
 impl Entry {
     #[inline(always)]
@@ -41,13 +46,13 @@ impl Entry {
 
 /// A compiled pattern.
 pub(super) struct Table {
-    /// Row after row: a column for each symbol, for the end of the text, for a byte inside a character (`nop`), for the pair "what was
-    /// written last -> first free slot" (`pending`), then one for each kind of pair of ASCII symbols.
-    rows: Vec<Entry>,
+    /// * Pairs: for two ASCII bytes, as a little-endian number, a column; two to a word.
+    /// * Rows, from `ROWS` on: a column for each symbol, for the end of the text, for a byte inside a character (`nop`), for `pending`
+    ///   (from the slot last written to the first one that is not settled), then one for each kind of pair of ASCII symbols.
+    /// * The trie, from `TRIE` on.
+    words: Vec<u32>,
     width: usize,
-    /// Two ASCII bytes, as a little-endian number -> column.
-    pairs: Vec<u16>,
-    trie: Vec<TrieEntry>,
+    height: usize,
     symbols: usize,
     /// For each pair of symbols, whether a piece always ends between them.
     cuts: Vec<bool>,
@@ -65,26 +70,22 @@ impl Table {
         if table.is_sound() { Ok(table) } else { Err(Refused("its table breaks an invariant")) }
     }
 
-    pub(super) fn rows(&self) -> &[Entry] {
-        &self.rows
-    }
-
-    pub(super) fn pairs(&self) -> &[u16] {
-        &self.pairs
-    }
-
-    pub(super) fn trie(&self) -> &[TrieEntry] {
-        &self.trie
+    pub(super) fn words(&self) -> &[u32] {
+        &self.words
     }
 
     /// What the end of the text does in the state of `row`.
     pub(super) fn end(&self, row: usize) -> Entry {
-        self.rows[row + self.symbols]
+        self.entry(row, self.symbols)
     }
 
     /// From the slot last written to the first one that is not settled, in the state of `row`.
     pub(super) fn pending(&self, row: usize) -> isize {
-        self.rows[row + self.symbols + 2].shift()
+        self.entry(row, self.symbols + 2).shift()
+    }
+
+    fn entry(&self, row: usize, column: usize) -> Entry {
+        Entry(self.words[ROWS + row + column])
     }
 
     /// The last position in `lo..=hi` where a piece ends whatever the text before and after.
@@ -119,7 +120,7 @@ impl Table {
             if length > 0 && byte & 0xc0 != 0x80 {
                 return None;
             }
-            let entry = self.trie[row + byte as usize];
+            let entry = TrieEntry(self.words[TRIE + row + byte as usize]);
             match entry.symbol() {
                 symbol if symbol < self.symbols => return Some((symbol, at + length + 1)),
                 symbol if symbol == self.symbols => return None,
@@ -136,34 +137,31 @@ impl Table {
     /// write is past the number of bytes read + 2, and none is before the first slot.
     fn is_sound(&self) -> bool {
         let n = self.symbols;
-        let is_row = |row: usize| row.is_multiple_of(self.width) && row + self.width <= self.rows.len();
-        let free = |row: usize| self.rows[row + n + 1].shift() - self.pending(row);
-        let columns_are_sound = self.rows.len().is_multiple_of(self.width)
-            && self.width > n + 2
-            && self.pairs.len() == 1 << 15
-            && self.pairs.iter().all(|&column| (column as usize) < self.width)
-            && self.trie.iter().all(|entry| entry.row() + 255 < self.trie.len() && entry.symbol() <= n + 1);
+        let rows = || (0..self.height).map(|row| row * self.width);
+        let free = |row: usize| self.entry(row, n + 1).shift() - self.pending(row);
         let step_is_sound = |row: usize, column: usize| {
-            let entry = self.rows[row + column];
-            if column == n + 2 {
-                return true;
-            }
+            let entry = self.entry(row, column);
             let bytes = if column > n + 2 { 2 } else { 1 };
             let (slot, to) = (entry.shift() - self.pending(row), entry.row());
-            is_row(to) && {
+            to % self.width == 0 && to / self.width < self.height && {
                 let settled = slot + self.pending(to);
-                (0..=free(row) + bytes - 1).contains(&slot)
+                (0..free(row) + bytes).contains(&slot)
                     && settled >= 0
                     && (0..MAX_LEVELS as isize).contains(&free(to))
                     && settled + free(to) <= free(row) + bytes
             }
         };
-        columns_are_sound
+        let column_exists = |column: u32| n + 2 < column as usize && (column as usize) < self.width;
+        let trie = &self.words[TRIE..];
+        let ascii_pair = |pair: usize| pair & 0x8080 == 0;
+        self.width * self.height <= TRIE - ROWS
+            && (0..1 << 15)
+                .filter(|&pair| ascii_pair(pair))
+                .all(|pair| column_exists(self.words[pair / 2].to_le() >> (16 * (pair % 2)) & 0xffff))
+            && trie.iter().all(|&word| TrieEntry(word).row() + 255 < trie.len() && TrieEntry(word).symbol() <= n + 1)
             && self.pending(0) == 0
             && free(0) == 0
-            && (0..self.rows.len())
-                .step_by(self.width)
-                .all(|row| (0..self.width).all(|column| step_is_sound(row, column)))
+            && rows().all(|row| (0..self.width).all(|column| column == n + 2 || step_is_sound(row, column)))
     }
 }
 
@@ -229,29 +227,33 @@ impl Rows {
         let singles = symbols.count + 3;
         let mut kept: Vec<usize> = (0..singles).collect();
         let mut known = HashMap::new();
-        let columns: Vec<u16> = (singles..singles + self.ascii * self.ascii)
+        let columns: Vec<u32> = (singles..singles + self.ascii * self.ascii)
             .map(|column| {
                 let cells: Vec<Cell> = self.rows.iter().map(|row| row[column]).collect();
                 *known.entry(cells).or_insert_with(|| {
                     kept.push(column);
-                    (kept.len() - 1) as u16
+                    (kept.len() - 1) as u32
                 })
             })
             .collect();
-        let width = kept.len();
-        if self.rows.len() * width > 1 << 16 {
+        let (width, height) = (kept.len(), self.rows.len());
+        if width * height > TRIE - ROWS {
             return Err(Refused("its table is too large"));
         }
-        let entry = |(row, second, shift): Cell| {
-            Entry(((row * width) as u32) << 16 | (second as u32) << 8 | shift as u8 as u32)
-        };
-        let rows = self.rows.iter().flat_map(|row| kept.iter().map(|&column| entry(row[column]))).collect();
-        let mut pairs = vec![0; 1 << 15];
+        let mut words = vec![0; TRIE];
         for (first, second) in (0..128).flat_map(|first| (0..128).map(move |second| (first, second))) {
             let pair = symbols.of(first) as usize * self.ascii + symbols.of(second) as usize;
-            pairs[(second << 8 | first) as usize] = columns[pair];
+            let (word, half) = ((second << 8 | first) / 2, first % 2);
+            words[word as usize] |= (columns[pair] << (16 * half)).to_le();
         }
-        let trie = trie::build(symbols, symbols.count as u8 + 1, symbols.count as u8)?;
-        Ok(Table { rows, width, pairs, trie, symbols: symbols.count, cuts: machine.cuts })
+        for (row, cells) in self.rows.iter().enumerate() {
+            for (to, &column) in words[ROWS + row * width..].iter_mut().zip(&kept) {
+                let (next, second, shift) = cells[column];
+                *to = ((next * width) as u32) << 16 | (second as u32) << 8 | shift as u8 as u32;
+            }
+        }
+        let nop = symbols.count as u8 + 1;
+        words.extend(trie::build(symbols, nop, symbols.count as u8)?.iter().map(|entry| entry.0));
+        Ok(Table { words, width, height, symbols: symbols.count, cuts: machine.cuts })
     }
 }

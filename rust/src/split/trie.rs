@@ -12,7 +12,7 @@ use super::symbols::Symbols;
 ///
 /// A row is named by the entry that byte 0 would have, so that the next entry is at row + byte; the root is row 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct TrieEntry(u32);
+pub(super) struct TrieEntry(pub(super) u32);
 
 impl TrieEntry {
     fn new(row: usize, before: u32, symbol: u8) -> TrieEntry {

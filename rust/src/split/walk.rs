@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 
 use super::batch::{Stop, deliver, too_long};
 use super::machine::MAX_LEVELS;
-use super::table::{Entry, Table};
+use super::table::{Entry, ROWS, TRIE, Table};
 use super::trie::TrieEntry;
 
 /// How many lanes.
@@ -197,102 +197,103 @@ fn walk<const N: usize, const L: usize>(
     lanes: &mut [Lane; N],
     slots: &mut [u32],
 ) {
+    assert!(text.len() >= (N - 1) * L, "no text for a lane");
     let length = text.len() - (N - 1) * L;
     for lane in lanes.iter() {
         // Every write is between the first slot that is not settled and the last free one, which moves by at most a slot a byte.
         let settled = lane.slot + table.pending(lane.row);
         assert!(settled >= 0 && settled as usize + length + SPARE <= slots.len(), "no room for a lane");
     }
-    let steps = Steps {
-        rows: table.rows().as_ptr(),
-        pairs: table.pairs().as_ptr(),
-        trie: table.trie().as_ptr(),
-        slots: slots.as_mut_ptr(),
-    };
-    let mut walking = *lanes;
+    let words = table.words().as_ptr();
+    let out = slots.as_mut_ptr();
+    let mut runs = lanes.map(|lane| Run { row: lane.row, node: lane.node, slot: out.wrapping_offset(lane.slot) });
     // This byte's position in the low half, the next one's in the high half.
     let mut positions = position as u64 * 0x1_0000_0001 + 0x1_0000_0000;
-    let mut at = 0;
-    while at + UNIT <= length {
-        let unit = |lane: usize| &text[lane * L + at..][..UNIT];
-        if (0..N).all(|lane| unit(lane).is_ascii()) {
-            for byte in (0..UNIT).step_by(2) {
-                for (lane, place) in walking.iter_mut().enumerate() {
-                    let two = u16::from_le_bytes([unit(lane)[byte], unit(lane)[byte + 1]]);
-                    // SAFETY: both bytes are ASCII; the rest as for `byte`.
-                    unsafe { steps.pair(place, two, positions) };
+    let mut at = text.as_ptr();
+    // SAFETY: lane j reads text[j * L..j * L + length], which the first assertion found to be there. The rows and nodes of the runs are the
+    // table's, whose `is_sound` bounds what a step reads and where it writes; the second assertion says that there is that much room.
+    unsafe {
+        let end = at.add(length);
+        while end.offset_from(at) >= UNIT as isize {
+            let mut high = 0;
+            for lane in 0..N {
+                for half in [0, 8] {
+                    high |= (at.add(lane * L + half) as *const u64).read_unaligned();
                 }
-                positions = positions.wrapping_add(0x2_0000_0002);
             }
-        } else {
-            for byte in 0..UNIT {
-                for (lane, place) in walking.iter_mut().enumerate() {
-                    // SAFETY: as below.
-                    unsafe { steps.byte(place, unit(lane)[byte], positions as u32) };
+            if high & 0x8080_8080_8080_8080 == 0 {
+                for byte in (0..UNIT).step_by(2) {
+                    for (lane, run) in runs.iter_mut().enumerate() {
+                        run.pair(words, (at.add(lane * L + byte) as *const u16).read_unaligned(), positions);
+                    }
+                    positions = positions.wrapping_add(0x2_0000_0002);
                 }
-                positions = positions.wrapping_add(0x1_0000_0001);
+            } else {
+                for byte in 0..UNIT {
+                    for (lane, run) in runs.iter_mut().enumerate() {
+                        run.byte(words, *at.add(lane * L + byte), positions as u32 + byte as u32);
+                    }
+                }
+                positions = positions.wrapping_add(UNIT as u64 * 0x1_0000_0001);
             }
+            at = at.add(UNIT);
         }
-        at += UNIT;
-    }
-    for at in at..length {
-        for (lane, place) in walking.iter_mut().enumerate() {
-            // SAFETY: the lane's row and node are rows of this table, whose `is_sound` bounds what a step reads and how far it writes;
-            // the assertion above says that there is that much room.
-            unsafe { steps.byte(place, text[lane * L + at], positions as u32) };
+        while at < end {
+            for (lane, run) in runs.iter_mut().enumerate() {
+                run.byte(words, *at.add(lane * L), positions as u32);
+            }
+            positions = positions.wrapping_add(0x1_0000_0001);
+            at = at.add(1);
         }
-        positions = positions.wrapping_add(0x1_0000_0001);
+        *lanes = runs.map(|run| Lane { row: run.row, node: run.node, slot: run.slot.offset_from(out) });
     }
-    *lanes = walking;
 }
 
-/// The table and the output, as the inner loops use them.
+/// A lane on its way.
 #[derive(Clone, Copy)]
-struct Steps {
-    rows: *const Entry,
-    pairs: *const u16,
-    trie: *const TrieEntry,
-    slots: *mut u32,
+struct Run {
+    row: usize,
+    node: usize,
+    slot: *mut u32,
 }
 
-impl Steps {
-    /// Two ASCII bytes. What is stored beyond the second position is never alive.
+impl Run {
+    /// Two ASCII bytes, as they lie in memory. What is stored beyond the second position is never alive.
     ///
     /// # Safety
-    /// As for `byte`, and both bytes of `two` are ASCII.
+    /// As for `byte`, and both bytes are ASCII.
     #[inline(always)]
-    unsafe fn pair(&self, lane: &mut Lane, two: u16, positions: u64) {
-        // SAFETY: `pairs` has 2^15 entries, each a column; a row has all columns.
+    unsafe fn pair(&mut self, words: *const u32, two: u16, positions: u64) {
+        // SAFETY: the table has a column for each of the 2^15 pairs, and a row has all columns.
         let entry = unsafe {
-            let column = *self.pairs.add(two as usize);
-            *self.rows.add(lane.row + column as usize)
+            let column = *(words as *const u16).add(u16::from_le(two) as usize);
+            Entry(*words.add(ROWS + self.row + column as usize))
         };
-        lane.slot += entry.shift();
+        self.slot = self.slot.wrapping_offset(entry.shift());
         let positions = positions.wrapping_add(entry.second() as u64);
         // SAFETY: the slot and the one after it are in the room that `walk` asserts.
         unsafe {
-            let slot = self.slots.offset(lane.slot);
-            slot.write(positions as u32);
-            slot.add(1).write((positions >> 32) as u32);
+            self.slot.write(positions as u32);
+            self.slot.add(1).write((positions >> 32) as u32);
         }
-        lane.row = entry.row();
+        self.row = entry.row();
     }
 
     /// One byte of any kind.
     ///
     /// # Safety
-    /// `lane` is of this table, and its output has the room that `walk` asserts.
+    /// `row` and `node` are of the table at `words`, and the output has the room that `walk` asserts.
     #[inline(always)]
-    unsafe fn byte(&self, lane: &mut Lane, byte: u8, position: u32) {
-        // SAFETY: every row of the trie has 256 entries behind it; `symbol` is a column.
+    unsafe fn byte(&mut self, words: *const u32, byte: u8, position: u32) {
+        // SAFETY: every row of the trie has 256 entries behind it; a symbol is a column.
         let (node, entry) = unsafe {
-            let node = *self.trie.add(lane.node + byte as usize);
-            (node, *self.rows.add(lane.row + node.symbol()))
+            let node = TrieEntry(*words.add(TRIE + self.node + byte as usize));
+            (node, Entry(*words.add(ROWS + self.row + node.symbol())))
         };
-        lane.node = node.row();
-        lane.slot += entry.shift();
+        self.node = node.row();
+        self.slot = self.slot.wrapping_offset(entry.shift());
         // SAFETY: the slot is in the room that `walk` asserts.
-        unsafe { self.slots.offset(lane.slot).write(position.wrapping_sub(node.before())) };
-        lane.row = entry.row();
+        unsafe { self.slot.write(position.wrapping_sub(node.before())) };
+        self.row = entry.row();
     }
 }
