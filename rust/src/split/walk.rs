@@ -229,9 +229,12 @@ fn walk<const N: usize, const L: usize>(
                     positions = positions.wrapping_add(0x2_0000_0002);
                 }
             } else {
-                for byte in 0..UNIT {
-                    for (lane, run) in runs.iter_mut().enumerate() {
-                        run.byte(words, *at.add(lane * L + byte), positions as u32 + byte as u32);
+                for (half, runs) in runs.chunks_mut(2).enumerate() {
+                    let at = at.add(2 * half * L);
+                    for byte in 0..UNIT {
+                        for (lane, run) in runs.iter_mut().enumerate() {
+                            run.byte(words, *at.add(lane * L + byte), positions as u32 + byte as u32);
+                        }
                     }
                 }
                 positions = positions.wrapping_add(UNIT as u64 * 0x1_0000_0001);
