@@ -60,7 +60,7 @@ impl Backtracker {
 /// The pattern as an error shows it: its first 200 characters.
 fn excerpt(pattern: &str) -> String {
     match pattern.char_indices().nth(200) {
-        Some((at, _)) => format!("{:?}...", &pattern[..at]),
-        None => format!("{pattern:?}"),
+        Some((at, _)) => format!("\"{}...\"", &pattern[..at]),
+        None => format!("\"{pattern}\""),
     }
 }
