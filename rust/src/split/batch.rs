@@ -101,3 +101,24 @@ pub(super) fn too_long(bytes: usize) -> Error {
          split the text into documents, or use a pattern that cuts it"
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_piece_of_4_gib_is_too_long_and_never_a_text() {
+        let mut ends = Vec::new();
+        let mut delivered = Vec::new();
+        let mut each = |base: usize, ends: &[u32]| -> ControlFlow<()> {
+            delivered.push((base, ends.to_vec()));
+            ControlFlow::Continue(())
+        };
+        let mut batch = Batch::new(&mut ends, 1 << 40, &mut each);
+        let most = u32::MAX as usize;
+        assert!(batch.push((1 << 40) + most).is_ok());
+        assert!(batch.push((1 << 40) + 2 * most).is_ok());
+        assert!(matches!(batch.push((1 << 40) + 3 * most + 1), Err(Stop::Failed(Error::Corpus(_)))));
+        assert_eq!(delivered, [(1 << 40, vec![u32::MAX]), ((1 << 40) + most, vec![u32::MAX])]);
+    }
+}

@@ -57,9 +57,13 @@ impl Symbols {
         Ok(symbols)
     }
 
-    /// The symbol of a code point.
-    pub(super) fn of(&self, code_point: u32) -> u8 {
-        self.intervals[self.interval(code_point)].1
+    /// The symbols of the code points from `first` on.
+    pub(super) fn from(&self, first: u32) -> impl Iterator<Item = u8> {
+        let mut interval = self.interval(first);
+        (first..).map(move |code_point| {
+            interval += self.intervals.get(interval + 1).is_some_and(|next| next.0 <= code_point) as usize;
+            self.intervals[interval].1
+        })
     }
 
     /// The one symbol of all code points in `first..first + length`, if it is one.

@@ -28,6 +28,10 @@ pub(super) const TRIE: usize = 2 << 14;
 pub(super) struct Entry(pub(super) u32);
 
 impl Entry {
+    fn new(row: usize, second: bool, shift: i8) -> Entry {
+        Entry((row as u32) << 16 | (second as u32) << 8 | shift as u8 as u32)
+    }
+
     #[inline(always)]
     pub(super) fn row(self) -> usize {
         (self.0 >> 16) as usize
@@ -46,7 +50,7 @@ impl Entry {
 
 /// A compiled pattern.
 pub(super) struct Table {
-    /// * Pairs: for two ASCII bytes, as a little-endian number, a column; two to a word.
+    /// * Pairs: for two ASCII bytes, as a little-endian number, a column; two to a word, as they lie in memory.
     /// * Rows, from `ROWS` on: a column for each symbol, for the end of the text, for a byte inside a character (`nop`), for `pending`
     ///   (from the slot last written to the first one that is not settled), then one for each kind of pair of ASCII symbols.
     /// * The trie, from `TRIE` on.
@@ -132,9 +136,9 @@ impl Table {
 
     /// Whether every walk over this table stays inside its rows, the trie, and an output of one slot a byte and a few spare ones.
     ///
-    /// Let S be the slots settled and F the first free one behind them (`nop` writes there). The walk writes at S + slot, and F, S only grow
-    /// by what the text grows: if every step of n bytes writes at most n slots past F and leaves S + F at most n higher, then no
-    /// write is past the number of bytes read + 2, and none is before the first slot.
+    /// Let S be the first slot that is not settled and F the first free one, less than `MAX_LEVELS` behind it (`nop` writes there). A step of
+    /// n bytes must write between S and F + n - 1, must not lower S, and must raise F by at most n. Then, by induction, all writes lie
+    /// between the first S and the first F + the number of bytes read.
     fn is_sound(&self) -> bool {
         let n = self.symbols;
         let rows = || (0..self.height).map(|row| row * self.width);
@@ -151,13 +155,13 @@ impl Table {
                     && settled + free(to) <= free(row) + bytes
             }
         };
-        let column_exists = |column: u32| n + 2 < column as usize && (column as usize) < self.width;
         let trie = &self.words[TRIE..];
-        let ascii_pair = |pair: usize| pair & 0x8080 == 0;
+        let column_exists = |pair: usize| {
+            let column = halves(self.words[pair / 2])[pair % 2] as usize;
+            n + 2 < column && column < self.width
+        };
         self.width * self.height <= TRIE - ROWS
-            && (0..1 << 15)
-                .filter(|&pair| ascii_pair(pair))
-                .all(|pair| column_exists(self.words[pair / 2].to_le() >> (16 * (pair % 2)) & 0xffff))
+            && (0..1 << 15).filter(|pair| pair & 0x8080 == 0).all(column_exists)
             && trie.iter().all(|&word| TrieEntry(word).row() + 255 < trie.len() && TrieEntry(word).symbol() <= n + 1)
             && self.pending(0) == 0
             && free(0) == 0
@@ -165,36 +169,48 @@ impl Table {
     }
 }
 
-/// A cell before rows have their place: the number of the next row, `second`, `shift`.
-type Cell = (usize, bool, i8);
+/// The two 16-bit numbers of a word, in the order of memory.
+fn halves(word: u32) -> [u16; 2] {
+    let [a, b, c, d] = word.to_ne_bytes();
+    [u16::from_ne_bytes([a, b]), u16::from_ne_bytes([c, d])]
+}
+
+/// The word of two 16-bit numbers.
+fn whole([first, second]: [u16; 2]) -> u32 {
+    let ([a, b], [c, d]) = (first.to_ne_bytes(), second.to_ne_bytes());
+    u32::from_ne_bytes([a, b, c, d])
+}
 
 /// Rows under construction: one for each state and each distance between the slot last written and the first unsettled one, so that one
-/// signed step moves the write pointer.
+/// signed step moves the write pointer. Entries hold the next row's number.
 struct Rows {
-    rows: Vec<Vec<Cell>>,
+    rows: Vec<Vec<u32>>,
     /// (state, pending) of each row.
     states: Vec<(usize, i8)>,
     ids: HashMap<(usize, i8), usize>,
-    /// How many symbols have an ASCII character; they are the first ones.
-    ascii: usize,
+    /// The symbols of ASCII. They are the first ones.
+    ascii: Vec<usize>,
+    /// How many they are.
+    kinds: usize,
 }
 
 impl Rows {
     fn new(machine: &Machine, symbols: &Symbols) -> Compiled<Rows> {
-        let ascii = (0..128).map(|byte| symbols.of(byte) as usize + 1).max().unwrap_or(0);
-        let mut rows = Rows { rows: Vec::new(), states: vec![(0, 0)], ids: HashMap::from([((0, 0), 0)]), ascii };
+        let ascii: Vec<usize> = symbols.from(0).take(128).map(usize::from).collect();
+        let kinds = ascii.iter().max().map_or(0, |last| last + 1);
+        let mut rows = Rows { rows: Vec::new(), states: vec![(0, 0)], ids: HashMap::from([((0, 0), 0)]), ascii, kinds };
         let after = |step: &Move| step.settle as i8 - step.slot as i8;
         while rows.rows.len() < rows.states.len() {
             let (state, pending) = rows.states[rows.rows.len()];
             let (moves, free) = (&machine.moves[state], machine.free[state] as i8);
-            let mut row = Vec::with_capacity(moves.len() + 2 + ascii * ascii);
+            let mut row = Vec::with_capacity(moves.len() + 2 + kinds * kinds);
             for step in moves {
                 row.push(rows.cell(pending + step.slot as i8, false, step.to, after(step)));
             }
             row.push(rows.cell(pending + free, false, state, -free));
-            row.push((0, false, pending));
-            for first in &moves[..ascii] {
-                for second in &machine.moves[first.to][..ascii] {
+            row.push(Entry::new(0, false, pending).0);
+            for first in &moves[..kinds] {
+                for second in &machine.moves[first.to][..kinds] {
                     // The second position goes to the slot after the first one's, or to an earlier one: then the first is dead.
                     let slot = pending + first.slot as i8;
                     let next = slot + after(first) + second.slot as i8;
@@ -213,13 +229,13 @@ impl Rows {
         Ok(rows)
     }
 
-    fn cell(&mut self, shift: i8, second: bool, state: usize, pending: i8) -> Cell {
+    fn cell(&mut self, shift: i8, second: bool, state: usize, pending: i8) -> u32 {
         let states = &mut self.states;
         let row = *self.ids.entry((state, pending)).or_insert_with(|| {
             states.push((state, pending));
             states.len() - 1
         });
-        (row, second, shift)
+        Entry::new(row, second, shift).0
     }
 
     /// Lays the rows out; pairs of symbols that no state tells apart share a column.
@@ -227,12 +243,12 @@ impl Rows {
         let singles = symbols.count + 3;
         let mut kept: Vec<usize> = (0..singles).collect();
         let mut known = HashMap::new();
-        let columns: Vec<u32> = (singles..singles + self.ascii * self.ascii)
+        let columns: Vec<u16> = (singles..singles + self.kinds * self.kinds)
             .map(|column| {
-                let cells: Vec<Cell> = self.rows.iter().map(|row| row[column]).collect();
+                let cells: Vec<u32> = self.rows.iter().map(|row| row[column]).collect();
                 *known.entry(cells).or_insert_with(|| {
                     kept.push(column);
-                    (kept.len() - 1) as u32
+                    (kept.len() - 1) as u16
                 })
             })
             .collect();
@@ -241,19 +257,42 @@ impl Rows {
             return Err(Refused("its table is too large"));
         }
         let mut words = vec![0; TRIE];
-        for (first, second) in (0..128).flat_map(|first| (0..128).map(move |second| (first, second))) {
-            let pair = symbols.of(first) as usize * self.ascii + symbols.of(second) as usize;
-            let (word, half) = ((second << 8 | first) / 2, first % 2);
-            words[word as usize] |= (columns[pair] << (16 * half)).to_le();
+        for (second, first) in (0..128).flat_map(|second| (0..128).map(move |first| (second, first))) {
+            let pair = second << 8 | first;
+            let mut columns_here = halves(words[pair / 2]);
+            columns_here[pair % 2] = columns[self.ascii[first] * self.kinds + self.ascii[second]];
+            words[pair / 2] = whole(columns_here);
         }
         for (row, cells) in self.rows.iter().enumerate() {
-            for (to, &column) in words[ROWS + row * width..].iter_mut().zip(&kept) {
-                let (next, second, shift) = cells[column];
-                *to = ((next * width) as u32) << 16 | (second as u32) << 8 | shift as u8 as u32;
+            for (word, &column) in words[ROWS + row * width..].iter_mut().zip(&kept) {
+                let cell = cells[column];
+                *word = (((cell >> 16) * width as u32) << 16) | (cell & 0xffff);
             }
         }
         let nop = symbols.count as u8 + 1;
-        words.extend(trie::build(symbols, nop, symbols.count as u8)?.iter().map(|entry| entry.0));
+        words.extend(trie::build(symbols, nop, symbols.count as u8)?);
         Ok(Table { words, width, height, symbols: symbols.count, cuts: machine.cuts })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_would_lead_the_walk_astray_is_not_sound() {
+        let harm: [fn(&mut Table); 6] = [
+            |table| table.words[ROWS] = Entry::new(table.width * table.height, false, 0).0,
+            |table| table.words[ROWS] = Entry::new(1, false, 0).0,
+            |table| table.words[ROWS] = Entry::new(0, false, 9).0,
+            |table| table.words[ROWS] = Entry::new(0, false, -1).0,
+            |table| table.words[TRIE + 0xc3] |= 0xffff << 16,
+            |table| table.words[0] = whole([table.width as u16, 0]),
+        ];
+        for harm in harm {
+            let mut table = Table::compile(r"\w+").ok().filter(Table::is_sound).expect("compiled");
+            harm(&mut table);
+            assert!(!table.is_sound());
+        }
     }
 }

@@ -11,7 +11,7 @@ use super::symbols::Symbols;
 /// An entry: the next row << 16 | bytes of this character before this one, if it is the last << 8 | symbol.
 ///
 /// A row is named by the entry that byte 0 would have, so that the next entry is at row + byte; the root is row 0.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy)]
 pub(super) struct TrieEntry(pub(super) u32);
 
 impl TrieEntry {
@@ -38,40 +38,42 @@ impl TrieEntry {
     }
 }
 
-/// The trie of `symbols`, with the given numbers for "inside a character" and "not UTF-8".
+/// The trie of `symbols`, as the words of `TrieEntry`, with the given numbers for "inside a character" and "not UTF-8".
 ///
 /// Every row it names has 256 entries behind it, whatever the byte: `row + 255` is in bounds.
-pub(super) fn build(symbols: &Symbols, nop: u8, invalid: u8) -> Compiled<Vec<TrieEntry>> {
+pub(super) fn build(symbols: &Symbols, nop: u8, invalid: u8) -> Compiled<Vec<u32>> {
+    let nowhere = TrieEntry::new(0, 0, invalid).0;
     let mut builder =
-        Builder { entries: Vec::new(), rows: HashMap::new(), uniform: HashMap::new(), symbols, nop, invalid };
-    builder.entries.resize(256, TrieEntry::new(0, 0, invalid));
-    for byte in 0..=0xf4u32 {
-        builder.entries[byte as usize] = match byte {
-            0..0x80 => TrieEntry::new(0, 0, symbols.of(byte)),
+        Builder { words: vec![nowhere; 256], rows: HashMap::new(), uniform: HashMap::new(), symbols, nop, invalid };
+    for (word, symbol) in builder.words.iter_mut().zip(symbols.from(0)).take(128) {
+        *word = TrieEntry::new(0, 0, symbol).0;
+    }
+    for byte in 0xc2..=0xf4u32 {
+        builder.words[byte as usize] = match byte {
             0xc2..0xe0 => builder.leaf((byte & 31) << 6, 0x80, 1)?,
             0xe0..0xf0 => builder.branch((byte & 15) << 12, 0x800, 2, 1)?,
-            0xf0.. => builder.branch((byte & 7) << 18, 0x10000, 3, 1)?,
-            _ => continue,
+            _ => builder.branch((byte & 7) << 18, 0x10000, 3, 1)?,
         };
     }
-    let mut entries = builder.entries;
-    entries.resize(entries.len() + 128, TrieEntry::new(0, 0, invalid));
-    Ok(entries)
+    let mut words = builder.words;
+    words.resize(words.len() + 128, nowhere);
+    Ok(words)
 }
 
 struct Builder<'a> {
-    entries: Vec<TrieEntry>,
-    rows: HashMap<Vec<TrieEntry>, usize>,
-    /// Rows of one symbol alone, by (symbol, bytes before): most rows, found without being made again.
-    uniform: HashMap<(u8, u32), TrieEntry>,
+    words: Vec<u32>,
+    /// Where each row is.
+    rows: HashMap<Vec<u32>, usize>,
+    /// The word that leads to a leaf of one symbol alone, by (symbol, bytes before): most leaves, found without being made again.
+    uniform: HashMap<(u8, u32), u32>,
     symbols: &'a Symbols,
     nop: u8,
     invalid: u8,
 }
 
 impl Builder<'_> {
-    /// The entry that leads on to the code points from `first` on, `depth` bytes away, reached after `before` bytes.
-    fn branch(&mut self, first: u32, least: u32, depth: u32, before: u32) -> Compiled<TrieEntry> {
+    /// The word that leads on to the code points from `first` on, which `depth` more bytes tell apart, after `before` bytes.
+    fn branch(&mut self, first: u32, least: u32, depth: u32, before: u32) -> Compiled<u32> {
         if depth == 1 {
             return self.leaf(first, least, before);
         }
@@ -82,32 +84,31 @@ impl Builder<'_> {
         self.lead_to(row)
     }
 
-    /// The entry that leads to the last bytes of the code points `first..first + 64`; below `least` they are overlong.
-    fn leaf(&mut self, first: u32, least: u32, before: u32) -> Compiled<TrieEntry> {
+    /// The word that leads to the last bytes of the code points `first..first + 64`; below `least` they are overlong.
+    fn leaf(&mut self, first: u32, least: u32, before: u32) -> Compiled<u32> {
         let valid = (least..=char::MAX as u32).contains(&first) && !(0xd800..0xe000).contains(&first);
         let uniform = if valid { self.symbols.of_all(first, 64) } else { Some(self.invalid) };
-        if let Some(entry) = uniform.and_then(|symbol| self.uniform.get(&(symbol, before))) {
-            return Ok(*entry);
+        let word = |symbol| TrieEntry::new(0, before, symbol).0;
+        let Some(symbol) = uniform else {
+            return self.lead_to(self.symbols.from(first).take(64).map(word).collect());
+        };
+        if let Some(&lead) = self.uniform.get(&(symbol, before)) {
+            return Ok(lead);
         }
-        let row = (first..first + 64)
-            .map(|code_point| TrieEntry::new(0, before, uniform.unwrap_or_else(|| self.symbols.of(code_point))))
-            .collect();
-        let entry = self.lead_to(row)?;
-        if let Some(symbol) = uniform {
-            self.uniform.insert((symbol, before), entry);
-        }
-        Ok(entry)
+        let lead = self.lead_to(vec![word(symbol); 64])?;
+        self.uniform.insert((symbol, before), lead);
+        Ok(lead)
     }
 
-    fn lead_to(&mut self, row: Vec<TrieEntry>) -> Compiled<TrieEntry> {
-        let fresh = self.entries.len();
+    fn lead_to(&mut self, row: Vec<u32>) -> Compiled<u32> {
+        let fresh = self.words.len();
         let at = *self.rows.entry(row).or_insert_with_key(|row| {
-            self.entries.extend(row);
+            self.words.extend(row);
             fresh
         });
         if at - 128 > u16::MAX as usize {
             return Err(Refused("its classes are too scattered"));
         }
-        Ok(TrieEntry::new(at - 128, 0, self.nop))
+        Ok(TrieEntry::new(at - 128, 0, self.nop).0)
     }
 }
