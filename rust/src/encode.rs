@@ -35,39 +35,34 @@ impl Sink for Vec<u32> {
     }
 }
 
-/// How many tokens there are, up to `limit`, and the bytes of those.
+/// How many tokens there are, up to a limit.
 #[derive(Debug)]
 pub struct Counted {
-    /// Tokens so far; never more than `limit`.
+    /// Tokens so far; never more than the limit.
     pub tokens: usize,
-    /// The bytes that these tokens stand for.
-    pub bytes: usize,
-    /// No more tokens than this are wanted.
-    pub limit: usize,
+    limit: usize,
 }
 
 impl Counted {
-    /// Counts up to `limit` tokens.
+    /// Counts up to `limit` tokens, one at least.
     pub fn up_to(limit: usize) -> Counted {
-        Counted { tokens: 0, bytes: 0, limit }
+        Counted { tokens: 0, limit }
+    }
+
+    fn add(&mut self, tokens: usize) -> ControlFlow<()> {
+        self.tokens = self.limit.min(self.tokens + tokens);
+        if self.tokens == self.limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
 
 impl Sink for Counted {
     #[inline(always)]
-    fn piece(&mut self, vocabulary: &Vocabulary, tokens: &[u32]) -> ControlFlow<()> {
-        let taken = &tokens[..tokens.len().min(self.limit - self.tokens)];
-        self.tokens += taken.len();
-        self.bytes += taken.iter().map(|&token| vocabulary.tokens().bytes(token).len()).sum::<usize>();
-        if self.tokens == self.limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    fn piece(&mut self, _: &Vocabulary, tokens: &[u32]) -> ControlFlow<()> {
+        self.add(tokens.len())
     }
 
-    fn special(&mut self, vocabulary: &Vocabulary, id: u32) -> ControlFlow<()> {
-        if self.tokens < self.limit {
-            self.tokens += 1;
-            self.bytes += vocabulary.bytes_of_id(id).map_or(0, <[u8]>::len);
-        }
-        if self.tokens == self.limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    fn special(&mut self, _: &Vocabulary, _: u32) -> ControlFlow<()> {
+        self.add(1)
     }
 }
 

@@ -21,7 +21,7 @@ pub struct Vocabulary {
     pattern: Option<String>,
     /// By id, then text.
     special: Vec<(String, u32)>,
-    /// Where several special tokens share an id, the first in the order they were given: it is what the id decodes to.
+    /// Where several special tokens share an id, the first by text: it is what the id decodes to.
     special_by_id: HashMap<u32, String>,
 }
 
@@ -96,7 +96,6 @@ impl Vocabulary {
         mut special: Vec<(String, u32)>,
         pattern: Option<String>,
     ) -> Result<Vocabulary> {
-        let mut special_by_id = HashMap::with_capacity(special.len());
         for (text, id) in &special {
             if text.is_empty() {
                 return Err(Error::SpecialToken(format!("the special token with id {id} is empty: give it some text")));
@@ -108,7 +107,6 @@ impl Vocabulary {
                     tokens.ids().iter().max().map_or(0, |&highest| u64::from(highest) + 1)
                 )));
             }
-            special_by_id.entry(*id).or_insert_with(|| text.clone());
         }
         special.sort_unstable_by(|(a, a_id), (b, b_id)| a_id.cmp(b_id).then_with(|| a.cmp(b)));
         let mut texts: Vec<&str> = special.iter().map(|(text, _)| text.as_str()).collect();
@@ -116,6 +114,7 @@ impl Vocabulary {
         if let Some(two) = texts.windows(2).find(|two| two[0] == two[1]) {
             return Err(Error::SpecialToken(format!("the special token {:?} is given twice", two[0])));
         }
+        let special_by_id = special.iter().rev().map(|(text, id)| (*id, text.clone())).collect();
         Ok(Vocabulary { tokens, splitter, pattern, special, special_by_id })
     }
 

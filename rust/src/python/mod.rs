@@ -1,8 +1,50 @@
 //! The Python module `minbpe._core`: the only place that names pyo3.
+//!
+//! A file a class. Work that takes longer than a few microseconds releases the interpreter lock.
 
+mod buffer;
+mod encoding;
+mod text;
+mod vocabulary;
+
+use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyType};
+
+use crate::error::Error;
+use crate::split::PATTERNS;
+use crate::vocab::UNICODE_VERSION;
+
+/// The exception that Python raises for `error`, of a class of `minbpe.errors`.
+pub(crate) fn to_py_err(error: Error) -> PyErr {
+    static CLASSES: [PyOnceLock<Py<PyType>>; 5] = [const { PyOnceLock::new() }; 5];
+    let (class, name, message) = match error {
+        Error::Pattern(message) => (0, "PatternError", message),
+        Error::Vocabulary(message) => (1, "VocabularyError", message),
+        Error::SpecialToken(message) => (2, "SpecialTokenError", message),
+        Error::UnknownToken(message) => (3, "UnknownTokenError", message),
+        Error::Corpus(message) => (4, "CorpusError", message),
+        Error::Io(message) => return PyOSError::new_err(message),
+        Error::Interrupted => return PyKeyboardInterrupt::new_err(()),
+    };
+    Python::attach(|py| match CLASSES[class].import(py, "minbpe.errors", name) {
+        Ok(class) => PyErr::from_type(class.clone(), message),
+        Err(error) => error,
+    })
+}
 
 #[pymodule(gil_used = false)]
-fn _core(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let patterns = PyDict::new(module.py());
+    for named in PATTERNS {
+        patterns.set_item(named.name, named.pattern)?;
+    }
+    module.add("PATTERNS", patterns)?;
+    module.add("UNICODE_VERSION", UNICODE_VERSION)?;
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<buffer::Buffer>()?;
+    module.add_class::<vocabulary::Vocabulary>()?;
+    module.add_class::<encoding::Matcher>()?;
+    module.add_class::<encoding::Encoder>()
 }

@@ -1,0 +1,65 @@
+"""Encoding Arrow columns: text in, lists of ids out, with no Python object for a row.
+
+Needs pyarrow: `pip install minbpe[data]`.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from minbpe import _core
+
+# Arrow's list type counts its values in int32.
+LIST_LIMIT = 2**31 - 1
+
+
+def encode_column(encoder: _core.Encoder, column: Any, num_threads: int) -> Any:
+    """Return the ids of each row of `column`, as a column of lists of uint32.
+
+    Args:
+        encoder: what encodes.
+        column: an Array or ChunkedArray of string, large_string, string_view, binary, dictionary of these, or null. Bytes that are
+            not UTF-8 are encoded as `Encoding.encode_bytes` does.
+        num_threads: how many threads encode.
+
+    Returns:
+        An Array, or a ChunkedArray of as many chunks; of large_list if a chunk has 2^31 ids or more. Null rows stay null.
+    """
+    import pyarrow as pa
+
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    encoded = [_encode_chunk(encoder, chunk, num_threads) for chunk in chunks]
+    large = any(len(chunk.values) > LIST_LIMIT for chunk in encoded)
+    list_type = pa.large_list(pa.uint32()) if large else pa.list_(pa.uint32())
+    encoded = [chunk.cast(list_type) for chunk in encoded]
+    return pa.chunked_array(encoded, list_type) if isinstance(column, pa.ChunkedArray) else encoded[0]
+
+
+def _encode_chunk(encoder: _core.Encoder, chunk: Any, num_threads: int) -> Any:
+    """One Array of any type that holds text, as a LargeListArray."""
+    import pyarrow as pa
+
+    if not isinstance(chunk, pa.Array):
+        raise TypeError(f"expected an Arrow Array or ChunkedArray, got {type(chunk).__name__}")
+    nulls = chunk.is_null()
+    if pa.types.is_dictionary(chunk.type):
+        chunk = chunk.dictionary_decode()
+    if pa.types.is_string_view(chunk.type):
+        chunk = chunk.cast(pa.large_string())
+    elif pa.types.is_binary_view(chunk.type) or pa.types.is_fixed_size_binary(chunk.type):
+        chunk = chunk.cast(pa.large_binary())
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary, pa.types.is_null)
+    if not any(is_kind(chunk.type) for is_kind in kinds):
+        raise TypeError(f"expected a column of string or binary, got {chunk.type}: cast it to string first")
+    rows = chunk.cast(pa.large_binary()).fill_null(b"")
+    _, offsets, data = rows.buffers()
+    if len(rows) == 0:
+        return pa.array([], pa.large_list(pa.uint32()))
+    window = memoryview(offsets).cast("B").cast("q")[rows.offset : rows.offset + len(rows) + 1]
+    ids, ends = encoder.encode_rows(memoryview(data or b""), window, num_threads)
+    values = pa.Array.from_buffers(pa.uint32(), len(ids), [None, pa.py_buffer(ids)])
+    # The ends are below 2^63: the same bytes read as int64.
+    ends = pa.Array.from_buffers(pa.int64(), len(ends), [None, pa.py_buffer(ends)])
+    return pa.LargeListArray.from_arrays(ends, values, mask=nulls if nulls.true_count else None)

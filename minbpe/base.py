@@ -1,0 +1,168 @@
+"""What the tokenizers of karpathy/minbpe share: a vocabulary, the files it lives in, and a few functions to learn from.
+
+The classes are a thin face: `minbpe.train` trains, an `Encoding` encodes. `get_stats` and `merge` are all of byte pair
+encoding in ten lines; nothing here runs them, for they look at the whole text at every merge.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from minbpe.encoding import Encoding
+from minbpe.errors import SpecialTokenError
+from minbpe.formats.vocab_text import render_token, replace_control_characters
+from minbpe.vocabulary import Vocabulary
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from minbpe.training import Source
+
+__all__ = ["Tokenizer", "get_stats", "merge", "render_token", "replace_control_characters"]
+
+
+def get_stats(ids: Sequence[int], counts: dict[tuple[int, int], int] | None = None) -> dict[tuple[int, int], int]:
+    """Count each pair of neighbours; `counts` is added to, where given.
+
+    >>> get_stats([1, 2, 3, 1, 2])
+    {(1, 2): 2, (2, 3): 1, (3, 1): 1}
+    """
+    counts = {} if counts is None else counts
+    for pair in zip(ids, ids[1:], strict=False):
+        counts[pair] = counts.get(pair, 0) + 1
+    return counts
+
+
+def merge(ids: Sequence[int], pair: tuple[int, int], idx: int) -> list[int]:
+    """Replace `pair` by `idx` wherever it stands, from left to right.
+
+    >>> merge([1, 2, 3, 1, 2], (1, 2), 4)
+    [4, 3, 4]
+    >>> merge([1, 1, 1], (1, 1), 4)
+    [4, 1]
+    """
+    left, right = pair
+    merged: list[int] = []
+    at = 0
+    while at < len(ids):
+        if at + 1 < len(ids) and ids[at] == left and ids[at + 1] == right:
+            merged.append(idx)
+            at += 2
+        else:
+            merged.append(ids[at])
+            at += 1
+    return merged
+
+
+class Tokenizer:
+    """A vocabulary that can be trained, saved and loaded, and that decodes; how it encodes is up to the subclass.
+
+    Everything but `train`, `load` and `register_special_tokens` leaves it as it is, and each of these either works as a
+    whole or changes nothing. What it holds is read, not set: `vocabulary` and `encoding` are values to take along.
+    """
+
+    def __init__(self) -> None:
+        self._adopt(Vocabulary.from_merges(()))
+
+    def _adopt(self, vocabulary: Vocabulary) -> None:
+        """Make `vocabulary` this tokenizer's own."""
+        self._encoding = Encoding.from_vocabulary(vocabulary, name=type(self).__name__)
+        self._merges: dict[tuple[int, int], int] | None = None
+        self._vocab: dict[int, bytes] | None = None
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The vocabulary as a value."""
+        return self._encoding.vocabulary
+
+    @property
+    def encoding(self) -> Encoding:
+        """The same vocabulary with the methods of tiktoken: batches, numpy, offsets, threads."""
+        return self._encoding
+
+    @property
+    def merges(self) -> Mapping[tuple[int, int], int]:
+        """Each pair that merges, with the id of the new token, in the order of training."""
+        if self._merges is None:
+            self._merges = dict(zip(self.vocabulary.merges, self.vocabulary.ids, strict=True))
+        return MappingProxyType(self._merges)
+
+    @property
+    def vocab(self) -> Mapping[int, bytes]:
+        """Each id with its bytes, special tokens last."""
+        if self._vocab is None:
+            special = {token_id: text.encode("utf-8") for token_id, text in self.inverse_special_tokens.items()}
+            self._vocab = dict(self.vocabulary.items()) | special
+        return MappingProxyType(self._vocab)
+
+    @property
+    def pattern(self) -> str:
+        """The regular expression that splits text first; empty where none does."""
+        return self.vocabulary.pattern or ""
+
+    @property
+    def special_tokens(self) -> Mapping[str, int]:
+        """Each special token with its id."""
+        return MappingProxyType(self.vocabulary.special_tokens)
+
+    @property
+    def inverse_special_tokens(self) -> Mapping[int, str]:
+        """Each special id with its text; where several share an id, the text that it decodes to."""
+        ids = sorted(set(self.special_tokens.values()))
+        return MappingProxyType({token_id: self.vocabulary[token_id].decode("utf-8") for token_id in ids})
+
+    def train(self, text: Source, vocab_size: int, verbose: bool = False) -> None:
+        r"""Learn `vocab_size` tokens, the 256 bytes among them, from `text`.
+
+        Special tokens that are registered stay, with their ids. A corpus too small for `vocab_size` ends training early,
+        with a warning.
+
+        Args:
+            text: a str, an iterable of str or bytes, a `pathlib.Path` or several, or a `PieceCounts`.
+            vocab_size: 256 or more; special tokens are not counted.
+            verbose: print each merge.
+
+        Raises:
+            ValueError: `vocab_size` is below 256.
+            SpecialTokenError: a special token that is registered has an id below `vocab_size`.
+        """
+        from minbpe.training import train
+
+        for special, token_id in self.special_tokens.items():
+            if token_id < vocab_size:
+                raise SpecialTokenError(
+                    f"cannot train {vocab_size} tokens: the special token {special!r} has the id {token_id} already; "
+                    f"register special tokens after training, with ids from {vocab_size} on"
+                )
+        vocabulary = train(text, vocab_size, pattern=self.vocabulary.pattern)
+        self._adopt(vocabulary.with_special_tokens(self.special_tokens))
+
+    def encode(self, text: str) -> list[int]:
+        """Turn text into ids; each subclass says how."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how it encodes: use a subclass of Tokenizer")
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Turn ids back into text; bytes that are no UTF-8, as half a character's, become U+FFFD.
+
+        Raises:
+            UnknownTokenError: an id that no token has; it is a ValueError and a KeyError.
+        """
+        return self._encoding.decode(list(ids))
+
+    def save(self, file_prefix: str | os.PathLike[str]) -> None:
+        """Write `file_prefix.model`, to load again, and `file_prefix.vocab`, to look at.
+
+        Raises:
+            OSError: a file cannot be written; no half of one is left.
+        """
+        self.vocabulary.save(file_prefix)
+
+    def load(self, model_file: str | os.PathLike[str]) -> None:
+        """Take over what `save` wrote, pattern and special tokens too; upstream's "minbpe v1" files are read as well.
+
+        Raises:
+            FormatError: the file is truncated, changed or of another version.
+        """
+        self._adopt(Vocabulary.load(model_file))

@@ -1,0 +1,71 @@
+"""The command `minbpe`: a verb an arrow of the picture, results on stdout, all else on stderr, exit codes 0, 1 and 2."""
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+from rich.console import Console
+
+from minbpe import __version__
+from minbpe.cli.demo import demo
+from minbpe.cli.ids import decode, encode
+from minbpe.cli.inspect import inspect
+from minbpe.cli.shard import UsageError, shard
+from minbpe.cli.train import train
+from minbpe.errors import MinbpeError
+
+FAILED, MISUSED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
+
+EXAMPLES = {
+    train: "minbpe train books/ --glob '*.txt' --size 32768 --out tok32k",
+    encode: "minbpe encode -t o200k_base 'hello world'",
+    decode: "minbpe decode -t o200k_base 24912 2375",
+    shard: "minbpe shard books/ --tokenizer tok32k.model --out shards",
+    inspect: "minbpe inspect tok32k.model",
+    demo: "minbpe demo",
+}
+
+app = App(
+    name="minbpe",
+    help="Byte pair encoding: trains vocabularies exactly, encodes as tiktoken does, checks both.",
+    help_epilogue="`minbpe COMMAND --help` has a page on each. Begin with: minbpe demo",
+    help_format="plaintext",
+    version=__version__,
+    suppress_keyboard_interrupt=False,
+)
+for command, example in EXAMPLES.items():
+    app.command(command, help_epilogue=f"Example: {example}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0, 1 for what went wrong, 2 for a wrong use, 130 for Ctrl-C."""
+    warnings.showwarning = _warn
+    try:
+        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
+    except (CycloptsError, UsageError) as error:
+        _say("error", error)
+        print("Try: minbpe --help, or --help after a command", file=sys.stderr)
+        return MISUSED
+    except BrokenPipeError:
+        # The reader has seen enough. Python would complain when it flushes stdout at exit, so stdout leads nowhere now.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except (MinbpeError, OSError) as error:
+        _say("error", error)
+        return FAILED
+    except KeyboardInterrupt:
+        _say("interrupted", "nothing half-written is left; finished shards stay, and the same command goes on from them")
+        return INTERRUPTED
+    return 0
+
+
+def _say(kind: str, message: object) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]minbpe: {kind}:[/]", end=" ")
+    print(" ".join(str(message).split()), file=sys.stderr)
+
+
+def _warn(message: Warning | str, *_: object) -> None:
+    _say("warning", message)

@@ -1,0 +1,79 @@
+"""`minbpe inspect`: what a vocabulary or a directory of shards holds."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from minbpe.cli.shared import Json, load_encoding, print_facts
+from minbpe.manifest import FILE, Manifest
+from minbpe.shards import read_shard
+
+if TYPE_CHECKING:
+    from minbpe.encoding import Encoding
+
+LONGEST = 5
+SPECIAL = 8
+PREVIEW = 24
+
+
+def inspect(name: str, /, *, json: Json = False) -> None:
+    """Show a vocabulary's size, pattern, special tokens, digest and longest tokens, or what shards hold.
+
+    Args:
+        name: A name such as o200k_base, a .model file, or a directory of shards.
+        json: Print the result as JSON.
+    """
+    directory = Path(name)
+    shards = directory.is_dir() and (directory / FILE).exists()
+    encoding = load_encoding(name)
+    facts = _of_vocabulary(encoding, json)
+    if shards:
+        facts = {**_of_shards(Manifest.load(directory), directory, encoding), **facts}
+    print_facts(facts, json)
+
+
+def _of_vocabulary(encoding: "Encoding", as_json: bool) -> dict[str, object]:
+    vocabulary = encoding.vocabulary
+    tokens = [token for _, token in vocabulary.items()]
+    longest = sorted(tokens, key=len, reverse=True)[:LONGEST]
+    special = vocabulary.special_tokens
+    shown = [f"{text} {token_id}" for text, token_id in list(special.items())[:SPECIAL]]
+    more = [f"and {len(special) - SPECIAL:,} more"] if len(special) > SPECIAL else []
+    return {
+        "name": encoding.name,
+        "tokens": len(vocabulary),
+        "highest id": vocabulary.n_vocab - 1,
+        "merges": "unknown: given by ranks alone" if vocabulary.by_rank else len(vocabulary.merges),
+        "special": special if as_json else ", ".join(shown + more) or "none",
+        "pattern": vocabulary.pattern if as_json else vocabulary.pattern or "none: a text is one piece",
+        "engine": vocabulary.engine,
+        "unicode": vocabulary.unicode_version,
+        "digest": vocabulary.digest,
+        "mean length": round(sum(map(len, tokens)) / len(tokens), 2),
+        "longest": [token.decode("utf-8", "replace") for token in longest]
+        if as_json
+        else ", ".join(f"{_shown(token)} ({len(token)})" for token in longest),
+    }
+
+
+def _of_shards(manifest: Manifest, directory: Path, encoding: "Encoding") -> dict[str, object]:
+    facts: dict[str, object] = {
+        "shards": len(manifest.shards),
+        "complete": manifest.complete,
+        "documents": manifest.documents,
+        "ids": manifest.tokens,
+        "bytes": manifest.bytes,
+        "bytes per id": round(manifest.bytes / max(1, manifest.tokens), 3),
+        "dtype": manifest.dtype,
+        "end of text": manifest.options.end_of_text,
+        "written by": manifest.library,
+    }
+    if manifest.shards:
+        ids = read_shard(directory / manifest.shards[0].file).ids[:PREVIEW].tolist()
+        facts["begins"] = _shown(encoding.decode_bytes(ids))
+    return facts
+
+
+def _shown(token: bytes) -> str:
+    """A token on one line, and not too long."""
+    text = repr(token.decode("utf-8", "backslashreplace"))
+    return text if len(text) <= 60 else f"{text[:40]}...{text[-10:]}"

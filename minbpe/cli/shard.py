@@ -1,0 +1,87 @@
+"""`minbpe shard`: documents as files of ids for training a model, and the check of such files."""
+
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from minbpe.cli.shared import Json, Reading, Threads, load_encoding, print_facts
+from minbpe.errors import MinbpeError
+from minbpe.manifest import Manifest
+from minbpe.progress import Bars
+from minbpe.shards import EndOfText, write_shards
+from minbpe.shards import verify as verify_shards
+
+
+class UsageError(MinbpeError):
+    """Arguments that are each right and together are not."""
+
+
+def shard(
+    sources: list[Path] | None = None,
+    *,
+    tokenizer: Annotated[str | None, Parameter(name=["--tokenizer", "-t"])] = None,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    verify: Path | None = None,
+    tokens_per_shard: int = 100_000_000,
+    end_of_text: EndOfText = "append",
+    end_of_text_token: str = "<|endoftext|>",
+    validation: Annotated[bool, Parameter(negative="")] = False,
+    threads: Threads = None,
+    reading: Reading = Reading(),  # noqa: B008 (frozen)
+    json: Json = False,
+) -> None:
+    """Encode documents into shards that llm.c reads, with an index and a manifest beside them.
+
+    Run again after an interruption, it goes on where it stopped. A document is never cut between two shards.
+
+    Args:
+        sources: Files and directories: text, .jsonl, .parquet, and .gz of these.
+        tokenizer: A name such as o200k_base, or a .model file.
+        out: The directory to write.
+        verify: Check everything in this directory of shards, down to each document's bytes.
+        tokens_per_shard: A shard ends before the document that would pass it.
+        end_of_text: Where the end-of-text token stands: prepend, append, or none.
+        end_of_text_token: Which special token that is.
+        validation: Name the first shard val_000000.bin.
+        threads: All cores by default. The files do not depend on it.
+        json: Print the result as JSON.
+    """
+    began = perf_counter()
+    if verify is not None:
+        if sources or tokenizer or out:
+            raise UsageError("--verify DIR takes no sources, --tokenizer or --out")
+        with Bars() as bars:
+            manifest = verify_shards(verify, progress=lambda done: bars.show("verify", done, None))
+        _print(manifest, verify, began, json)
+        return
+    if not sources or tokenizer is None or out is None:
+        raise UsageError("give sources, --tokenizer and --out (or only --verify DIR)")
+    encoding = load_encoding(tokenizer)
+    with Bars() as bars:
+        manifest = write_shards(
+            reading.documents(sources, bars, "shard"),
+            encoding,
+            out,
+            tokens_per_shard=tokens_per_shard,
+            end_of_text=end_of_text,
+            end_of_text_token=end_of_text_token,
+            validation=validation,
+            threads=threads,
+        )
+    _print(manifest, out, began, json)
+
+
+def _print(manifest: Manifest, directory: Path, began: float, as_json: bool) -> None:
+    facts = {
+        "directory": str(directory),
+        "shards": len(manifest.shards),
+        "documents": manifest.documents,
+        "tokens": manifest.tokens,
+        "bytes": manifest.bytes,
+        "dtype": manifest.dtype,
+        "seconds": round(perf_counter() - began, 2),
+        "vocabulary": manifest.vocabulary,
+    }
+    print_facts(facts, as_json)

@@ -1,0 +1,76 @@
+"""What several commands share: which files, which tokenizer, and how a result is printed."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from minbpe.documents import find_files, read_documents
+from minbpe.errors import MinbpeError
+from minbpe.progress import Bars
+
+if TYPE_CHECKING:
+    from minbpe.encoding import Encoding
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Reading:
+    """How sources become documents."""
+
+    glob: str = "*"
+    """Which files to take from directories, such as '*.py'."""
+    field: str = "text"
+    """Where the text is in a record of .jsonl or .parquet."""
+    lines: Annotated[bool, Parameter(negative="")] = False
+    """Each line of a text file is a document, not the whole file."""
+
+    def documents(self, sources: list[Path], bars: Bars, stage: str) -> Iterator[bytes | str]:
+        """Read the documents of `sources`, with a bar."""
+        files = find_files(sources, glob=self.glob)
+        total = sum(file.stat().st_size for file in files)
+        return read_documents(
+            files, field=self.field, lines=self.lines, progress=lambda done: bars.show(stage, done, total)
+        )
+
+
+Tokenizer = Annotated[str, Parameter(name=["--tokenizer", "-t"])]
+Json = Annotated[bool, Parameter(name="--json", negative="")]
+Threads = Annotated[int | None, Parameter(name="--threads")]
+
+
+def load_encoding(name: str) -> "Encoding":
+    """Return the encoding of a name such as `o200k_base`, of a `.model` file, or of a directory of shards.
+
+    Raises:
+        MinbpeError: There is no such thing; the message lists what there is.
+    """
+    from minbpe.encoding import Encoding
+    from minbpe.registry import get_encoding, list_encoding_names
+    from minbpe.shards import VOCABULARY
+    from minbpe.vocabulary import Vocabulary
+
+    path = Path(name)
+    if path.is_dir():
+        path = path / f"{VOCABULARY}.model"
+    if path.is_file():
+        return Encoding.from_vocabulary(Vocabulary.load(path), name=path.stem)
+    names = list_encoding_names()
+    if name in names:
+        return get_encoding(name)
+    raise MinbpeError(f"no tokenizer {name!r}: give the path of a .model file, or one of {', '.join(sorted(names))}")
+
+
+def print_facts(facts: Mapping[str, object], as_json: bool) -> None:
+    """Print facts as one JSON object, or as aligned lines for people."""
+    if as_json:
+        print(json.dumps(facts, default=os.fspath))
+        return
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else value
+        print(f"{name:<{width}}  {shown}")

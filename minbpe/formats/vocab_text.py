@@ -1,0 +1,64 @@
+"""`name.vocab`: a vocabulary for people to look at, one token a line, each merge beside what it was made of.
+
+    [t] 116
+    [ t][h] -> [ th] 257
+    [<|endoftext|>] 512
+
+Not a way to store one: bytes that are no whole characters show as U+FFFD, and control characters as escapes.
+"""
+
+from __future__ import annotations
+
+from minbpe.atomic import replacing
+from minbpe.vocabulary import Vocabulary
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+
+
+def render_token(t: bytes) -> str:
+    r"""Show a token's bytes as text on one line.
+
+    >>> render_token(b"caf\xc3\xa9\n"), render_token(b"\xc3")
+    ('café\\u000a', '\ufffd')
+    """
+    return replace_control_characters(t.decode("utf-8", errors="replace"))
+
+
+def replace_control_characters(s: str) -> str:
+    r"""Escape every control, format, surrogate, private or unassigned character, which would distort a terminal.
+
+    >>> print(replace_control_characters("one\ttwo"))
+    one\u0009two
+    """
+    import unicodedata
+
+    return "".join(f"\\u{ord(c):04x}" if unicodedata.category(c).startswith("C") else c for c in s)
+
+
+def save_vocab_text(vocabulary: Vocabulary, path: str | os.PathLike[str]) -> None:
+    """Write the `.vocab` file of a vocabulary, in UTF-8, as upstream lays it out: bytes by id, merges by rank, special tokens.
+
+    Raises:
+        OSError: the file cannot be written; no half of one is left.
+    """
+    from pathlib import Path
+
+    with replacing(Path(path)) as file:
+        file.writelines(line.encode("utf-8") for line in _lines(vocabulary))
+
+
+def _lines(vocabulary: Vocabulary) -> Iterator[str]:
+    tokens = dict(vocabulary.items())
+    pairs = {} if vocabulary.by_rank else dict(zip(vocabulary.ids, vocabulary.merges, strict=True))
+    leaves = sorted(token_id for token_id in tokens if token_id not in pairs)
+    for token_id in [*leaves, *pairs]:
+        shown = f"[{render_token(tokens[token_id])}]"
+        if token_id in pairs:
+            left, right = pairs[token_id]
+            shown = f"[{render_token(tokens[left])}][{render_token(tokens[right])}] -> {shown}"
+        yield f"{shown} {token_id}\n"
+    for text, token_id in vocabulary.special_tokens.items():
+        yield f"[{replace_control_characters(text)}] {token_id}\n"

@@ -1,0 +1,46 @@
+"""Measuring tokenizers against each other: equality first, then time, each engine's runs spread among the others'."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+from statistics import median
+from time import perf_counter
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where two lists of ids part."""
+
+    place: int
+    ours: int | None
+    theirs: int | None
+
+    def __str__(self) -> str:
+        """Say it in words.
+
+        >>> str(Difference(7, 262, None))
+        'at id 7 ours is 262 and theirs is missing'
+        """
+        ours, theirs = ("missing" if token is None else token for token in (self.ours, self.theirs))
+        return f"at id {self.place:,} ours is {ours} and theirs is {theirs}"
+
+
+def first_difference(ours: Iterable[int], theirs: Iterable[int]) -> Difference | None:
+    """Return the first place where two lists of ids differ, or None if they are equal.
+
+    >>> first_difference([1, 2, 3], [1, 5])
+    Difference(place=1, ours=2, theirs=5)
+    """
+    pairs = enumerate(zip_longest(ours, theirs))
+    return next((Difference(place, *pair) for place, pair in pairs if pair[0] != pair[1]), None)
+
+
+def median_seconds(runs: Mapping[str, Callable[[], object]], *, rounds: int = 3) -> dict[str, float]:
+    """Return the median seconds of each run, taking turns, so that a slow moment of the machine falls on all alike."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            began = perf_counter()
+            run()
+            seconds[name].append(perf_counter() - began)
+    return {name: median(times) for name, times in seconds.items()}

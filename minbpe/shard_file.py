@@ -1,0 +1,165 @@
+"""One shard: token ids in a file that llm.c reads, and beside it an index of where each document ends."""
+
+import hashlib
+import mmap
+import struct
+import sys
+from array import array
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from minbpe.atomic import replacing
+from minbpe.errors import CorpusError, FormatError
+from minbpe.manifest import Shard
+
+HEADER = struct.Struct("<256i")
+LARGEST = 2**31 - 1
+"""The most ids a shard may hold: llm.c's header counts them in an int32."""
+
+
+class Kind(NamedTuple):
+    """How ids of one width are stored."""
+
+    magic: int
+    version: int
+    code: str
+    """Of `array` and `memoryview`."""
+    width: int
+
+
+KINDS = {"uint16": Kind(20240520, 1, "H", 2), "uint32": Kind(20240801, 7, "I", 4)}
+
+
+class Document(NamedTuple):
+    """A document as bytes and as ids, packed by `pack`."""
+
+    text: bytes
+    ids: bytes
+
+
+class Ids(NamedTuple):
+    """The content of a shard, mapped into memory."""
+
+    ids: memoryview
+    """Of format `H` (uint16) or `I` (uint32); `numpy.asarray(ids)` makes no copy."""
+    ends: memoryview | None
+    """Where each document ends, in ids; None where no index stands beside the file, as beside llm.c's own."""
+
+
+class DocumentHash:
+    """sha256 over documents, each after its length as 8 bytes, so that where they end counts too."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+
+    def add(self, text: bytes) -> None:
+        """Take the next document."""
+        self._hash.update(len(text).to_bytes(8, "little"))
+        self._hash.update(text)
+
+    def hexdigest(self) -> str:
+        """The hash of the documents so far."""
+        return self._hash.hexdigest()
+
+
+def pack(ids: memoryview, dtype: str) -> bytes:
+    """Return ids of format `I` as the little-endian bytes of `dtype`; each must fit.
+
+    >>> pack(memoryview(array("I", [1, 258])), "uint16")
+    b'\\x01\\x00\\x02\\x01'
+    """
+    little = ids
+    if sys.byteorder == "big":
+        swapped = array("I", ids)
+        swapped.byteswap()
+        little = memoryview(swapped)
+    if dtype == "uint32" or not len(ids):
+        return little.tobytes()
+    # A uint16 is the lower half of its uint32: every second 16 bits, copied without making an int of any.
+    return little.cast("B").cast("H")[::2].tobytes()
+
+
+def write(directory: Path, name: str, dtype: str, documents: Iterable[Document]) -> Shard:
+    """Write `name.bin` and `name.idx`, which appear whole or not at all, and return what they hold.
+
+    Raises:
+        CorpusError: More ids than the header can count.
+    """
+    kind, ends, size, source = KINDS[dtype], array("Q"), 0, DocumentHash()
+    path, index = directory / f"{name}.bin", directory / f"{name}.idx"
+    with replacing(path) as file:
+        file.seek(HEADER.size)
+        tokens = 0
+        for text, ids in documents:
+            tokens += len(ids) // kind.width
+            ends.append(tokens)
+            size += len(text)
+            source.add(text)
+            file.write(ids)
+        if tokens > LARGEST:
+            raise CorpusError(f"a document of {size:,} bytes has more ids than a shard can hold: cut it first")
+        file.seek(0)
+        file.write(HEADER.pack(kind.magic, kind.version, tokens, *[0] * 253))
+    if sys.byteorder == "big":
+        ends.byteswap()
+    with replacing(index) as file:
+        file.write(ends.tobytes())
+    return Shard(
+        file=path.name,
+        index=index.name,
+        tokens=tokens,
+        documents=len(ends),
+        bytes=size,
+        sha256=sha256_of(path),
+        index_sha256=sha256_of(index),
+        source_sha256=source.hexdigest(),
+    )
+
+
+def read_shard(path: str | Path) -> Ids:
+    """Map one shard, ours or llm.c's, into memory.
+
+    Raises:
+        FormatError: The header is not llm.c's, or the file does not hold what its header says.
+    """
+    path = Path(path)
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(HEADER.size)
+        magic, version, tokens = HEADER.unpack(head)[:3] if len(head) == HEADER.size else (0, 0, 0)
+        kind = next((kind for kind in KINDS.values() if kind[:2] == (magic, version)), None)
+        if kind is None:
+            raise FormatError(f"{path} is no shard: it does not begin with llm.c's header for uint16 or uint32 ids")
+        if size != HEADER.size + tokens * kind.width:
+            raise FormatError(f"{path} is damaged: its header says {tokens:,} ids, but it is {size:,} bytes long")
+        ids = _map(file)[HEADER.size :].cast(kind.code)
+    index = path.with_suffix(".idx")
+    if not index.exists():
+        return Ids(ids, None)
+    size = index.stat().st_size
+    if size % 8 or not size:
+        raise FormatError(f"{index} is damaged: {size:,} bytes are no whole number of uint64")
+    with index.open("rb") as file:
+        return Ids(ids, _map(file).cast("Q"))
+
+
+def damage(shard: Shard, directory: Path) -> str | None:
+    """Say how the files of `shard` differ from what was written, or None where they do not."""
+    for name, expected in ((shard.file, shard.sha256), (shard.index, shard.index_sha256)):
+        path = directory / name
+        if not path.is_file():
+            return f"{name} is missing"
+        if sha256_of(path) != expected:
+            return f"{name} was changed: its sha256 is not the manifest's"
+    return None
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _map(file: BinaryIO) -> memoryview:
+    return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))

@@ -1,0 +1,300 @@
+"""A vocabulary as a value: token bytes, the merges that made them, special tokens, and the pattern that splits text first.
+
+Checked once, when it is made; never changed after. Shards and checkpoints refer to it by `digest`.
+"""
+
+from __future__ import annotations
+
+from minbpe import _core
+from minbpe.errors import VocabularyError
+
+TYPE_CHECKING = False  # `typing` takes longer to import than this package
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from typing import NoReturn
+
+HIGHEST_ID = 2**32 - 1
+
+
+class Vocabulary:
+    """Tokens by id, and how text becomes them.
+
+    >>> v = Vocabulary.from_merges([(97, 97), (256, 98)])
+    >>> v[257]
+    b'aab'
+    >>> len(v), v.n_vocab
+    (258, 258)
+
+    An *id* names a token; ids are unique, and may have holes. A *rank* is a merge's place in the order of merges. Two
+    vocabularies are equal if their digests are.
+    """
+
+    __slots__ = ("_core", "_digest", "_special_tokens")
+
+    _core: _core.Vocabulary
+    _digest: str | None
+    _special_tokens: dict[str, int]
+
+    def __init__(self) -> None:
+        raise TypeError("a Vocabulary is made by minbpe.train, from_merges, from_ranks or load")
+
+    @classmethod
+    def _from_core(cls, core: _core.Vocabulary) -> Vocabulary:
+        self = object.__new__(cls)
+        object.__setattr__(self, "_core", core)
+        object.__setattr__(self, "_digest", None)
+        object.__setattr__(self, "_special_tokens", dict(core.special()))
+        return self
+
+    @classmethod
+    def from_merges(
+        cls,
+        merges: Iterable[tuple[int, int]],
+        *,
+        pattern: str | None = None,
+        special_tokens: Mapping[str, int] | None = None,
+        byte_ids: Sequence[int] | None = None,
+        ids: Sequence[int] | None = None,
+    ) -> Vocabulary:
+        """Return the vocabulary that these merges make, given as pairs of ids in rank order.
+
+        Args:
+            merges: each joins two tokens that are bytes or made by earlier merges.
+            pattern: the regular expression that splits text into pieces; None: a text is one piece.
+            special_tokens: text to id; the ids must not be those of ordinary tokens, but two texts may share one.
+            byte_ids: the id of each byte value, 256 of them; by default byte b has id b.
+            ids: the id of each merge's token; by default 256, 257, and so on.
+
+        Raises:
+            VocabularyError: a merge joins what is not there yet, two tokens are equal, or an id is used twice.
+            SpecialTokenError: a special token is empty, given twice, or has an ordinary token's id.
+            PatternError: the pattern does not compile.
+        """
+        merges = list(merges)
+        ids = range(256, 256 + len(merges)) if ids is None else ids
+        byte_ids = range(256) if byte_ids is None else byte_ids
+        if len(byte_ids) != 256:
+            raise VocabularyError(f"byte_ids has {len(byte_ids)} ids, and there are 256 bytes: give one for each byte value")
+        special = list((special_tokens or {}).items())
+        return cls._from_core(
+            _checked(lambda: _core.Vocabulary.from_merges(list(byte_ids), merges, list(ids), special, pattern))
+        )
+
+    @classmethod
+    def from_ranks(
+        cls,
+        mergeable_ranks: Mapping[bytes, int],
+        *,
+        pattern: str | None = None,
+        special_tokens: Mapping[str, int] | None = None,
+    ) -> Vocabulary:
+        """Return the vocabulary of tiktoken's form: each token's bytes with its rank, which is its id.
+
+        The merges behind the ranks are recovered; where they cannot be, `by_rank` is true, and encoding joins whatever
+        two neighbours together are a token, lowest rank first, as tiktoken does.
+
+        >>> ranks = {bytes([b]): b for b in range(256)} | {b"ab": 256, b"abc": 257}
+        >>> Vocabulary.from_ranks(ranks).merges
+        ((97, 98), (256, 99))
+
+        Raises:
+            VocabularyError: a byte has no token, a token is empty, or an id is used twice.
+            SpecialTokenError: as for `from_merges`.
+            PatternError: the pattern does not compile.
+        """
+        ranks = dict(mergeable_ranks)
+        special = list((special_tokens or {}).items())
+        return cls._from_core(_checked(lambda: _core.Vocabulary.from_ranks(ranks, special, pattern)))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Vocabulary:
+        """Return the vocabulary in a `.model` file: ours, or upstream's `minbpe v1`.
+
+        Raises:
+            FormatError: the file is not a model file, or is truncated or changed.
+        """
+        from minbpe.formats.model import load_model
+
+        return load_model(path)
+
+    def save(self, prefix: str | os.PathLike[str]) -> None:
+        """Write `prefix.model`, from which `load` restores an equal vocabulary, and `prefix.vocab`, for people to read."""
+        from minbpe.formats import save
+
+        save(self, prefix)
+
+    @property
+    def merges(self) -> tuple[tuple[int, int], ...]:
+        """The merges in rank order, as pairs of ids. Raises VocabularyError if `by_rank`."""
+        if self._core.by_rank:
+            raise VocabularyError("this vocabulary has no merges: they could not be recovered from its ranks (see by_rank)")
+        return self._core.merges()
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The ids of the tokens past the 256 bytes, in rank order: those that the merges make."""
+        return self._core.ids()
+
+    @property
+    def byte_ids(self) -> tuple[int, ...]:
+        """The id of each byte value: 256 ids."""
+        return self._core.byte_ids()
+
+    @property
+    def special_tokens(self) -> dict[str, int]:
+        """Special tokens, text to id, by id and then text. A copy."""
+        return self._special_tokens.copy()
+
+    @property
+    def pattern(self) -> str | None:
+        """The regular expression that splits text into pieces; None: a text is one piece."""
+        return self._core.pattern
+
+    @property
+    def by_rank(self) -> bool:
+        """Whether the merges could not be recovered from the ranks that this vocabulary was made from."""
+        return self._core.by_rank
+
+    @property
+    def engine(self) -> str:
+        """Which engine splits text: "compiled", "backtracking" for patterns that it refuses, "whole" without a pattern."""
+        return self._core.engine
+
+    @property
+    def mergeable_ranks(self) -> dict[bytes, int]:
+        """Each ordinary token's bytes with its id, in rank order: tiktoken's form. Built anew at each call."""
+        return dict(self._core.items())
+
+    @property
+    def unicode_version(self) -> str:
+        """The version of the Unicode tables by which the pattern splits."""
+        return _core.UNICODE_VERSION
+
+    @property
+    def n_vocab(self) -> int:
+        """The highest id plus one, special tokens included: the rows that a model's embedding needs."""
+        return self._core.n_vocab
+
+    @property
+    def digest(self) -> str:
+        """The sha256, in hex, of all that encoding depends on: bytes, merges, ids, special tokens, pattern, Unicode version."""
+        if self._digest is None:
+            import hashlib
+
+            object.__setattr__(self, "_digest", hashlib.sha256(self._core.canonical()).hexdigest())
+        assert self._digest is not None  # noqa: S101 - for the type checker
+        return self._digest
+
+    def items(self) -> Iterator[tuple[int, bytes]]:
+        """Iterate over (id, bytes) of the ordinary tokens: the 256 bytes, then the others in rank order."""
+        return ((id, token) for token, id in self._core.items())
+
+    def split(self, text: str) -> list[str]:
+        """Return the pieces that the pattern makes of `text`; together they are the text.
+
+        >>> Vocabulary.from_merges([], pattern=r" ?[a-z]+").split("hello world!")
+        ['hello', ' world', '!']
+        """
+        from minbpe.encoding import repaired
+
+        data = repaired(text).encode()
+        ends = self._core.split(data)
+        return [data[start:end].decode() for start, end in zip([0, *ends], ends, strict=False)]
+
+    def truncate(self, size: int) -> Vocabulary:
+        """Return the vocabulary that training to `size` ordinary tokens would have made.
+
+        A merge depends only on those before it, so this is exact, and one training run holds every smaller vocabulary.
+        Special tokens move to the ids after the last one kept. O(size).
+
+        >>> v = Vocabulary.from_merges([(97, 97), (256, 98)], special_tokens={"<|end|>": 258})
+        >>> small = v.truncate(257)
+        >>> small.merges, small.special_tokens
+        (((97, 97),), {'<|end|>': 257})
+
+        Raises:
+            VocabularyError: `size` is below 256 or above `len(self)`.
+        """
+        return Vocabulary._from_core(_checked(lambda: self._core.truncate(size)))
+
+    def with_special_tokens(self, special_tokens: Mapping[str, int]) -> Vocabulary:
+        """Return this vocabulary with further special tokens, text to id. All else is shared, not copied.
+
+        Raises:
+            SpecialTokenError: a text is empty, or an id is an ordinary token's.
+        """
+        special = {**self._special_tokens, **special_tokens}
+        return Vocabulary._from_core(_checked(lambda: self._core.with_special(list(special.items()))))
+
+    def without_special_tokens(self) -> Vocabulary:
+        """Return this vocabulary without special tokens."""
+        return Vocabulary._from_core(self._core.with_special([]))
+
+    def __getitem__(self, id: int) -> bytes:
+        """Return the bytes of a token, special tokens included. Raises UnknownTokenError if no token has this id."""
+        if not 0 <= id <= HIGHEST_ID:
+            id = self.n_vocab  # no token has it, and the error says which ids there are
+        return self._core.bytes_of_id(id)
+
+    def __contains__(self, id: object) -> bool:
+        try:
+            self[id]  # type: ignore[index]
+        except (LookupError, TypeError):
+            return False
+        return True
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError("iterate over the items() of a Vocabulary")
+
+    def __len__(self) -> int:
+        """The number of ordinary tokens: 256 bytes and the merges."""
+        return len(self._core)
+
+    def __eq__(self, other: object) -> bool:
+        return self.digest == other.digest if isinstance(other, Vocabulary) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        return f"<Vocabulary of {len(self)} tokens and {len(self._special_tokens)} special tokens, {self.digest[:8]}>"
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a Vocabulary never changes: cannot set {name}")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a Vocabulary never changes: cannot delete {name}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        if self.by_rank:
+            return _from_ranks, (self.mergeable_ranks, self.pattern, self._special_tokens)
+        return _from_merges, (self.merges, self.pattern, self._special_tokens, self.byte_ids, self.ids)
+
+    def __copy__(self) -> Vocabulary:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Vocabulary:
+        return self
+
+
+def _from_merges(
+    merges: tuple[tuple[int, int], ...],
+    pattern: str | None,
+    special_tokens: dict[str, int],
+    byte_ids: tuple[int, ...],
+    ids: tuple[int, ...],
+) -> Vocabulary:
+    return Vocabulary.from_merges(merges, pattern=pattern, special_tokens=special_tokens, byte_ids=byte_ids, ids=ids)
+
+
+def _from_ranks(ranks: dict[bytes, int], pattern: str | None, special_tokens: dict[str, int]) -> Vocabulary:
+    return Vocabulary.from_ranks(ranks, pattern=pattern, special_tokens=special_tokens)
+
+
+def _checked(make: Callable[[], _core.Vocabulary]) -> _core.Vocabulary:
+    """What `make` returns; numbers that no id can be become a VocabularyError."""
+    try:
+        return make()
+    except OverflowError as error:
+        raise VocabularyError(f"ids are whole numbers from 0 to {HIGHEST_ID}: {error}") from None

@@ -1,0 +1,93 @@
+//! Numbers that numpy, torch and Arrow read without a copy, through Python's buffer protocol.
+
+use std::ffi::{CStr, c_int, c_void};
+
+use pyo3::exceptions::PyBufferError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+/// A read-only array of u32 or u64.
+#[pyclass(frozen, module = "minbpe._core")]
+pub(super) struct Buffer {
+    numbers: Numbers,
+    shape: [isize; 1],
+    strides: [isize; 1],
+}
+
+enum Numbers {
+    U32(Vec<u32>),
+    U64(Vec<u64>),
+}
+
+impl Numbers {
+    fn format(&self) -> &'static CStr {
+        match self {
+            Numbers::U32(_) => c"I",
+            Numbers::U64(_) => c"Q",
+        }
+    }
+}
+
+impl From<Vec<u32>> for Buffer {
+    fn from(numbers: Vec<u32>) -> Buffer {
+        Buffer { shape: [numbers.len() as isize], strides: [4], numbers: Numbers::U32(numbers) }
+    }
+}
+
+impl From<Vec<u64>> for Buffer {
+    fn from(numbers: Vec<u64>) -> Buffer {
+        Buffer { shape: [numbers.len() as isize], strides: [8], numbers: Numbers::U64(numbers) }
+    }
+}
+
+#[pymethods]
+impl Buffer {
+    fn __len__(&self) -> usize {
+        self.shape[0] as usize
+    }
+
+    /// Fills `view` as the buffer protocol asks.
+    ///
+    /// # Safety
+    /// Python calls it with a `view` that is null or valid for writing.
+    unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
+        if view.is_null() {
+            return Err(PyBufferError::new_err("there is no view to fill"));
+        }
+        if flags & ffi::PyBUF_WRITABLE == ffi::PyBUF_WRITABLE {
+            return Err(PyBufferError::new_err("the buffer is read-only: copy it to change it"));
+        }
+        let this = slf.get();
+        let start: *const c_void = match &this.numbers {
+            Numbers::U32(numbers) => numbers.as_ptr().cast(),
+            Numbers::U64(numbers) => numbers.as_ptr().cast(),
+        };
+        let asked = |flag: c_int| flags & flag == flag;
+        // SAFETY: `view` is valid for writing. All it points to lies in the object itself, which is frozen, is never moved by Python,
+        // and lives as long as `view.obj`, a new reference to it. Tests: tests/test_encoding_batches.py reads buffers in every form.
+        unsafe {
+            *view = ffi::Py_buffer {
+                buf: start.cast_mut(),
+                len: this.shape[0] * this.strides[0],
+                readonly: 1,
+                itemsize: this.strides[0],
+                format: if asked(ffi::PyBUF_FORMAT) {
+                    this.numbers.format().as_ptr().cast_mut()
+                } else {
+                    std::ptr::null_mut()
+                },
+                ndim: 1,
+                shape: if asked(ffi::PyBUF_ND) { this.shape.as_ptr().cast_mut() } else { std::ptr::null_mut() },
+                strides: if asked(ffi::PyBUF_STRIDES) {
+                    this.strides.as_ptr().cast_mut()
+                } else {
+                    std::ptr::null_mut()
+                },
+                suboffsets: std::ptr::null_mut(),
+                internal: std::ptr::null_mut(),
+                obj: slf.clone().into_any().into_ptr(),
+            };
+        }
+        Ok(())
+    }
+}

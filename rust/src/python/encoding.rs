@@ -1,0 +1,291 @@
+//! `_core.Encoder` and `_core.Matcher`: what `minbpe.Encoding` is made of.
+
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
+
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::PyOverflowError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyInt, PyList, PyString};
+
+use super::buffer::Buffer;
+use super::text::{WORTH_DETACHING, expect_str, text_of, with_text};
+use super::to_py_err;
+use super::vocabulary::Vocabulary;
+use crate::encode::{Counted, in_parallel};
+use crate::error::{Error, Result};
+use crate::special;
+use crate::vocab;
+
+/// Finds any of a set of special tokens.
+#[pyclass(frozen, module = "minbpe._core")]
+pub(super) struct Matcher {
+    inner: special::Matcher,
+}
+
+#[pymethods]
+impl Matcher {
+    #[new]
+    fn new(tokens: Vec<(String, u32)>) -> PyResult<Matcher> {
+        Ok(Matcher { inner: special::Matcher::new(&tokens).map_err(to_py_err)? })
+    }
+
+    /// The first of its texts that `text` holds, or None. UnicodeEncodeError if `text` holds surrogates.
+    fn search<'a>(&self, text: &'a Bound<'_, PyAny>) -> PyResult<Option<&'a str>> {
+        let text = expect_str(text)?.to_str()?;
+        Ok(self.inner.find(text, 0).map(|found| &text[found.start..found.end]))
+    }
+}
+
+/// Encodes and decodes with one vocabulary; `minbpe.encoding` documents it.
+#[pyclass(frozen, module = "minbpe._core")]
+pub(super) struct Encoder {
+    vocabulary: Arc<vocab::Vocabulary>,
+    /// Ordinary tokens by their bytes: only asked for by `encode_with_unstable` and `token_byte_values`.
+    sorted: OnceLock<Vec<u32>>,
+}
+
+/// Half-open ranges.
+type Offsets = Vec<(usize, usize)>;
+
+/// Texts as the rows of a batch: borrowed from Python, or repaired.
+type Texts<'a> = Vec<Cow<'a, str>>;
+
+impl Encoder {
+    fn sorted(&self) -> &[u32] {
+        self.sorted.get_or_init(|| self.vocabulary.tokens_by_bytes())
+    }
+
+    fn ids(&self, text: &str, special: Option<&special::Matcher>) -> Result<Vec<u32>> {
+        let mut ids = Vec::with_capacity(text.len() / 4 + 4);
+        self.vocabulary.encode(text, special, &mut ids)?;
+        Ok(ids)
+    }
+
+    /// The ids of all rows, encoded by several threads.
+    fn rows(
+        &self,
+        rows: &[impl AsRef<str> + Sync],
+        special: Option<&special::Matcher>,
+        threads: usize,
+    ) -> Result<Vec<Vec<u32>>> {
+        in_parallel(rows.len(), threads, |i| self.ids(rows[i].as_ref(), special)).into_iter().collect()
+    }
+
+    /// Ids that decoding may take: a buffer of u32, or any iterable of int.
+    fn extract_ids(&self, ids: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
+        if let Ok(list) = ids.cast::<PyList>() {
+            return list.iter().map(|id| self.extract_id(&id)).collect();
+        }
+        if let Ok(buffer) = PyBuffer::<u32>::get(ids) {
+            return buffer.to_vec(ids.py());
+        }
+        ids.try_iter()?.map(|id| self.extract_id(&id?)).collect()
+    }
+
+    fn extract_id(&self, id: &Bound<'_, PyAny>) -> PyResult<u32> {
+        id.extract::<u32>().map_err(|error| {
+            if error.is_instance_of::<PyOverflowError>(id.py()) && id.is_instance_of::<PyInt>() {
+                let highest = self.vocabulary.n_vocab() - 1;
+                return to_py_err(Error::UnknownToken(format!("no token has the id {id}: ids go from 0 to {highest}")));
+            }
+            error
+        })
+    }
+}
+
+fn matcher<'a>(special: Option<&'a Bound<'_, Matcher>>) -> Option<&'a special::Matcher> {
+    special.map(|matcher| &matcher.get().inner)
+}
+
+fn texts_of<'a>(texts: &'a [Bound<'_, PyAny>]) -> PyResult<Texts<'a>> {
+    texts.iter().map(text_of).collect()
+}
+
+/// All rows one after the other, and where each ends: the offsets begin with 0.
+fn flatten(rows: &[Vec<u32>]) -> (Vec<u32>, Vec<u64>) {
+    let mut offsets = Vec::with_capacity(rows.len() + 1);
+    let mut end = 0;
+    offsets.push(end);
+    offsets.extend(rows.iter().map(|row| {
+        end += row.len() as u64;
+        end
+    }));
+    (rows.concat(), offsets)
+}
+
+#[pymethods]
+impl Encoder {
+    #[new]
+    fn new(vocabulary: &Vocabulary) -> Encoder {
+        Encoder { vocabulary: vocabulary.inner.clone(), sorted: OnceLock::new() }
+    }
+
+    #[pyo3(signature = (text, special=None))]
+    fn encode(&self, text: &Bound<'_, PyAny>, special: Option<&Bound<'_, Matcher>>) -> PyResult<Vec<u32>> {
+        let special = matcher(special);
+        with_text(text, |text| self.ids(text, special))?.map_err(to_py_err)
+    }
+
+    #[pyo3(signature = (text, special=None))]
+    fn encode_buffer(&self, text: &Bound<'_, PyAny>, special: Option<&Bound<'_, Matcher>>) -> PyResult<Buffer> {
+        self.encode(text, special).map(Buffer::from)
+    }
+
+    #[pyo3(signature = (texts, threads, special=None))]
+    fn encode_batch(
+        &self,
+        py: Python<'_>,
+        texts: Vec<Bound<'_, PyAny>>,
+        threads: usize,
+        special: Option<&Bound<'_, Matcher>>,
+    ) -> PyResult<Vec<Vec<u32>>> {
+        let (texts, special) = (texts_of(&texts)?, matcher(special));
+        py.detach(|| self.rows(&texts, special, threads)).map_err(to_py_err)
+    }
+
+    #[pyo3(signature = (texts, threads, special=None))]
+    fn encode_batch_flat(
+        &self,
+        py: Python<'_>,
+        texts: Vec<Bound<'_, PyAny>>,
+        threads: usize,
+        special: Option<&Bound<'_, Matcher>>,
+    ) -> PyResult<(Buffer, Buffer)> {
+        let (texts, special) = (texts_of(&texts)?, matcher(special));
+        let (ids, offsets) =
+            py.detach(|| self.rows(&texts, special, threads).map(|rows| flatten(&rows))).map_err(to_py_err)?;
+        Ok((ids.into(), offsets.into()))
+    }
+
+    /// Rows of an Arrow column: row i is `data[offsets[i]..offsets[i + 1]]`, any bytes. Returns flat ids and their offsets.
+    fn encode_rows(
+        &self,
+        py: Python<'_>,
+        data: PyBuffer<u8>,
+        offsets: PyBuffer<i64>,
+        threads: usize,
+    ) -> PyResult<(Buffer, Buffer)> {
+        let (data, offsets) = (data.to_vec(py)?, offsets.to_vec(py)?);
+        let rows: Option<Vec<&[u8]>> =
+            offsets.windows(2).map(|o| data.get(usize::try_from(o[0]).ok()?..usize::try_from(o[1]).ok()?)).collect();
+        let rows =
+            rows.ok_or_else(|| to_py_err(Error::Corpus("the column's offsets do not lie within its data".into())))?;
+        let encoded: Result<Vec<Vec<u32>>> = py.detach(|| {
+            in_parallel(rows.len(), threads, |i| {
+                let mut ids = Vec::with_capacity(rows[i].len() / 4 + 4);
+                self.vocabulary.encode_bytes(rows[i], &mut ids).map(|()| ids)
+            })
+            .into_iter()
+            .collect()
+        });
+        let (ids, offsets) = flatten(&encoded.map_err(to_py_err)?);
+        Ok((ids.into(), offsets.into()))
+    }
+
+    fn encode_bytes(&self, py: Python<'_>, data: &[u8]) -> PyResult<Vec<u32>> {
+        let mut ids = Vec::new();
+        py.detach(|| self.vocabulary.encode_bytes(data, &mut ids)).map_err(to_py_err)?;
+        Ok(ids)
+    }
+
+    fn encode_bytes_as_tiktoken(&self, py: Python<'_>, data: &[u8]) -> PyResult<Vec<u32>> {
+        py.detach(|| self.vocabulary.encode_bytes_as_tiktoken(data)).map_err(to_py_err)
+    }
+
+    fn encode_piece(&self, py: Python<'_>, piece: &[u8]) -> Vec<u32> {
+        let mut ids = Vec::new();
+        py.detach(|| self.vocabulary.encode_piece(piece, &mut ids));
+        ids
+    }
+
+    #[pyo3(signature = (text, special=None))]
+    fn encode_with_unstable(
+        &self,
+        text: &Bound<'_, PyAny>,
+        special: Option<&Bound<'_, Matcher>>,
+    ) -> PyResult<(Vec<u32>, Vec<Vec<u32>>)> {
+        let (copy, special) = (text_of(text)?, matcher(special));
+        let (ids, completions) = text
+            .py()
+            .detach(|| self.vocabulary.encode_with_unstable(&copy, special, self.sorted()))
+            .map_err(to_py_err)?;
+        Ok((ids, completions.into_iter().collect()))
+    }
+
+    /// The ids of `text` and for each the offsets (start, end) of the characters, or bytes, that it holds a part of.
+    #[pyo3(signature = (text, characters, special=None))]
+    fn encode_with_offsets(
+        &self,
+        text: &Bound<'_, PyAny>,
+        characters: bool,
+        special: Option<&Bound<'_, Matcher>>,
+    ) -> PyResult<(Vec<u32>, Offsets)> {
+        let special = matcher(special);
+        with_text(text, |text| {
+            let ids = self.ids(text, special)?;
+            let offsets = self.vocabulary.offsets(&ids, text.as_bytes(), characters)?;
+            Ok((ids, offsets))
+        })?
+        .map_err(to_py_err)
+    }
+
+    /// How many tokens `text` has, at most `limit`.
+    fn count(&self, text: &Bound<'_, PyAny>, limit: usize) -> PyResult<usize> {
+        let counted = with_text(text, |text| {
+            let mut counted = Counted::up_to(limit);
+            if limit > 0 {
+                self.vocabulary.encode_ordinary(text, &mut counted)?;
+            }
+            Ok(counted.tokens)
+        })?;
+        counted.map_err(to_py_err)
+    }
+
+    /// The longest prefix of `text` that the first `limit` tokens hold and that ends on a character.
+    fn truncate<'py>(&self, text: &Bound<'py, PyAny>, limit: usize) -> PyResult<Bound<'py, PyString>> {
+        let copy = text_of(text)?;
+        let end = text.py().detach(|| self.vocabulary.truncated(&copy, limit)).map_err(to_py_err)?;
+        Ok(PyString::new(text.py(), &copy[..end]))
+    }
+
+    fn decode_bytes<'py>(&self, ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+        let ids_vec = self.extract_ids(ids)?;
+        let mut bytes = Vec::new();
+        let decoded = if ids_vec.len() < WORTH_DETACHING {
+            self.vocabulary.decode(&ids_vec, &mut bytes)
+        } else {
+            ids.py().detach(|| self.vocabulary.decode(&ids_vec, &mut bytes))
+        };
+        decoded.map_err(to_py_err)?;
+        Ok(PyBytes::new(ids.py(), &bytes))
+    }
+
+    fn decode_bytes_batch<'py>(
+        &self,
+        py: Python<'py>,
+        batch: Vec<Bound<'py, PyAny>>,
+        threads: usize,
+    ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+        let rows: Vec<Vec<u32>> = batch.iter().map(|ids| self.extract_ids(ids)).collect::<PyResult<_>>()?;
+        let decoded: Result<Vec<Vec<u8>>> = py.detach(|| {
+            in_parallel(rows.len(), threads, |i| {
+                let mut bytes = Vec::new();
+                self.vocabulary.decode(&rows[i], &mut bytes).map(|()| bytes)
+            })
+            .into_iter()
+            .collect()
+        });
+        Ok(decoded.map_err(to_py_err)?.iter().map(|bytes| PyBytes::new(py, bytes)).collect())
+    }
+
+    fn decode_token<'py>(&self, id: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = self.vocabulary.bytes_of_id(self.extract_id(id)?).map_err(to_py_err)?;
+        Ok(PyBytes::new(id.py(), bytes))
+    }
+
+    /// The bytes of all ordinary tokens, sorted.
+    fn sorted_bytes<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
+        self.sorted().iter().map(|&token| PyBytes::new(py, self.vocabulary.tokens().bytes(token))).collect()
+    }
+}

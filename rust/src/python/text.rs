@@ -1,0 +1,41 @@
+//! Text from Python: the UTF-8 that a `str` holds, with surrogates repaired.
+
+use std::borrow::Cow;
+
+use pyo3::exceptions::{PyTypeError, PyUnicodeEncodeError};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+/// Below this length, releasing the interpreter lock costs more than it gives.
+pub(super) const WORTH_DETACHING: usize = 1024;
+
+/// `value` as a `str`, or a TypeError that says what it is.
+pub(super) fn expect_str<'a, 'py>(value: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyString>> {
+    value.cast::<PyString>().map_err(|_| {
+        let class = value.get_type().name().map_or_else(|_| "an object".to_string(), |name| name.to_string());
+        PyTypeError::new_err(format!("expected str, got {class}"))
+    })
+}
+
+/// The text of `value`. Surrogate pairs are joined and lone surrogates become U+FFFD, as
+/// `value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")` makes them.
+pub(super) fn text_of<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, str>> {
+    let value = expect_str(value)?;
+    match value.to_str() {
+        Ok(text) => Ok(Cow::Borrowed(text)),
+        Err(error) if error.is_instance_of::<PyUnicodeEncodeError>(value.py()) => {
+            let units = value.call_method1("encode", ("utf-16", "surrogatepass"))?;
+            Ok(Cow::Owned(units.call_method1("decode", ("utf-16", "replace"))?.extract()?))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// `work(text)`, without the interpreter lock where the text is long.
+pub(super) fn with_text<T: Send>(value: &Bound<'_, PyAny>, work: impl FnOnce(&str) -> T + Send) -> PyResult<T> {
+    let text = text_of(value)?;
+    if text.len() < WORTH_DETACHING {
+        return Ok(work(&text));
+    }
+    Ok(value.py().detach(|| work(&text)))
+}

@@ -1,0 +1,146 @@
+//! `_core.Vocabulary`: what `minbpe.Vocabulary` holds.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyTuple};
+
+use super::to_py_err;
+use crate::error::Error;
+use crate::split::Engine;
+use crate::vocab;
+
+/// A vocabulary; `minbpe.vocabulary` documents it.
+#[pyclass(frozen, module = "minbpe._core")]
+pub(super) struct Vocabulary {
+    pub(super) inner: Arc<vocab::Vocabulary>,
+}
+
+type Special = Vec<(String, u32)>;
+
+fn wrap(vocabulary: Result<vocab::Vocabulary, Error>) -> PyResult<Vocabulary> {
+    Ok(Vocabulary { inner: Arc::new(vocabulary.map_err(to_py_err)?) })
+}
+
+#[pymethods]
+impl Vocabulary {
+    #[staticmethod]
+    fn from_merges(
+        py: Python<'_>,
+        byte_ids: [u32; 256],
+        merges: Vec<(u32, u32)>,
+        ids: Vec<u32>,
+        special: Special,
+        pattern: Option<String>,
+    ) -> PyResult<Vocabulary> {
+        wrap(py.detach(|| vocab::Vocabulary::from_merges(&byte_ids, &merges, &ids, special, pattern)))
+    }
+
+    #[staticmethod]
+    fn from_ranks(ranks: &Bound<'_, PyDict>, special: Special, pattern: Option<String>) -> PyResult<Vocabulary> {
+        let mut pairs = Vec::with_capacity(ranks.len());
+        for (bytes, rank) in ranks {
+            let bytes =
+                bytes.cast::<PyBytes>().map_err(|_| PyTypeError::new_err("the keys of mergeable_ranks are bytes"))?;
+            pairs.push((bytes.as_bytes().to_vec(), rank.extract::<u32>()?));
+        }
+        wrap(ranks.py().detach(|| vocab::Vocabulary::from_ranks(pairs, special, pattern)))
+    }
+
+    #[staticmethod]
+    fn from_table(
+        table: &[u8],
+        extra: Vec<(u32, u32, u32)>,
+        special: Special,
+        pattern: Option<String>,
+    ) -> PyResult<Vocabulary> {
+        wrap(vocab::Vocabulary::from_table(table, &extra, special, pattern))
+    }
+
+    fn with_special(&self, special: Special) -> PyResult<Vocabulary> {
+        wrap(self.inner.with_special(special))
+    }
+
+    fn truncate(&self, py: Python<'_>, count: usize) -> PyResult<Vocabulary> {
+        wrap(py.detach(|| self.inner.truncate(count)))
+    }
+
+    fn __len__(&self) -> usize {
+        self.inner.tokens().count()
+    }
+
+    #[getter]
+    fn n_vocab(&self) -> u64 {
+        self.inner.n_vocab()
+    }
+
+    #[getter]
+    fn pattern(&self) -> Option<&str> {
+        self.inner.pattern()
+    }
+
+    #[getter]
+    fn by_rank(&self) -> bool {
+        self.inner.tokens().by_rank()
+    }
+
+    /// Which engine splits: "whole", "compiled" or "backtracking".
+    #[getter]
+    fn engine(&self) -> &'static str {
+        match self.inner.splitter().engine() {
+            Engine::Whole => "whole",
+            Engine::Compiled => "compiled",
+            Engine::Backtracking => "backtracking",
+        }
+    }
+
+    fn special(&self) -> Special {
+        self.inner.special().to_vec()
+    }
+
+    fn byte_ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.inner.byte_ids())
+    }
+
+    fn merges<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.inner.merges())
+    }
+
+    /// The ids of the tokens past the 256 bytes, by rank.
+    fn ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, &self.inner.tokens().ids()[256..])
+    }
+
+    /// Each ordinary token's bytes with its id, the bytes first, then by rank.
+    fn items<'py>(&self, py: Python<'py>) -> Vec<(Bound<'py, PyBytes>, u32)> {
+        let tokens = self.inner.tokens();
+        (0..).zip(tokens.ids()).map(|(index, &id)| (PyBytes::new(py, tokens.bytes(index)), id)).collect()
+    }
+
+    /// The bytes of an id, special tokens included.
+    fn bytes_of_id<'py>(&self, py: Python<'py>, id: u32) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, self.inner.bytes_of_id(id).map_err(to_py_err)?))
+    }
+
+    /// The id of the ordinary token that is `bytes`.
+    fn id_of_bytes(&self, bytes: &[u8]) -> Option<u32> {
+        let tokens = self.inner.tokens();
+        tokens.find(bytes).map(|index| tokens.ids()[index as usize])
+    }
+
+    /// The pieces that the pattern makes of `data`, as byte offsets of their ends.
+    fn split(&self, data: &[u8]) -> PyResult<Vec<usize>> {
+        let mut all = Vec::new();
+        let flow = self.inner.splitter().split_bytes(data, &mut Default::default(), |base, ends| {
+            all.extend(ends.iter().map(|&end| base + end as usize));
+            ControlFlow::<()>::Continue(())
+        });
+        flow.map(|_| all).map_err(to_py_err)
+    }
+
+    fn canonical<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.inner.canonical())
+    }
+}

@@ -1,0 +1,43 @@
+"""What many tests need: tiktoken with its files but no network, the corpora beside a checkout, and how much to generate.
+
+`MAX_EXAMPLES` in the environment says how many cases each generated test tries.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import hypothesis
+import pytest
+
+from minbpe.tiktoken_files import write_tiktoken_cache
+
+hypothesis.settings.register_profile("minbpe", deadline=None, max_examples=int(os.environ.get("MAX_EXAMPLES", "100")))
+hypothesis.settings.load_profile("minbpe")
+
+
+@pytest.fixture(scope="session")
+def tiktoken_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A `TIKTOKEN_CACHE_DIR` with every file that tiktoken reads, rebuilt from the packaged vocabularies."""
+    directory = tmp_path_factory.mktemp("tiktoken")
+    write_tiktoken_cache(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def tiktoken_module(tiktoken_cache: Path) -> Iterator[ModuleType]:
+    """The module `tiktoken`, for which `get_encoding` needs no network."""
+    module = pytest.importorskip("tiktoken", reason="tiktoken, which ids are compared with, is not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TIKTOKEN_CACHE_DIR", str(tiktoken_cache))
+        yield module
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The corpora beside a checkout; a test that needs them is skipped where there are none."""
+    directory = Path(__file__).parents[2] / "shared" / "data"
+    if not directory.is_dir():
+        pytest.skip(f"there are no corpora in {directory}")
+    return directory
