@@ -40,25 +40,36 @@ def encode_column(encoder: _core.Encoder, column: Any, num_threads: int) -> Any:
 def _encode_chunk(encoder: _core.Encoder, chunk: Any, num_threads: int) -> Any:
     """One Array of any type that holds text, as a LargeListArray."""
     import pyarrow as pa
+    from pyarrow import compute
 
     if not isinstance(chunk, pa.Array):
         raise TypeError(f"expected an Arrow Array or ChunkedArray, got {type(chunk).__name__}")
-    nulls = chunk.is_null()
     if pa.types.is_dictionary(chunk.type):
         chunk = chunk.dictionary_decode()
+    nulls = chunk.is_null()
     if pa.types.is_string_view(chunk.type):
         chunk = chunk.cast(pa.large_string())
     elif pa.types.is_binary_view(chunk.type) or pa.types.is_fixed_size_binary(chunk.type):
         chunk = chunk.cast(pa.large_binary())
-    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary, pa.types.is_null)
+    kinds = (
+        pa.types.is_string,
+        pa.types.is_large_string,
+        pa.types.is_binary,
+        pa.types.is_large_binary,
+        pa.types.is_null,
+    )
     if not any(is_kind(chunk.type) for is_kind in kinds):
         raise TypeError(f"expected a column of string or binary, got {chunk.type}: cast it to string first")
     rows = chunk.cast(pa.large_binary()).fill_null(b"")
     _, offsets, data = rows.buffers()
     if len(rows) == 0:
         return pa.array([], pa.large_list(pa.uint32()))
-    window = memoryview(offsets).cast("B").cast("q")[rows.offset : rows.offset + len(rows) + 1]
-    ids, ends = encoder.encode_rows(memoryview(data or b""), window, num_threads)
+    # Of a slice, only its own rows' text is handed over.
+    bounds = pa.Array.from_buffers(pa.int64(), len(rows) + 1, [None, offsets], offset=rows.offset)
+    first, last = bounds[0].as_py(), bounds[-1].as_py()
+    bounds = compute.subtract(bounds, first).buffers()[1]
+    text = memoryview(data or b"").cast("B")[first:last]
+    ids, ends = encoder.encode_rows(text, memoryview(bounds).cast("B").cast("q"), num_threads)
     values = pa.Array.from_buffers(pa.uint32(), len(ids), [None, pa.py_buffer(ids)])
     # The ends are below 2^63: the same bytes read as int64.
     ends = pa.Array.from_buffers(pa.int64(), len(ends), [None, pa.py_buffer(ends)])

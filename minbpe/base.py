@@ -6,6 +6,7 @@ encoding in ten lines; nothing here runs them, for they look at the whole text a
 
 from __future__ import annotations
 
+from itertools import pairwise
 from types import MappingProxyType
 
 from minbpe.encoding import Encoding
@@ -30,7 +31,7 @@ def get_stats(ids: Sequence[int], counts: dict[tuple[int, int], int] | None = No
     {(1, 2): 2, (2, 3): 1, (3, 1): 1}
     """
     counts = {} if counts is None else counts
-    for pair in zip(ids, ids[1:], strict=False):
+    for pair in pairwise(ids):
         counts[pair] = counts.get(pair, 0) + 1
     return counts
 
@@ -68,7 +69,11 @@ class Tokenizer:
 
     def _adopt(self, vocabulary: Vocabulary) -> None:
         """Make `vocabulary` this tokenizer's own."""
-        self._encoding = Encoding.from_vocabulary(vocabulary, name=type(self).__name__)
+        self._use(Encoding.from_vocabulary(vocabulary, name=type(self).__name__))
+
+    def _use(self, encoding: Encoding) -> None:
+        """Make `encoding` this tokenizer's own, and forget what was derived from the one before."""
+        self._encoding = encoding
         self._merges: dict[tuple[int, int], int] | None = None
         self._vocab: dict[int, bytes] | None = None
 
@@ -116,8 +121,8 @@ class Tokenizer:
     def train(self, text: Source, vocab_size: int, verbose: bool = False) -> None:
         r"""Learn `vocab_size` tokens, the 256 bytes among them, from `text`.
 
-        Special tokens that are registered stay, with their ids. A corpus too small for `vocab_size` ends training early,
-        with a warning.
+        Special tokens that are registered stay, with their ids. A corpus too small for `vocab_size` ends training
+        early, with a warning.
 
         Args:
             text: a str, an iterable of str or bytes, a `pathlib.Path` or several, or a `PieceCounts`.
@@ -128,7 +133,8 @@ class Tokenizer:
             ValueError: `vocab_size` is below 256.
             SpecialTokenError: a special token that is registered has an id below `vocab_size`.
         """
-        from minbpe.training import train
+        from minbpe.counting import PieceCounts, count
+        from minbpe.training import learn_merges, train
 
         for special, token_id in self.special_tokens.items():
             if token_id < vocab_size:
@@ -136,8 +142,14 @@ class Tokenizer:
                     f"cannot train {vocab_size} tokens: the special token {special!r} has the id {token_id} already; "
                     f"register special tokens after training, with ids from {vocab_size} on"
                 )
-        vocabulary = train(text, vocab_size, pattern=self.vocabulary.pattern)
+        pattern = self.vocabulary.pattern
+        source = count(text, pattern=pattern) if verbose and not isinstance(text, PieceCounts) else text
+        vocabulary = train(source, vocab_size, pattern=pattern)
         self._adopt(vocabulary.with_special_tokens(self.special_tokens))
+        if isinstance(source, PieceCounts) and verbose:  # the merges once more: a vocabulary does not keep their counts
+            for number, (pair, times) in enumerate(learn_merges(source, len(vocabulary.merges)), start=1):
+                token = f"{255 + number} ({vocabulary[255 + number]!r})"
+                print(f"merge {number}/{vocab_size - 256}: {pair} -> {token} had {times} occurrences")
 
     def encode(self, text: str) -> list[int]:
         """Turn text into ids; each subclass says how."""
@@ -149,7 +161,7 @@ class Tokenizer:
         Raises:
             UnknownTokenError: an id that no token has; it is a ValueError and a KeyError.
         """
-        return self._encoding.decode(list(ids))
+        return self._encoding.decode(ids)
 
     def save(self, file_prefix: str | os.PathLike[str]) -> None:
         """Write `file_prefix.model`, to load again, and `file_prefix.vocab`, to look at.

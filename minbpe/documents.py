@@ -5,10 +5,11 @@ import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 from minbpe.errors import CorpusError
 
+Stream = BinaryIO | gzip.GzipFile
 JSON_LINES = (".jsonl", ".ndjson")
 
 
@@ -21,6 +22,7 @@ def find_files(sources: Iterable[str | Path], *, glob: str = "*") -> list[Path]:
 
     Raises:
         CorpusError: A source does not exist, or nothing matches.
+
     """
     found: list[Path] = []
     named = [Path(source) for source in sources]
@@ -65,6 +67,7 @@ def read_documents(
 
     Raises:
         CorpusError: A file that is damaged, a record without the field, or parquet without pyarrow.
+
     """
     before = 0
     for path in files:
@@ -79,10 +82,10 @@ def read_documents(
             progress(before)
 
 
-def _read_file(path: Path, raw: IO[bytes], field: str, lines: bool) -> Iterator[bytes | str]:
+def _read_file(path: Path, raw: BinaryIO, field: str, lines: bool) -> Iterator[bytes | str]:
     zipped = path.suffix == ".gz"
     kind = Path(path.stem).suffix if zipped else path.suffix
-    stream: IO[bytes] = gzip.open(raw) if zipped else raw
+    stream = gzip.GzipFile(fileobj=raw) if zipped else raw
     if kind in JSON_LINES:
         yield from _read_records(path, stream, field)
     elif kind == ".parquet":
@@ -93,7 +96,7 @@ def _read_file(path: Path, raw: IO[bytes], field: str, lines: bool) -> Iterator[
         yield stream.read()
 
 
-def _read_records(path: Path, stream: IO[bytes], field: str) -> Iterator[str]:
+def _read_records(path: Path, stream: Stream, field: str) -> Iterator[str]:
     for number, line in enumerate(stream, start=1):
         if not line.strip():
             continue
@@ -104,7 +107,7 @@ def _read_records(path: Path, stream: IO[bytes], field: str) -> Iterator[str]:
         yield _text_of(record, field, f"{path}:{number}")
 
 
-def _read_parquet(path: Path, stream: IO[bytes], field: str) -> Iterator[str]:
+def _read_parquet(path: Path, stream: Stream, field: str) -> Iterator[str]:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:

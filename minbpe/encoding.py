@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 NO_LIMIT = 2**63 - 1
 
+# More threads than this would only wait for each other.
+MOST_THREADS = 256
+
 
 class Encoding:
     """Encodes text to ids and decodes ids to text.
@@ -45,11 +48,12 @@ class Encoding:
     Lone surrogates, which UTF-8 cannot hold, are encoded as U+FFFD, and surrogate pairs as the character they stand for.
     """
 
-    __slots__ = ("__weakref__", "_core", "_special", "name", "vocabulary")
+    __slots__ = ("__weakref__", "_core", "_ranks", "_special", "name", "vocabulary")
 
     name: str
     vocabulary: Vocabulary
     _core: _core.Encoder
+    _ranks: dict[bytes, int] | None
     _special: SpecialTokens
 
     def __init__(
@@ -86,6 +90,7 @@ class Encoding:
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "vocabulary", vocabulary)
         object.__setattr__(self, "_core", _core.Encoder(vocabulary._core))
+        object.__setattr__(self, "_ranks", None)
         object.__setattr__(self, "_special", SpecialTokens(vocabulary._special_tokens))
 
     @classmethod
@@ -114,9 +119,7 @@ class Encoding:
                 "or some token is not what its own bytes merge to: keep it in minbpe"
             )
         pattern = r"(?s:.+)" if self._pat_str is None else self._pat_str
-        return tiktoken.Encoding(
-            self.name, pat_str=pattern, mergeable_ranks=ranks, special_tokens=self._special_tokens
-        )
+        return tiktoken.Encoding(self.name, pat_str=pattern, mergeable_ranks=ranks, special_tokens=self._special_tokens)
 
     def with_special_tokens(self, special_tokens: Mapping[str, int], name: str | None = None) -> Encoding:
         """Return an Encoding with further special tokens, text to id. All else is shared, not copied.
@@ -431,7 +434,7 @@ class Encoding:
         """Return whether `token` is the id of a special token."""
         if not isinstance(token, int):
             raise TypeError(f"an id is an int, not {type(token).__name__}")
-        return token in self._special.ids.values()
+        return token in self._special.values
 
     @property
     def max_token_value(self) -> int:
@@ -451,7 +454,12 @@ class Encoding:
 
     @property
     def _mergeable_ranks(self) -> dict[bytes, int]:
-        return self.vocabulary.mergeable_ranks
+        """In the order of ids. Built when first asked for, and kept: it needs more memory than all else."""
+        if self._ranks is None:
+            ids = self.vocabulary.mergeable_ranks
+            object.__setattr__(self, "_ranks", dict(sorted(ids.items(), key=lambda item: item[1])))
+        assert self._ranks is not None
+        return self._ranks
 
     @property
     def _special_tokens(self) -> dict[str, int]:
@@ -519,9 +527,11 @@ def repaired(text: str) -> str:
 
 
 def _threads(num_threads: int) -> int:
+    if not hasattr(num_threads, "__index__"):
+        raise TypeError(f"num_threads is an int, not {type(num_threads).__name__}")
     if num_threads < 1:
         raise ValueError(f"num_threads is {num_threads}: at least one thread must do the work")
-    return num_threads
+    return min(num_threads, MOST_THREADS)
 
 
 def _limit(n: int) -> int:

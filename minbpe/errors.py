@@ -32,5 +32,11 @@ class UnknownTokenError(KeyError, MinbpeError, OverflowError):
     """
 
     def __str__(self) -> str:
-        """The message itself: KeyError would show its repr."""
+        """Return the message itself: KeyError would show its repr."""
         return str(self.args[0]) if self.args else ""
+
+
+class UnknownNameError(KeyError, MinbpeError):
+    """A model or an encoding that nothing here defines. It is a KeyError too, as tiktoken raises for a model."""
+
+    __str__ = UnknownTokenError.__str__

@@ -1,10 +1,11 @@
-"""Tokenizers that come trained: GPT-4's and its siblings, each one class parameter, from the vocabularies in the package.
+"""Tokenizers that come trained: GPT-4's and its siblings, each one class parameter.
 
-They need neither tiktoken nor the network, and their ids are tiktoken's.
+Their vocabularies are in the package: they need neither tiktoken nor the network, and their ids are tiktoken's.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from types import MappingProxyType
 
 from minbpe.errors import MinbpeError, VocabularyError
@@ -47,8 +48,8 @@ class PretrainedTokenizerError(NotImplementedError, MinbpeError):
 class PretrainedTokenizer(RegexTokenizer):
     """A tokenizer of a published vocabulary. A subclass names it in `encoding_name`, as `get_encoding` knows it.
 
-    It splits text by the pattern published with the vocabulary, and `vocab` holds real bytes also where byte values have
-    other ids than their own (`byte_shuffle`).
+    It splits text by the pattern published with the vocabulary. `vocab` holds each token's real bytes, also where byte
+    values have other ids than their own (`byte_shuffle`).
     """
 
     encoding_name: ClassVar[str]
@@ -56,7 +57,7 @@ class PretrainedTokenizer(RegexTokenizer):
     def __init__(self) -> None:
         from minbpe.registry import get_encoding
 
-        self._adopt(get_encoding(self.encoding_name).vocabulary)
+        self._use(get_encoding(self.encoding_name))
 
     @property
     def byte_shuffle(self) -> dict[int, int]:
@@ -80,9 +81,7 @@ class PretrainedTokenizer(RegexTokenizer):
 
     def save(self, file_prefix: str | os.PathLike[str]) -> NoReturn:
         """Refuse: save `vocabulary`."""
-        raise self._refusal(
-            "cannot be saved: save_vocab(path) writes its tokens to look at, vocabulary.save(prefix) a model"
-        )
+        raise self._refusal("cannot be saved: save_vocab(path) writes its tokens, vocabulary.save(prefix) a model")
 
     def load(self, model_file: str | os.PathLike[str]) -> NoReturn:
         """Refuse: load into a `RegexTokenizer`."""
@@ -123,14 +122,14 @@ class GPT4oTokenizer(PretrainedTokenizer):
 
 
 def bpe(mergeable_ranks: Mapping[bytes, int], token: bytes, max_rank: int | None = None) -> list[bytes]:
-    """The parts of `token` once every merge of a rank below `max_rank` is done.
+    """Return the parts of `token` once every merge of a rank below `max_rank` is done.
 
     >>> bpe({b"a": 0, b"b": 1, b"ab": 2, b"abab": 3}, b"abab", max_rank=3)
     [b'ab', b'ab']
     """
     parts = [bytes([value]) for value in token]
     while True:
-        ranks = [mergeable_ranks.get(left + right) for left, right in zip(parts, parts[1:], strict=False)]
+        ranks = [mergeable_ranks.get(left + right) for left, right in pairwise(parts)]
         lowest = min((rank for rank in ranks if rank is not None), default=None)
         if lowest is None or (max_rank is not None and lowest >= max_rank):
             return parts
@@ -139,7 +138,7 @@ def bpe(mergeable_ranks: Mapping[bytes, int], token: bytes, max_rank: int | None
 
 
 def recover_merges(mergeable_ranks: Mapping[bytes, int]) -> dict[tuple[int, int], int]:
-    """The pair of ids that made each token, where only the tokens and their ranks were published.
+    """Return the pair of ids that made each token, where only tokens and their ranks were published.
 
     The merges below a token's own rank leave just the two parts that its merge joined.
 

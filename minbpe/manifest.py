@@ -1,17 +1,16 @@
-"""What a directory of shards holds: `manifest.json`, a pure function of the documents, the vocabulary and the options."""
+"""What a directory of shards holds: `manifest.json`, a pure function of documents, vocabulary and options."""
 
+import hashlib
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import UnionType
-from typing import Any, TypeVar
+from typing import Any
 
 from minbpe.atomic import replacing
 from minbpe.errors import FormatError
 
 SCHEMA = 1
 FILE = "manifest.json"
-Made = TypeVar("Made", "Shard", "Options", "Manifest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,38 +80,32 @@ class Manifest:
 
     def save(self, directory: Path) -> None:
         """Write `manifest.json` in `directory`, replacing one that is there."""
+        content = {"schema": SCHEMA, **asdict(self)}
         with replacing(directory / FILE) as file:
-            file.write(json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2).encode() + b"\n")
+            file.write(json.dumps({**content, "checksum": _checksum(content)}, indent=2).encode() + b"\n")
 
     @classmethod
     def load(cls, directory: Path) -> "Manifest":
         """Read the manifest of `directory`.
 
         Raises:
-            FormatError: There is none, it is damaged, or a later version wrote it.
+            FormatError: There is none, it was changed, or a later version wrote it.
         """
         path = directory / FILE
         try:
             content = json.loads(path.read_bytes())
-            schema = content.pop("schema")
         except FileNotFoundError:
             raise FormatError(f"{directory} holds no {FILE}: it is not a directory that `minbpe shard` wrote") from None
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
-            raise FormatError(f"{path} is damaged ({error!r}): write the shards again into an empty directory") from error
+        except ValueError as error:
+            raise FormatError(f"{path} is damaged: remove it and write the shards again ({error})") from error
+        if not isinstance(content, dict) or content.pop("checksum", None) != _checksum(content):
+            raise FormatError(f"{path} was changed: remove it and write the shards again")
+        schema = content.pop("schema")
         if schema != SCHEMA:
-            raise FormatError(f"{path} has schema {schema!r}; this version of minbpe reads {SCHEMA}: update minbpe")
-        try:
-            options = _build(Options, content["options"])
-            shards = tuple(_build(Shard, shard) for shard in content["shards"])
-            return _build(cls, {**content, "options": options, "shards": shards})
-        except (KeyError, TypeError, ValueError) as error:
-            raise FormatError(f"{path} is damaged ({error}): write the shards again into an empty directory") from error
+            raise FormatError(f"{path} has schema {schema}, and this version of minbpe reads {SCHEMA}: update minbpe")
+        shards = tuple(Shard(**shard) for shard in content.pop("shards"))
+        return cls(**content | {"options": Options(**content["options"]), "shards": shards})
 
 
-def _build(kind: type[Made], content: dict[str, Any]) -> Made:
-    """Make a `kind` of JSON values, whose types are those of its annotations."""
-    for field in fields(kind):
-        value = content[field.name]
-        if isinstance(field.type, (type, UnionType)) and not isinstance(value, field.type):
-            raise TypeError(f"{field.name} is {value!r}")
-    return kind(**content)
+def _checksum(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

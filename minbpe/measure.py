@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from statistics import median
 from time import perf_counter
+from typing import TypeVar
+
+Name = TypeVar("Name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +38,9 @@ def first_difference(ours: Iterable[int], theirs: Iterable[int]) -> Difference |
     return next((Difference(place, *pair) for place, pair in pairs if pair[0] != pair[1]), None)
 
 
-def median_seconds(runs: Mapping[str, Callable[[], object]], *, rounds: int = 3) -> dict[str, float]:
+def median_seconds(runs: Mapping[Name, Callable[[], object]], *, rounds: int = 3) -> dict[Name, float]:
     """Return the median seconds of each run, taking turns, so that a slow moment of the machine falls on all alike."""
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    seconds: dict[Name, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
             began = perf_counter()

@@ -10,9 +10,9 @@ GPT4_SPLIT_PATTERN: str = _core.PATTERNS["gpt4"]
 
 
 def resolve(pattern: str | None) -> str | None:
-    r"""The regular expression that `pattern` names or is; `None` where each text is one piece.
+    r"""Return the regular expression that `pattern` names or is; `None` where each text is one piece.
 
-    A plain word that is no name is refused: as a regular expression it would hardly be meant.
+    A word of three letters or more that is no name is refused: as a regular expression it would hardly be meant.
 
     >>> resolve("gpt2") == GPT2_SPLIT_PATTERN
     True
@@ -20,7 +20,7 @@ def resolve(pattern: str | None) -> str | None:
     '\\w+|\\W+'
 
     Raises:
-        PatternError: a plain word that names no pattern.
+        PatternError: a word that names no pattern.
         TypeError: neither a str nor None.
     """
     if pattern is None or pattern == "":
@@ -28,7 +28,7 @@ def resolve(pattern: str | None) -> str | None:
     if not isinstance(pattern, str):
         raise TypeError(f"pattern must be a str or None, not {type(pattern).__name__}")
     named = _core.PATTERNS.get(pattern)
-    if named is None and pattern.isidentifier():
+    if named is None and len(pattern) >= 3 and pattern.isidentifier():
         raise PatternError(
             f"no split pattern is named {pattern!r}: the names are {', '.join(_core.PATTERNS)}; "
             f"if it is meant as a regular expression, write '(?:{pattern})'"

@@ -40,7 +40,8 @@ class Bars:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        if self._progress.live.is_started:
+            self._progress.stop()
 
     def show(self, stage: str, done: int, total: int | None, unit: Unit = "bytes") -> None:
         """Say that `done` of `total` is done in `stage`; cheap enough to be called for every document."""

@@ -56,7 +56,7 @@ class RegexTokenizer(Tokenizer):
         Args:
             text: what to encode.
             allowed_special: "all": each special token becomes its id; "none": each is plain text; "none_raise": one in
-                the text is an error, as nobody said what it means; a set: those in it become ids, others are plain text.
+                the text is an error, as nobody said what it means; a set: those in it become ids, others plain text.
 
         Raises:
             SpecialTokenError: a special token in the text under "none_raise"; it is a ValueError.
@@ -82,8 +82,8 @@ class RegexTokenizer(Tokenizer):
         found = next((special for special in self.special_tokens if special in text), None)
         if found is not None:
             raise SpecialTokenError(
-                f"the text holds the special token {found!r}, and nothing says what it means here: give "
-                f"allowed_special={{{found!r}}} or 'all' to encode special tokens as such, 'none' to encode them as plain text"
+                f"the text holds the special token {found!r}, and nothing says what it means here: "
+                f"give allowed_special={{{found!r}}} or 'all' to encode it as one, 'none' to encode it as plain text"
             )
 
 
@@ -108,5 +108,5 @@ class SplitPattern:
         return self._vocabulary.pattern or ""
 
     def findall(self, text: str) -> list[str]:
-        """The pieces of `text`, in order; joined, they are `text`."""
+        """Return the pieces of `text`, in order; joined, they are `text`."""
         return self._vocabulary.split(text)

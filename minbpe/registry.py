@@ -10,8 +10,8 @@ import os
 from _thread import RLock  # that of threading, whose import costs as much as reading a vocabulary
 
 from minbpe.encoding import Encoding
-from minbpe.errors import MinbpeError
-from minbpe.models import UnknownNameError, find_encoding_name
+from minbpe.errors import MinbpeError, UnknownNameError
+from minbpe.model import find_encoding_name
 from minbpe.packaged import PACKAGED, packaged_vocabulary
 
 TYPE_CHECKING = False

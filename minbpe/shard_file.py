@@ -7,7 +7,7 @@ import sys
 from array import array
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
 from minbpe.atomic import replacing
 from minbpe.errors import CorpusError, FormatError
@@ -23,7 +23,7 @@ class Kind(NamedTuple):
 
     magic: int
     version: int
-    code: str
+    code: Literal["H", "I"]
     """Of `array` and `memoryview`."""
     width: int
 
@@ -59,21 +59,17 @@ class DocumentHash:
         self._hash.update(text)
 
     def hexdigest(self) -> str:
-        """The hash of the documents so far."""
+        """Return the hash of the documents so far."""
         return self._hash.hexdigest()
 
 
 def pack(ids: memoryview, dtype: str) -> bytes:
-    """Return ids of format `I` as the little-endian bytes of `dtype`; each must fit.
+    r"""Return ids of format `I` as the little-endian bytes of `dtype`; each must fit.
 
     >>> pack(memoryview(array("I", [1, 258])), "uint16")
-    b'\\x01\\x00\\x02\\x01'
+    b'\x01\x00\x02\x01'
     """
-    little = ids
-    if sys.byteorder == "big":
-        swapped = array("I", ids)
-        swapped.byteswap()
-        little = memoryview(swapped)
+    little = _little_endian(ids)
     if dtype == "uint32" or not len(ids):
         return little.tobytes()
     # A uint16 is the lower half of its uint32: every second 16 bits, copied without making an int of any.
@@ -85,6 +81,7 @@ def write(directory: Path, name: str, dtype: str, documents: Iterable[Document])
 
     Raises:
         CorpusError: More ids than the header can count.
+
     """
     kind, ends, size, source = KINDS[dtype], array("Q"), 0, DocumentHash()
     path, index = directory / f"{name}.bin", directory / f"{name}.idx"
@@ -101,10 +98,8 @@ def write(directory: Path, name: str, dtype: str, documents: Iterable[Document])
             raise CorpusError(f"a document of {size:,} bytes has more ids than a shard can hold: cut it first")
         file.seek(0)
         file.write(HEADER.pack(kind.magic, kind.version, tokens, *[0] * 253))
-    if sys.byteorder == "big":
-        ends.byteswap()
     with replacing(index) as file:
-        file.write(ends.tobytes())
+        file.write(_little_endian(memoryview(ends)))
     return Shard(
         file=path.name,
         index=index.name,
@@ -122,6 +117,7 @@ def read_shard(path: str | Path) -> Ids:
 
     Raises:
         FormatError: The header is not llm.c's, or the file does not hold what its header says.
+
     """
     path = Path(path)
     size = path.stat().st_size
@@ -133,7 +129,7 @@ def read_shard(path: str | Path) -> Ids:
             raise FormatError(f"{path} is no shard: it does not begin with llm.c's header for uint16 or uint32 ids")
         if size != HEADER.size + tokens * kind.width:
             raise FormatError(f"{path} is damaged: its header says {tokens:,} ids, but it is {size:,} bytes long")
-        ids = _map(file)[HEADER.size :].cast(kind.code)
+        ids = _little_endian(_map(file)[HEADER.size :].cast(kind.code))
     index = path.with_suffix(".idx")
     if not index.exists():
         return Ids(ids, None)
@@ -141,7 +137,7 @@ def read_shard(path: str | Path) -> Ids:
     if size % 8 or not size:
         raise FormatError(f"{index} is damaged: {size:,} bytes are no whole number of uint64")
     with index.open("rb") as file:
-        return Ids(ids, _map(file).cast("Q"))
+        return Ids(ids, _little_endian(_map(file).cast("Q")))
 
 
 def damage(shard: Shard, directory: Path) -> str | None:
@@ -156,10 +152,19 @@ def damage(shard: Shard, directory: Path) -> str | None:
 
 
 def sha256_of(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
+    """Return the sha256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _map(file: BinaryIO) -> memoryview:
     return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _little_endian(numbers: memoryview) -> memoryview:
+    """Turn the bytes of each number round on a machine that has them the other way; copies only there."""
+    if sys.byteorder == "little":
+        return numbers
+    swapped = array(numbers.format, numbers)
+    swapped.byteswap()
+    return memoryview(swapped)

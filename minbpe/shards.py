@@ -6,21 +6,21 @@ What a shard was made of is hashed, so that a second run goes on where the first
 document back out of its ids.
 """
 
+import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from itertools import groupby, islice
+from itertools import accumulate, groupby, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from minbpe import shard_file
+from minbpe.encoding import Encoding, repaired
 from minbpe.errors import CorpusError, FormatError, SpecialTokenError, UnknownTokenError
 from minbpe.manifest import FILE, Manifest, Options, Shard
 from minbpe.shard_file import KINDS, Document, DocumentHash, read_shard
-
-if TYPE_CHECKING:
-    from minbpe.encoding import Encoding
+from minbpe.vocabulary import Vocabulary
 
 __all__ = ["read_shard", "verify", "write_shards"]
 
@@ -33,7 +33,7 @@ BATCH_BYTES = 1 << 24
 
 def write_shards(
     documents: Iterable[str | bytes],
-    encoding: "Encoding",
+    encoding: Encoding,
     directory: str | Path,
     *,
     tokens_per_shard: int = 100_000_000,
@@ -60,18 +60,21 @@ def write_shards(
         SpecialTokenError: The encoding has no such special token.
         FormatError: The directory holds shards of another vocabulary, or made with other options.
         CorpusError: The shards in the directory were made of other documents.
+
     """
     directory = Path(directory)
     if not 0 < tokens_per_shard <= shard_file.LARGEST:
         raise CorpusError(f"tokens_per_shard is {tokens_per_shard:,}: llm.c's header holds 1 to {shard_file.LARGEST:,}")
-    options = Options(tokens_per_shard, end_of_text, _end_of_text_id(encoding, end_of_text, end_of_text_token), validation)
+    options = Options(
+        tokens_per_shard, end_of_text, _end_of_text_id(encoding, end_of_text, end_of_text_token), validation
+    )
     plan = _plan(encoding, options)
     stream = map(as_bytes, documents)
     directory.mkdir(parents=True, exist_ok=True)
     manifest = _resume(plan, directory, stream)
     if not manifest.shards:
         encoding.vocabulary.save(directory / VOCABULARY)
-    encoded = _encoded(stream, encoding, manifest, threads)
+    encoded = _encoded(stream, encoding, manifest, threads or os.cpu_count() or 1)
     for number, group in groupby(_numbered(encoded, manifest), key=itemgetter(0)):
         name = f"val_{number:06}" if validation and number == 0 else f"train_{number:06}"
         shard = shard_file.write(directory, name, manifest.dtype, (document for _, document in group))
@@ -93,10 +96,8 @@ def verify(directory: str | Path, *, progress: Callable[[int], object] = lambda 
 
     Raises:
         FormatError: Something is missing, changed or unfinished; the message names each file concerned.
-    """
-    from minbpe.encoding import Encoding
-    from minbpe.vocabulary import Vocabulary
 
+    """
     directory = Path(directory)
     manifest = Manifest.load(directory)
     vocabulary = Vocabulary.load(directory / f"{VOCABULARY}.model")
@@ -118,20 +119,15 @@ def verify(directory: str | Path, *, progress: Callable[[int], object] = lambda 
 
 
 def as_bytes(document: str | bytes) -> bytes:
-    r"""Return the document's bytes; surrogates are joined where they pair, and U+FFFD where they do not.
+    r"""Return a document's bytes: UTF-8 of a str, with surrogates repaired as everywhere.
 
-    >>> as_bytes("é"), as_bytes("\ud83d\ude00"), as_bytes("\ud83d")
-    (b'\xc3\xa9', b'\xf0\x9f\x98\x80', b'\xef\xbf\xbd')
+    >>> as_bytes("é"), as_bytes("\ud83d")
+    (b'\xc3\xa9', b'\xef\xbf\xbd')
     """
-    if isinstance(document, bytes):
-        return document
-    try:
-        return document.encode()
-    except UnicodeEncodeError:
-        return document.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+    return repaired(document).encode() if isinstance(document, str) else document
 
 
-def _plan(encoding: "Encoding", options: Options) -> Manifest:
+def _plan(encoding: Encoding, options: Options) -> Manifest:
     from minbpe import __version__
 
     vocabulary = encoding.vocabulary
@@ -145,7 +141,7 @@ def _plan(encoding: "Encoding", options: Options) -> Manifest:
     )
 
 
-def _end_of_text_id(encoding: "Encoding", end_of_text: EndOfText, token: str) -> int | None:
+def _end_of_text_id(encoding: Encoding, end_of_text: EndOfText, token: str) -> int | None:
     if end_of_text == "none":
         return None
     special_tokens = encoding.vocabulary.special_tokens
@@ -182,17 +178,15 @@ def _resume(plan: Manifest, directory: Path, documents: Iterator[bytes]) -> Mani
     return replace(plan, shards=tuple(standing))
 
 
-def _encoded(
-    documents: Iterator[bytes], encoding: "Encoding", manifest: Manifest, threads: int | None
-) -> Iterator[Document]:
+def _encoded(documents: Iterator[bytes], encoding: Encoding, manifest: Manifest, threads: int) -> Iterator[Document]:
     width = KINDS[manifest.dtype].width
     marker = manifest.options.end_of_text_id
     mark = b"" if marker is None else shard_file.pack(memoryview(array("I", [marker])), manifest.dtype)
     before, after = (mark, b"") if manifest.options.end_of_text == "prepend" else (b"", mark)
     for batch in _batches(documents):
-        flat, offsets = encoding.encode_batch_flat(batch, num_threads=threads)
-        ids = shard_file.pack(memoryview(flat), manifest.dtype)
-        ends = memoryview(offsets)
+        starts = array("q", accumulate(map(len, batch), initial=0))
+        flat, offsets = encoding._core.encode_rows(b"".join(batch), starts, threads)
+        ids, ends = shard_file.pack(memoryview(flat), manifest.dtype), memoryview(offsets)
         for text, start, end in zip(batch, ends[:-1], ends[1:], strict=True):
             yield Document(text, before + ids[start * width : end * width] + after)
 
@@ -222,7 +216,7 @@ def _numbered(documents: Iterable[Document], manifest: Manifest) -> Iterator[tup
         yield number, document
 
 
-def _unfaithful(shard: Shard, manifest: Manifest, directory: Path, encoding: "Encoding") -> str | None:
+def _unfaithful(shard: Shard, manifest: Manifest, directory: Path, encoding: Encoding) -> str | None:
     """Say where the ids of `shard` do not give its documents back, or None where they do."""
     ids, ends = read_shard(directory / shard.file)
     marker, place = manifest.options.end_of_text_id, manifest.options.end_of_text

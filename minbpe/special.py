@@ -6,14 +6,13 @@ text that looks like a special token is an error, since it may come from a user 
 
 from __future__ import annotations
 
-from collections.abc import Set as AbstractSet
-
 from minbpe import _core
 from minbpe.errors import SpecialTokenError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from collections.abc import Set as AbstractSet
     from typing import Literal, NoReturn
 
 NONE: frozenset[str] = frozenset()
@@ -25,11 +24,12 @@ KEPT = 64
 class SpecialTokens:
     """The special tokens of an encoding, and the automata that find them, each built when first asked for."""
 
-    __slots__ = ("_kept", "ids", "texts")
+    __slots__ = ("_kept", "ids", "texts", "values")
 
     def __init__(self, ids: Mapping[str, int]) -> None:
         self.ids = dict(ids)
         self.texts = frozenset(ids)
+        self.values = frozenset(ids.values())
         self._kept: dict[object, tuple[_core.Matcher | None, _core.Matcher | None, frozenset[str]]] = {}
 
     def check(
@@ -42,7 +42,7 @@ class SpecialTokens:
 
         Raises:
             SpecialTokenError: `text` holds a disallowed one.
-            TypeError: `allowed` is not a set or "all".
+            TypeError: `allowed` is not a set or "all", or one of the two holds something else than str.
         """
         allowed_matcher, disallowed_matcher, texts = self.matchers(allowed, disallowed)
         if disallowed_matcher is not None:
@@ -60,16 +60,18 @@ class SpecialTokens:
         """Return what finds the allowed and the disallowed texts, and the latter themselves."""
         if allowed == "all":
             allowed = self.texts
-        elif not isinstance(allowed, AbstractSet):
+        elif not is_set(allowed):
             raise TypeError(f'allowed_special is "all" or a set of special tokens, not {type(allowed).__name__}')
         else:
             allowed = frozenset(allowed)
         if disallowed != "all":
-            disallowed = frozenset(disallowed)
+            disallowed = frozenset(disallowed or ())  # None is nothing too, as for tiktoken
         key = (allowed, disallowed)
         kept = self._kept.get(key)
         if kept is None:
             texts = self.texts - allowed if disallowed == "all" else frozenset(disallowed)
+            expect_texts("allowed_special", allowed)
+            expect_texts("disallowed_special", texts)
             known = [(text, self.ids[text]) for text in allowed & self.texts]
             # A text with lone surrogates is in no valid string; `check` looks for it in the others.
             wanted = [(text, 0) for text in texts if not has_surrogates(text)]
@@ -78,6 +80,22 @@ class SpecialTokens:
                 self._kept.clear()
             self._kept[key] = kept
         return kept
+
+
+def is_set(value: object) -> bool:
+    """Whether `value` is a set of any kind, such as the keys of a dict."""
+    if isinstance(value, frozenset | set):
+        return True
+    from collections.abc import Set  # 3 ms of import, which few programs need
+
+    return isinstance(value, Set)
+
+
+def expect_texts(name: str, texts: AbstractSet[str]) -> None:
+    """Raise TypeError if one of `texts`, the argument called `name`, is no str."""
+    for text in texts:
+        if not isinstance(text, str):
+            raise TypeError(f"{name} holds texts, not {type(text).__name__}: {text!r}")
 
 
 def has_surrogates(text: str) -> bool:

@@ -6,7 +6,7 @@ Checked once, when it is made; never changed after. Shards and checkpoints refer
 from __future__ import annotations
 
 from minbpe import _core
-from minbpe.errors import VocabularyError
+from minbpe.errors import UnknownTokenError, VocabularyError
 
 TYPE_CHECKING = False  # `typing` takes longer to import than this package
 if TYPE_CHECKING:
@@ -75,7 +75,9 @@ class Vocabulary:
         ids = range(256, 256 + len(merges)) if ids is None else ids
         byte_ids = range(256) if byte_ids is None else byte_ids
         if len(byte_ids) != 256:
-            raise VocabularyError(f"byte_ids has {len(byte_ids)} ids, and there are 256 bytes: give one for each byte value")
+            raise VocabularyError(
+                f"byte_ids has {len(byte_ids)} ids, and there are 256 bytes: give one for each byte value"
+            )
         special = list((special_tokens or {}).items())
         return cls._from_core(
             _checked(lambda: _core.Vocabulary.from_merges(list(byte_ids), merges, list(ids), special, pattern))
@@ -128,7 +130,9 @@ class Vocabulary:
     def merges(self) -> tuple[tuple[int, int], ...]:
         """The merges in rank order, as pairs of ids. Raises VocabularyError if `by_rank`."""
         if self._core.by_rank:
-            raise VocabularyError("this vocabulary has no merges: they could not be recovered from its ranks (see by_rank)")
+            raise VocabularyError(
+                "this vocabulary has no merges: they could not be recovered from its ranks (see by_rank)"
+            )
         return self._core.merges()
 
     @property
@@ -183,7 +187,7 @@ class Vocabulary:
             import hashlib
 
             object.__setattr__(self, "_digest", hashlib.sha256(self._core.canonical()).hexdigest())
-        assert self._digest is not None  # noqa: S101 - for the type checker
+        assert self._digest is not None
         return self._digest
 
     def items(self) -> Iterator[tuple[int, bytes]]:
@@ -234,7 +238,7 @@ class Vocabulary:
     def __getitem__(self, id: int) -> bytes:
         """Return the bytes of a token, special tokens included. Raises UnknownTokenError if no token has this id."""
         if not 0 <= id <= HIGHEST_ID:
-            id = self.n_vocab  # no token has it, and the error says which ids there are
+            raise UnknownTokenError(f"no token has the id {id}: ids go from 0 to {self.n_vocab - 1}")
         return self._core.bytes_of_id(id)
 
     def __contains__(self, id: object) -> bool:
@@ -248,7 +252,7 @@ class Vocabulary:
         raise TypeError("iterate over the items() of a Vocabulary")
 
     def __len__(self) -> int:
-        """The number of ordinary tokens: 256 bytes and the merges."""
+        """Return the number of ordinary tokens: 256 bytes and the merges."""
         return len(self._core)
 
     def __eq__(self, other: object) -> bool:
@@ -293,7 +297,7 @@ def _from_ranks(ranks: dict[bytes, int], pattern: str | None, special_tokens: di
 
 
 def _checked(make: Callable[[], _core.Vocabulary]) -> _core.Vocabulary:
-    """What `make` returns; numbers that no id can be become a VocabularyError."""
+    """Return what `make` returns; numbers that no id can be become a VocabularyError."""
     try:
         return make()
     except OverflowError as error:

@@ -1,6 +1,6 @@
-"""What many tests need: tiktoken with its files but no network, the corpora beside a checkout, and how much to generate.
+"""What many tests need: tiktoken with its files but no network, and the corpora beside a checkout.
 
-`MAX_EXAMPLES` in the environment says how many cases each generated test tries.
+`MAX_EXAMPLES` in the environment is the number of cases that each generated test tries.
 """
 
 import os

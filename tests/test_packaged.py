@@ -1,6 +1,7 @@
 """The vocabularies in the package are OpenAI's, to the byte."""
 
 import os
+import runpy
 import subprocess
 import sys
 from hashlib import sha256
@@ -38,6 +39,19 @@ def test_merge_i_of_a_table_is_of_two_tokens_before_it(name: str) -> None:
     assert len(table) % 6 == 256 % 6
     parts = [int.from_bytes(table[at : at + 3], "little") for at in range(256, len(table), 3)]
     assert all(part < 256 + position // 2 for position, part in enumerate(parts))
+
+
+def test_the_packing_script_makes_the_table_from_the_published_file(tmp_path: Path) -> None:
+    (tmp_path / "r50k_base.tiktoken").write_bytes(tiktoken_file("r50k_base.tiktoken"))
+    script = runpy.run_path(str(DATA.parents[1] / "dev" / "pack_vocabularies.py"))
+    assert script["pack"](script["read_ranks"](tmp_path / "r50k_base.tiktoken")) == read_table("r50k_base")
+
+
+def test_the_packing_script_refuses_a_file_that_is_not_the_published_one(tmp_path: Path) -> None:
+    (tmp_path / "r50k_base.tiktoken").write_bytes(b"IQ== 0\n")
+    script = runpy.run_path(str(DATA.parents[1] / "dev" / "pack_vocabularies.py"))
+    with pytest.raises(SystemExit, match="is not what tiktoken pins"):
+        script["read_ranks"](tmp_path / "r50k_base.tiktoken")
 
 
 def test_the_names_are_those_of_tiktoken(tiktoken_module: ModuleType) -> None:

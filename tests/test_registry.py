@@ -10,9 +10,9 @@ from types import ModuleType
 import pytest
 
 import minbpe
-from minbpe import models, registry
-from minbpe.errors import MinbpeError
-from minbpe.models import UnknownNameError
+from minbpe import model as models
+from minbpe import registry
+from minbpe.errors import MinbpeError, UnknownNameError
 from minbpe.packaged import PACKAGED
 
 PLUGIN = """

@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -82,7 +83,7 @@ def test_bytes_that_are_no_text_have_ids_too() -> None:
 
 
 @on_two_encodings
-@pytest.mark.parametrize("text", ["hello", "hello ", "hello  ", " hello", " hello ", " hello  ", "请考试我的软件！12345"])
+@pytest.mark.parametrize("text", ["hello", "hello ", "hello  ", " hello", " hello ", " hello  ", "请考试我的软件！"])
 def test_white_space_and_other_scripts_are_restored(name: str, text: str) -> None:
     encoding = tiktoken.get_encoding(name)
     assert encoding.decode(encoding.encode(text)) == text
@@ -119,20 +120,19 @@ def test_a_million_times_one_letter_can_be_encoded() -> None:
 @pytest.mark.parametrize("name", tiktoken.list_encoding_names())
 def test_each_tokens_bytes_have_its_id(name: str) -> None:
     encoding = tiktoken.get_encoding(name)
-    shared = {200018: 200018} if name == "o200k_harmony" else {}
     for token in range(encoding.n_vocab):
         try:
             token_bytes = encoding.decode_single_token_bytes(token)
         except KeyError:  # ids may have holes
             continue
-        assert encoding.encode_single_token(token_bytes) == shared.get(token, token)
+        assert encoding.encode_single_token(token_bytes) == token
 
 
 # Special tokens
 
 
 @pytest.mark.parametrize("disallowed", ["all", {END}, {PREFIX}], ids=str)
-def test_a_disallowed_special_token_in_the_text_is_an_error(disallowed: str | set[str]) -> None:
+def test_a_disallowed_special_token_in_the_text_is_an_error(disallowed: Literal["all"] | set[str]) -> None:
     encoding = tiktoken.get_encoding("cl100k_base")
     with pytest.raises(ValueError, match="disallowed special token"):
         encoding.encode(f"{END} hello {PREFIX}", disallowed_special=disallowed)
@@ -156,7 +156,7 @@ def test_special_tokens_in_the_text_are_an_error_unless_one_says_otherwise() -> 
     ids=str,
 )
 def test_only_allowed_special_tokens_are_encoded_as_such(
-    allowed: str | set[str], disallowed: str | tuple[str, ...], found: set[str]
+    allowed: Literal["all"] | set[str], disallowed: Literal["all"] | tuple[str, ...], found: set[str]
 ) -> None:
     encoding = tiktoken.get_encoding("cl100k_base")
     assert encoding.encode_single_token(END) == encoding.eot_token
@@ -206,11 +206,18 @@ def test_a_token_starts_at_the_first_character_that_it_has_bytes_of(text: str, o
     assert encoding.decode_with_offsets(encoding.encode(text, allowed_special="all")) == (text, offsets)
 
 
-@given(data=st.data())
-def test_offsets_of_random_tokens_are_the_lengths_of_what_comes_before(data: st.DataObject) -> None:
+@pytest.fixture(scope="module")
+def cl100k_ids() -> list[int]:
     encoding = tiktoken.get_encoding("cl100k_base")
-    known = st.sampled_from(sorted({*encoding._mergeable_ranks.values(), *encoding._special_tokens.values()}))
-    drawn = data.draw(st.lists(known, min_size=1, max_size=20))
+    return [*encoding._mergeable_ranks.values(), *encoding._special_tokens.values()]
+
+
+@given(data=st.data())
+def test_offsets_of_random_tokens_are_the_lengths_of_what_comes_before(
+    cl100k_ids: list[int], data: st.DataObject
+) -> None:
+    encoding = tiktoken.get_encoding("cl100k_base")
+    drawn = data.draw(st.lists(st.sampled_from(cl100k_ids), min_size=1, max_size=20))
     ids = encoding.encode(encoding.decode(drawn, errors="ignore"), allowed_special="all")
     before = [encoding.decode(ids[:at], errors="ignore") for at in range(len(ids))]
     assert encoding.decode_with_offsets(ids)[1] == [len(text) for text in before]

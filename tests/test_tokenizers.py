@@ -23,7 +23,6 @@ from minbpe.gpt4 import (
 from minbpe.regex import GPT2_SPLIT_PATTERN, GPT4_SPLIT_PATTERN, RegexTokenizer
 
 GOLDEN = Path(__file__).parent / "golden" / "minbpe_v1"
-TAYLOR_SWIFT = Path(__file__).parents[2] / "shared" / "data" / "taylorswift.txt"
 
 TRAINABLE = [BasicTokenizer, RegexTokenizer]
 PRETRAINED = [GPT2Tokenizer, GPT4Tokenizer, GPT4oTokenizer]
@@ -45,10 +44,8 @@ DOCUMENTS = (
 
 
 @pytest.fixture(scope="module")
-def swift() -> str:
-    if not TAYLOR_SWIFT.exists():
-        pytest.skip(f"the Taylor Swift text is not at {TAYLOR_SWIFT}")
-    return TAYLOR_SWIFT.read_text(encoding="utf-8")
+def swift(shared_data: Path) -> str:
+    return (shared_data / "taylorswift.txt").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
@@ -94,8 +91,9 @@ def test_ids_of_special_tokens_equal_tiktokens(make: type[PretrainedTokenizer], 
 
 @pytest.mark.parametrize("make", TRAINABLE)
 def test_the_example_of_wikipedia(make: Callable[[], Tokenizer]) -> None:
-    # (a, a) occurs 4 times, overlaps counted: Z = aa, and ZabdZabac is left. (Z, a) and (a, b) tie at 2, and (Z, a) comes first:
-    # Y = Za, YbdYbac (the article takes Y = ab). (Y, b) occurs twice: X = Yb. Either way XdXac is left, with X = 258.
+    # (a, a) occurs 4 times, overlaps counted: Z = aa, and ZabdZabac is left. (Z, a) and (a, b) tie at 2, and (Z, a)
+    # comes first: Y = Za, and YbdYbac is left (the article takes Y = ab). (Y, b) occurs twice: X = Yb. Either way
+    # XdXac is left, and X is 258.
     tokenizer = make()
     tokenizer.train("aaabdaaabac", 256 + 3)
     assert tokenizer.encode("aaabdaaabac") == [258, 100, 258, 97, 99]
@@ -175,7 +173,7 @@ def test_training_keeps_special_tokens_and_refuses_ids_in_their_way() -> None:
     tokenizer.register_special_tokens({"<a>": 258})
     tokenizer.train("ababab", 258)
     assert tokenizer.encode("ab<a>", "all") == [256, 258]
-    with pytest.raises(SpecialTokenError, match="'<a>' has the id 258 already.*from 259 on"):
+    with pytest.raises(SpecialTokenError, match=r"'<a>' has the id 258 already.*from 259 on"):
         tokenizer.train("ababab", 259)
     assert tokenizer.merges == {(97, 98): 256, (256, 256): 257}
 
@@ -321,7 +319,7 @@ def test_the_base_class_says_that_it_does_not_encode() -> None:
 @pytest.mark.parametrize("make", PRETRAINED)
 def test_a_pretrained_tokenizer_is_not_trained_saved_or_loaded(make: type[PretrainedTokenizer], tmp_path: Path) -> None:
     tokenizer = make()
-    attempts = [
+    attempts: list[tuple[Callable[[], object], str]] = [
         (lambda: tokenizer.train("text", 300), "train a RegexTokenizer"),
         (lambda: tokenizer.save(tmp_path / "x"), r"vocabulary\.save"),
         (lambda: tokenizer.load(tmp_path / "x.model"), "into a RegexTokenizer"),
@@ -347,8 +345,8 @@ def test_save_vocab_writes_a_file_to_look_at(tmp_path: Path) -> None:
     GPT4Tokenizer().save_vocab(tmp_path / "gpt4.vocab")
     lines = (tmp_path / "gpt4.vocab").read_text(encoding="utf-8").split("\n")
     assert lines[0] == "[!] 0"
-    assert lines[259] == "[i][n] -> [in] 258" or lines[258] == "[i][n] -> [in] 258"
-    assert "[hel][lo] -> [hello] 15339" in lines or "[h][ello] -> [hello] 15339" in lines
+    assert lines[258] == "[i][n] -> [in] 258"
+    assert lines[15339] == "[h][ello] -> [hello] 15339"
     assert lines[-2:] == ["[<|endofprompt|>] 100276", ""]
 
 

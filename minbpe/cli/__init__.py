@@ -1,9 +1,9 @@
-"""The command `minbpe`: a verb an arrow of the picture, results on stdout, all else on stderr, exit codes 0, 1 and 2."""
+"""The command `minbpe`: a module a verb; results on stdout, all else on stderr, exit codes 0, 1 and 2."""
 
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cyclopts import App, CycloptsError
 from rich.console import Console
@@ -18,13 +18,13 @@ from minbpe.errors import MinbpeError
 
 FAILED, MISUSED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 
-EXAMPLES = {
+EXAMPLES: dict[Callable[..., None], str] = {
+    demo: "minbpe demo",
     train: "minbpe train books/ --glob '*.txt' --size 32768 --out tok32k",
+    shard: "minbpe shard books/ --tokenizer tok32k.model --out shards",
     encode: "minbpe encode -t o200k_base 'hello world'",
     decode: "minbpe decode -t o200k_base 24912 2375",
-    shard: "minbpe shard books/ --tokenizer tok32k.model --out shards",
     inspect: "minbpe inspect tok32k.model",
-    demo: "minbpe demo",
 }
 
 app = App(
@@ -35,8 +35,8 @@ app = App(
     version=__version__,
     suppress_keyboard_interrupt=False,
 )
-for command, example in EXAMPLES.items():
-    app.command(command, help_epilogue=f"Example: {example}")
+for place, (command, example) in enumerate(EXAMPLES.items()):
+    app.command(command, sort_key=place, help_epilogue=f"Example: {example}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,7 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say("error", error)
         return FAILED
     except KeyboardInterrupt:
-        _say("interrupted", "nothing half-written is left; finished shards stay, and the same command goes on from them")
+        _say(
+            "interrupted", "nothing half-written is left; finished shards stay, and the same command goes on from them"
+        )
         return INTERRUPTED
     return 0
 
@@ -67,5 +69,5 @@ def _say(kind: str, message: object) -> None:
     print(" ".join(str(message).split()), file=sys.stderr)
 
 
-def _warn(message: Warning | str, *_: object) -> None:
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
     _say("warning", message)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from minbpe.cli.shared import Json, Reading, Tokenizer, load_encoding
+from minbpe.cli.shared import Flag, Json, Reading, Tokenizer, load_encoding
 from minbpe.errors import CorpusError
 from minbpe.progress import Bars
 from minbpe.shards import as_bytes
@@ -23,7 +23,7 @@ def encode(
     tokenizer: Tokenizer,
     file: Files = None,
     reading: Reading = Reading(),  # noqa: B008 (frozen)
-    special: Annotated[bool, Parameter(negative="")] = False,
+    special: Flag = False,
     json: Json = False,
 ) -> None:
     """Print the ids of texts, one document a line.
@@ -33,7 +33,9 @@ def encode(
         tokenizer: A name such as o200k_base, or a .model file.
         file: Files or directories to encode. May be given several times.
         special: Let text spell special tokens; otherwise it never does.
+        reading: How sources become documents.
         json: Print each document as a JSON list.
+
     """
     encoding = load_encoding(tokenizer)
     with Bars() as bars:
@@ -52,7 +54,7 @@ def decode(
     *,
     tokenizer: Tokenizer,
     file: Files = None,
-    lines: Annotated[bool, Parameter(negative="")] = False,
+    lines: Flag = False,
     json: Json = False,
 ) -> None:
     """Print the text of ids, byte for byte.
@@ -63,6 +65,7 @@ def decode(
         file: Files of ids, a document a line.
         lines: End each document with a newline, as encode --lines took one away.
         json: Print each document as a JSON string, on a line.
+
     """
     encoding = load_encoding(tokenizer)
     out = sys.stdout.buffer

@@ -16,11 +16,12 @@ PREVIEW = 24
 
 
 def inspect(name: str, /, *, json: Json = False) -> None:
-    """Show a vocabulary's size, pattern, special tokens, digest and longest tokens, or what shards hold.
+    """Show what a vocabulary or a directory of shards holds.
 
     Args:
         name: A name such as o200k_base, a .model file, or a directory of shards.
         json: Print the result as JSON.
+
     """
     directory = Path(name)
     shards = directory.is_dir() and (directory / FILE).exists()
@@ -74,6 +75,6 @@ def _of_shards(manifest: Manifest, directory: Path, encoding: "Encoding") -> dic
 
 
 def _shown(token: bytes) -> str:
-    """A token on one line, and not too long."""
+    """Return a token on one line, and not too long."""
     text = repr(token.decode("utf-8", "backslashreplace"))
     return text if len(text) <= 60 else f"{text[:40]}...{text[-10:]}"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from minbpe.cli.shared import Json, Reading, Threads, load_encoding, print_facts
+from minbpe.cli.shared import Flag, Json, Reading, Threads, load_encoding, print_facts
 from minbpe.errors import MinbpeError
 from minbpe.manifest import Manifest
 from minbpe.progress import Bars
@@ -20,6 +20,7 @@ class UsageError(MinbpeError):
 
 def shard(
     sources: list[Path] | None = None,
+    /,
     *,
     tokenizer: Annotated[str | None, Parameter(name=["--tokenizer", "-t"])] = None,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
@@ -27,14 +28,14 @@ def shard(
     tokens_per_shard: int = 100_000_000,
     end_of_text: EndOfText = "append",
     end_of_text_token: str = "<|endoftext|>",
-    validation: Annotated[bool, Parameter(negative="")] = False,
+    validation: Flag = False,
     threads: Threads = None,
     reading: Reading = Reading(),  # noqa: B008 (frozen)
     json: Json = False,
 ) -> None:
-    """Encode documents into shards that llm.c reads, with an index and a manifest beside them.
+    """Encode documents into shards of ids that llm.c reads.
 
-    Run again after an interruption, it goes on where it stopped. A document is never cut between two shards.
+    An index and a manifest stand beside them, and the vocabulary. Run again after an interruption, it goes on where it stopped. A document is never cut between two shards.
 
     Args:
         sources: Files and directories: text, .jsonl, .parquet, and .gz of these.
@@ -46,7 +47,9 @@ def shard(
         end_of_text_token: Which special token that is.
         validation: Name the first shard val_000000.bin.
         threads: All cores by default. The files do not depend on it.
+        reading: How sources become documents.
         json: Print the result as JSON.
+
     """
     began = perf_counter()
     if verify is not None:

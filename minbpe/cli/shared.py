@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from minbpe.encoding import Encoding
 
 
+Tokenizer = Annotated[str, Parameter(name=["--tokenizer", "-t"])]
+Flag = Annotated[bool, Parameter(negative="", show_default=False)]
+Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
+Threads = Annotated[int | None, Parameter(name="--threads")]
+
+
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Reading:
@@ -26,7 +32,7 @@ class Reading:
     """Which files to take from directories, such as '*.py'."""
     field: str = "text"
     """Where the text is in a record of .jsonl or .parquet."""
-    lines: Annotated[bool, Parameter(negative="")] = False
+    lines: Flag = False
     """Each line of a text file is a document, not the whole file."""
 
     def documents(self, sources: list[Path], bars: Bars, stage: str) -> Iterator[bytes | str]:
@@ -38,16 +44,12 @@ class Reading:
         )
 
 
-Tokenizer = Annotated[str, Parameter(name=["--tokenizer", "-t"])]
-Json = Annotated[bool, Parameter(name="--json", negative="")]
-Threads = Annotated[int | None, Parameter(name="--threads")]
-
-
 def load_encoding(name: str) -> "Encoding":
     """Return the encoding of a name such as `o200k_base`, of a `.model` file, or of a directory of shards.
 
     Raises:
         MinbpeError: There is no such thing; the message lists what there is.
+
     """
     from minbpe.encoding import Encoding
     from minbpe.registry import get_encoding, list_encoding_names

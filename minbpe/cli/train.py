@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 def train(
     sources: list[Path],
+    /,
     *,
     out: Annotated[str, Parameter(name=["--out", "-o"])],
     size: Annotated[int, Parameter(name=["--size", "-s"])] = 32768,
@@ -27,12 +28,12 @@ def train(
     reading: Reading = Reading(),  # noqa: B008 (frozen)
     json: Json = False,
 ) -> None:
-    """Train a vocabulary on text: files, directories, .jsonl, .parquet, and .gz of these.
+    """Train a vocabulary on text.
 
     Writes OUT.model, which the other commands take as --tokenizer, and OUT.vocab, which people read.
 
     Args:
-        sources: Files and directories. A file is one text.
+        sources: Files and directories: text, .jsonl, .parquet, and .gz of these.
         out: The path to write, without .model.
         size: Tokens in all: 256 bytes, the merges, and the special tokens.
         pattern: How text is split first: gpt2, gpt4, cl100k, o200k, or a regular expression.
@@ -40,13 +41,16 @@ def train(
         tie_break: Among equally frequent pairs, the one that occurs first, or the one of lowest ids.
         byte_order: Which ids bytes have: their value, or GPT-2's order.
         threads: All cores by default. The vocabulary does not depend on it.
+        reading: How sources become documents.
         json: Print the result as JSON.
+
     """
     from minbpe.patterns import resolve
     from minbpe.training import train as train_vocabulary
 
     split = resolve(pattern)
     files = find_files(sources, glob=reading.glob)
+    whole = not reading.lines and all(map(is_plain_text, files))
     began = perf_counter()
     with Bars() as bars:
 
@@ -55,7 +59,7 @@ def train(
             bars.show(progress.stage, progress.done, progress.total, unit)
 
         vocabulary = train_vocabulary(
-            files if all(map(is_plain_text, files)) else reading.documents(sources, bars, "read"),
+            files if whole else reading.documents(sources, bars, "read"),
             size,
             pattern=split,
             tie_break=tie_break,

@@ -12,10 +12,10 @@ r"""`name.model`: a vocabulary as lines of ASCII that people can read, and that 
     256 98 257
     sha256 5c1f3f0a...
 
-Strings are JSON. A stage is its first rank and its split pattern, or null where a text is one piece. `bytes` lists the ids
-of the 256 byte values where they are not their own. A merge is left, right and its id, in rank order. A vocabulary that
-is known by ranks alone has `tokens`, each in hexadecimal with its id, instead of bytes and merges. The last line is over
-every byte above it. Upstream's "minbpe v1" is read too, and never written.
+Strings are JSON. A stage is its first rank and its split pattern, or null where a text is one piece. `bytes` lists the
+ids of the 256 byte values where they are not their own. A merge is left, right and its id, in rank order. A vocabulary
+that is known by ranks alone has `tokens`, each in hexadecimal with its id, instead of bytes and merges. The last line
+is over every byte above it. Upstream's "minbpe v1" is read too, and never written.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from pathlib import Path
 
 from minbpe.atomic import replacing
 from minbpe.errors import FormatError, MinbpeError
-from minbpe.vocabulary import HIGHEST_ID, Vocabulary
+from minbpe.vocabulary import Vocabulary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
 MAGIC = "minbpe v2"
 MAGIC_UPSTREAM = "minbpe v1"
@@ -98,12 +98,10 @@ def _lines(vocabulary: Vocabulary) -> Iterator[str]:
     yield f"unicode {vocabulary.unicode_version}"
     yield "stages 1"
     yield f"0 {json.dumps(vocabulary.pattern)}"
+    # Of special tokens that share an id, the one that it decodes to comes first, so that it is again when read.
     special_tokens = vocabulary.special_tokens
     yield f"special {len(special_tokens)}"
-    # Of those that share an id, the one that the id decodes to comes first, here and for who reads the file.
-    for text in sorted(
-        special_tokens, key=lambda text: (special_tokens[text], vocabulary[special_tokens[text]] != text.encode())
-    ):
+    for text in sorted(special_tokens, key=lambda t: (special_tokens[t], vocabulary[special_tokens[t]] != t.encode())):
         yield f"{json.dumps(text)} {special_tokens[text]}"
     if vocabulary.by_rank:
         yield f"tokens {len(vocabulary)}"
@@ -122,7 +120,6 @@ class _Lines:
 
     def __init__(self, name: str, data: bytes, *, ending: str = "\n") -> None:
         self.name = name
-        self.ending = ending
         self.data = data
         self.number = 0
         try:
@@ -132,45 +129,46 @@ class _Lines:
             self.fail("text in UTF-8", f"the byte 0x{data[error.start]:02x}", "convert it to UTF-8 first")
         *self.lines, self.rest = text.split(ending)
 
-    def fail(self, expected: str, found: str, way_out: str = "take the file from where it was made again") -> NoReturn:
+    def fail(self, expected: str, found: str, way_out: str = "take the file from its source again") -> NoReturn:
         """Raise the error for the line taken last."""
         raise FormatError(f"{self.name}, line {self.number}: expected {expected}, found {found}: {way_out}")
 
     def take(self, expected: str) -> str:
-        """The next whole line."""
+        """Return the next whole line."""
         self.number += 1
         if self.number > len(self.lines):
-            found = "the end of the file" if not self.rest else f"{self.rest[:40]!r} and the end of the file"
-            self.fail(expected, found)
+            self.fail(expected, f"{self.rest[:60]!r} and the end of the file" if self.rest else "the end of the file")
         return self.lines[self.number - 1]
 
     def match(self, pattern: re.Pattern[str], expected: str) -> tuple[str, ...]:
-        """The groups of `pattern` on the next line."""
+        """Return the groups of `pattern` on the next line."""
         line = self.take(expected)
         match = pattern.fullmatch(line)
         if match is None:
-            found = repr(line) if len(line) <= 60 else f"{line[:60]!r}..."
-            self.fail(expected, found)
+            self.fail(expected, repr(line) if len(line) <= 60 else f"{line[:60]!r}...")
         return match.groups()
 
-    def count(self, word: str, each: str) -> range:
-        """The next line, `word` and a number, as a range; refused where fewer lines follow than it promises."""
+    def count(self, word: str, each: str) -> int:
+        """Return the number on the next line, after `word`; refuse it where fewer lines follow."""
         prefix = f"{word} " if word else ""
         (digits,) = self.match(re.compile(rf"{prefix}({_NUMBER})"), f"'{prefix}<how many>'")
         left = len(self.lines) - self.number
         if int(digits) > left:
-            self.fail(f"{digits} lines of {each} after this one", f"{left}")
-        return range(int(digits))
+            self.fail(f"{digits} lines of {each} after this one", str(left))
+        return int(digits)
 
-    def id(self, digits: str) -> int:
-        """A number of at most 32 bits."""
-        value = int(digits)
-        if value > HIGHEST_ID:
-            self.fail(f"ids up to {HIGHEST_ID}", digits)
-        return value
+    def rows(self, count: int, pattern: re.Pattern[str], expected: str) -> Iterator[tuple[str, ...]]:
+        """Yield the groups of `pattern` on each of the next `count` lines, which are there."""
+        for line in self.lines[self.number : self.number + count]:
+            match = pattern.fullmatch(line)
+            if match is None:
+                self.match(pattern, expected)
+            else:
+                self.number += 1
+                yield match.groups()
 
     def string(self, literal: str) -> str:
-        """A JSON string; what stands in the file is known to begin and end with a quotation mark."""
+        """Return the string that a JSON literal is; it is known to begin and end with a quotation mark."""
         try:
             text = json.loads(literal)
             text.encode("utf-8")
@@ -179,7 +177,7 @@ class _Lines:
         return str(text)
 
     def end(self) -> None:
-        """Nothing follows the line taken last."""
+        """Refuse what follows the line taken last."""
         if self.number < len(self.lines) or self.rest:
             self.number += 1
             self.fail("the end of the file", "more")
@@ -188,27 +186,26 @@ class _Lines:
 def _read(lines: _Lines) -> Vocabulary:
     lines.take(MAGIC)
     (unicode_version,) = lines.match(_VERSION_LINE, "'unicode <version>'")
-    if len(lines.count("stages", "stages")) != 1:
-        lines.fail(
-            "'stages 1'", repr(lines.lines[lines.number - 1]), "this minbpe encodes in one stage; use a later one"
-        )
+    if lines.count("stages", "stages") != 1:
+        lines.fail("'stages 1'", repr(lines.lines[lines.number - 1]), "this minbpe knows one stage; use a later one")
     first_rank, literal = lines.match(_STAGE_LINE, "a stage: '0 <pattern in JSON, or null>'")
     if first_rank != "0":
         lines.fail("a first stage that begins at rank 0", first_rank)
     pattern = None if literal == "null" else lines.string(literal)
-    special_tokens = _read_special_tokens(lines, lines.count("special", "special tokens"))
+    special_tokens = _read_special_tokens(lines)
     if lines.number < len(lines.lines) and lines.lines[lines.number].startswith("tokens "):
         ranks = _read_ranks(lines)
         _read_checksum(lines)
         vocabulary = Vocabulary.from_ranks(ranks, pattern=pattern, special_tokens=special_tokens)
     else:
         (listed,) = lines.match(_BYTES_LINE, "'bytes identity', 'bytes' and 256 ids, or 'tokens <how many>'")
-        byte_ids = None if listed == "identity" else [lines.id(digits) for digits in listed.split(" ")]
+        byte_ids = None if listed == "identity" else [int(token_id) for token_id in listed.split(" ")]
         merges, ids = [], []
-        for _ in lines.count("merges", "merges"):
-            left, right, token_id = lines.match(_MERGE_LINE, "a merge: '<left> <right> <id>'")
-            merges.append((lines.id(left), lines.id(right)))
-            ids.append(lines.id(token_id))
+        for left, right, token_id in lines.rows(
+            lines.count("merges", "merges"), _MERGE_LINE, "a merge: '<left> <right> <id>'"
+        ):
+            merges.append((int(left), int(right)))
+            ids.append(int(token_id))
         _read_checksum(lines)
         vocabulary = Vocabulary.from_merges(
             merges, pattern=pattern, special_tokens=special_tokens, byte_ids=byte_ids, ids=ids
@@ -224,26 +221,27 @@ def _read(lines: _Lines) -> Vocabulary:
     return vocabulary
 
 
-def _read_special_tokens(lines: _Lines, count: range) -> dict[str, int]:
+def _read_special_tokens(lines: _Lines) -> dict[str, int]:
     special_tokens: dict[str, int] = {}
-    for _ in count:
-        literal, digits = lines.match(_SPECIAL_LINE, "a special token: '<text in JSON> <id>'")
-        text = lines.string(literal)
-        if text in special_tokens:
-            lines.fail("special tokens that differ", f"{literal} again")
-        special_tokens[text] = lines.id(digits)
+    count = lines.count("special", "special tokens")
+    for literal, token_id in lines.rows(count, _SPECIAL_LINE, "a special token: '<text in JSON> <id>'"):
+        _put(lines, special_tokens, lines.string(literal), int(token_id))
     return special_tokens
 
 
 def _read_ranks(lines: _Lines) -> dict[bytes, int]:
     ranks: dict[bytes, int] = {}
-    for _ in lines.count("tokens", "tokens"):
-        digits, token_id = lines.match(_TOKEN_LINE, "a token: '<bytes in hexadecimal> <id>'")
-        token = bytes.fromhex(digits)
-        if token in ranks:
-            lines.fail("tokens that differ", f"{digits} again")
-        ranks[token] = lines.id(token_id)
+    count = lines.count("tokens", "tokens")
+    for digits, token_id in lines.rows(count, _TOKEN_LINE, "a token: '<bytes in hexadecimal> <id>'"):
+        _put(lines, ranks, bytes.fromhex(digits), int(token_id))
     return ranks
+
+
+def _put(lines: _Lines, tokens: dict[Any, int], token: str | bytes, token_id: int) -> None:
+    """Add a token, once."""
+    if token in tokens:
+        lines.fail("a token that is not there yet", repr(token))
+    tokens[token] = token_id
 
 
 def _read_checksum(lines: _Lines) -> None:
@@ -255,22 +253,21 @@ def _read_checksum(lines: _Lines) -> None:
         lines.fail(
             f"'sha256 {computed}'",
             f"{recorded[:8]}...",
-            "a line above was changed; take the file from where it was made again, or, if you changed it, put that line here",
+            "a line above was changed: take the file from its source again, or correct this line if you meant it",
         )
 
 
 def _read_upstream(lines: _Lines) -> Vocabulary:
-    """Read "minbpe v1", whose pattern line is the pattern to the last space, and whose special tokens may hold spaces."""
+    """Read "minbpe v1": its pattern is all of a line, spaces too, and its special tokens may hold spaces."""
     lines.take(MAGIC_UPSTREAM)
     pattern = lines.take("the split pattern") or None
     special_tokens: dict[str, int] = {}
-    for _ in lines.count("", "special tokens"):
-        text, digits = lines.match(_UPSTREAM_SPECIAL_LINE, "a special token: '<text> <id>'")
-        if text in special_tokens:
-            lines.fail("special tokens that differ", f"{text!r} again")
-        special_tokens[text] = lines.id(digits)
-    merges = []
-    while lines.number < len(lines.lines) or lines.rest:
-        left, right = lines.match(_UPSTREAM_MERGE_LINE, "a merge: '<left> <right>'")
-        merges.append((lines.id(left), lines.id(right)))
+    count = lines.count("", "special tokens")
+    for text, token_id in lines.rows(count, _UPSTREAM_SPECIAL_LINE, "a special token: '<text> <id>'"):
+        _put(lines, special_tokens, text, int(token_id))
+    count = len(lines.lines) - lines.number
+    pairs = lines.rows(count, _UPSTREAM_MERGE_LINE, "a merge: '<left> <right>'")
+    merges = [(int(left), int(right)) for left, right in pairs]
+    if lines.rest:
+        lines.take("a merge: '<left> <right>'")
     return Vocabulary.from_merges(merges, pattern=pattern, special_tokens=special_tokens)

@@ -9,13 +9,12 @@ Not a way to store one: bytes that are no whole characters show as U+FFFD, and c
 
 from __future__ import annotations
 
-from minbpe.atomic import replacing
-from minbpe.vocabulary import Vocabulary
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
+
+    from minbpe.vocabulary import Vocabulary
 
 
 def render_token(t: bytes) -> str:
@@ -33,32 +32,33 @@ def replace_control_characters(s: str) -> str:
     >>> print(replace_control_characters("one\ttwo"))
     one\u0009two
     """
+    if s.isprintable():  # as most are, and no control character is
+        return s
     import unicodedata
 
     return "".join(f"\\u{ord(c):04x}" if unicodedata.category(c).startswith("C") else c for c in s)
 
 
 def save_vocab_text(vocabulary: Vocabulary, path: str | os.PathLike[str]) -> None:
-    """Write the `.vocab` file of a vocabulary, in UTF-8, as upstream lays it out: bytes by id, merges by rank, special tokens.
+    """Write the `.vocab` file of a vocabulary, in UTF-8: bytes by id, merges by rank, special tokens.
 
     Raises:
         OSError: the file cannot be written; no half of one is left.
     """
     from pathlib import Path
 
+    from minbpe.atomic import replacing
+
     with replacing(Path(path)) as file:
         file.writelines(line.encode("utf-8") for line in _lines(vocabulary))
 
 
 def _lines(vocabulary: Vocabulary) -> Iterator[str]:
-    tokens = dict(vocabulary.items())
+    shown = {token_id: render_token(token) for token_id, token in vocabulary.items()}
     pairs = {} if vocabulary.by_rank else dict(zip(vocabulary.ids, vocabulary.merges, strict=True))
-    leaves = sorted(token_id for token_id in tokens if token_id not in pairs)
-    for token_id in [*leaves, *pairs]:
-        shown = f"[{render_token(tokens[token_id])}]"
-        if token_id in pairs:
-            left, right = pairs[token_id]
-            shown = f"[{render_token(tokens[left])}][{render_token(tokens[right])}] -> {shown}"
-        yield f"{shown} {token_id}\n"
+    for token_id in sorted(shown.keys() - pairs.keys()):
+        yield f"[{shown[token_id]}] {token_id}\n"
+    for token_id, (left, right) in pairs.items():
+        yield f"[{shown[left]}][{shown[right]}] -> [{shown[token_id]}] {token_id}\n"
     for text, token_id in vocabulary.special_tokens.items():
         yield f"[{replace_control_characters(text)}] {token_id}\n"

@@ -116,6 +116,7 @@ impl Vocabulary {
     pub fn encode_bytes(&self, bytes: &[u8], sink: &mut impl Sink) -> Result<()> {
         with_buffers(|buffers| {
             let Buffers { split, tokens } = buffers;
+            self.tokens().expect(bytes.len());
             let flow = self
                 .splitter()
                 .split_bytes(bytes, split, |base, ends| self.encode_pieces(bytes, base, ends, tokens, sink));
@@ -132,6 +133,7 @@ impl Vocabulary {
 
     fn encode_stretch(&self, text: &str, buffers: &mut Buffers, sink: &mut impl Sink) -> Result<ControlFlow<()>> {
         let Buffers { split, tokens } = buffers;
+        self.tokens().expect(text.len());
         self.splitter().split(text, split, |base, ends| self.encode_pieces(text.as_bytes(), base, ends, tokens, sink))
     }
 

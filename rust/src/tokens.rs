@@ -4,6 +4,8 @@
 //! number. Checked once, when made; never changed after.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::{Error, Result};
 use crate::merge::Rules;
@@ -23,7 +25,10 @@ pub struct Tokens {
     /// The parents of token 256 + i, as indices; empty when merges could not be recovered from ranks.
     parents: Vec<(u32, u32)>,
     pairs: PairTable,
-    table: TokenTable,
+    /// Tokens by their bytes. It takes half the time of loading a packaged vocabulary, and short texts do well without it.
+    table: OnceLock<TokenTable>,
+    /// Bytes encoded before there was a table.
+    encoded: AtomicUsize,
     /// A piece that is a token is that token, without merging. True if each token's bytes merge to it, and by definition for ranks.
     whole_pieces: bool,
     index_of_id: IdIndex,
@@ -49,12 +54,13 @@ impl Tokens {
             parents.push((parent(left)?, parent(right)?));
         }
         let mut tokens = Tokens::from_parents(parents, all_ids, index_of_id)?;
+        tokens.table = token_table(&tokens.arena, &tokens.starts, &tokens.ids)?.into();
         tokens.whole_pieces = tokens.each_token_merges_to_itself();
         Ok(tokens)
     }
 
-    /// From a packaged table whose merges are known to be sound: parents as indices, in rank order. Skips the check that each token
-    /// merges to itself, which a test does for each packaged table.
+    /// From a packaged table whose merges are known to be sound: parents as indices, in rank order. Skips the checks that no two
+    /// tokens are equal and that each merges to itself, which a test does for each packaged table.
     pub(crate) fn from_parents(parents: Vec<(u32, u32)>, ids: Vec<u32>, index_of_id: IdIndex) -> Result<Tokens> {
         let count = 256 + parents.len();
         check_count(count)?;
@@ -62,7 +68,6 @@ impl Tokens {
         arena.extend(0..=255);
         let mut starts: Vec<u32> = Vec::with_capacity(count + 1);
         starts.extend(0..=256);
-        let mut pairs = PairTable::with_capacity(parents.len());
         for (rank, &(left, right)) in parents.iter().enumerate() {
             for parent in [left, right] {
                 let range = starts[parent as usize] as usize..starts[parent as usize + 1] as usize;
@@ -74,15 +79,15 @@ impl Tokens {
                 arena.extend_from_within(range);
             }
             starts.push(arena.len() as u32);
-            if !pairs.insert(left, right, 256 + rank as u32) {
-                return Err(invalid(format!(
-                    "merge {rank} joins ({}, {}), as an earlier one does",
-                    ids[left as usize], ids[right as usize]
-                )));
-            }
         }
-        let table = token_table(&arena, &starts, &ids)?;
-        Ok(Tokens { arena, starts, ids, parents, pairs, table, whole_pieces: true, index_of_id })
+        let mut pairs = PairTable::with_capacity(parents.len());
+        pairs.insert_all(&parents).map_err(|rank| {
+            let (left, right) = parents[rank];
+            let (left, right) = (ids[left as usize], ids[right as usize]);
+            invalid(format!("merge {rank} joins ({left}, {right}), as an earlier one does"))
+        })?;
+        let (table, encoded) = Default::default();
+        Ok(Tokens { arena, starts, ids, parents, pairs, table, encoded, whole_pieces: true, index_of_id })
     }
 
     /// From tiktoken's form: each token's bytes with its rank, which is its id. The merges behind the ranks are recovered: what the
@@ -127,7 +132,8 @@ impl Tokens {
             Some(recovered) => recovered,
             None => (vec![], pairs_by_rank(&arena, &starts, &table)),
         };
-        Ok(Tokens { arena, starts, ids, parents, pairs, table, whole_pieces: true, index_of_id })
+        let (table, encoded) = (table.into(), Default::default());
+        Ok(Tokens { arena, starts, ids, parents, pairs, table, encoded, whole_pieces: true, index_of_id })
     }
 
     /// The number of tokens, the 256 bytes included.
@@ -154,13 +160,34 @@ impl Tokens {
 
     /// The index of the token that is `bytes`.
     pub fn find(&self, bytes: &[u8]) -> Option<u32> {
-        self.table.get(bytes, |index| self.bytes(index))
+        self.make_table().get(bytes, |index| self.bytes(index))
+    }
+
+    fn make_table(&self) -> &TokenTable {
+        self.table.get_or_init(|| {
+            let mut table = TokenTable::with_capacity(self.count());
+            for index in 0..self.count() as u32 {
+                table.insert(self.bytes(index), index, |other| self.bytes(other));
+            }
+            table
+        })
+    }
+
+    /// Says that so many bytes are about to be encoded: once they are many, whole pieces will be looked up.
+    #[inline]
+    pub(crate) fn expect(&self, bytes: usize) {
+        /// Merging what a table would have found costs some 40 ns a byte: by then as much as making the table.
+        const ENOUGH: usize = 1 << 18;
+        if self.table.get().is_none() && self.encoded.fetch_add(bytes, Ordering::Relaxed) + bytes > ENOUGH {
+            self.make_table();
+        }
     }
 
     /// The token that a whole piece is, where that needs no merging.
     #[inline(always)]
     pub(crate) fn whole_piece(&self, piece: &[u8]) -> Option<u32> {
-        if self.whole_pieces { self.table.get(piece, |index| self.bytes(index)) } else { None }
+        let table = self.table.get().filter(|_| self.whole_pieces)?;
+        table.get(piece, |index| self.bytes(index))
     }
 
     /// Whether the merges behind the ranks could not be recovered.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from minbpe.errors import MinbpeError
+from minbpe.errors import UnknownNameError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,12 +50,6 @@ MODEL_PREFIX_TO_ENCODING: dict[str, str] = {
     **dict.fromkeys(["ft:gpt-4", "ft:gpt-3.5-turbo", "ft:davinci-002", "ft:babbage-002"], "cl100k_base"),
 }
 """Models by how their names begin: dated versions, sizes, and fine-tuned ones ("ft:")."""
-
-
-class UnknownNameError(KeyError, MinbpeError):
-    """A model or an encoding that nothing here defines. It is a KeyError too, as tiktoken raises for a model."""
-
-    __str__ = ValueError.__str__  # a KeyError's is the repr of the message
 
 
 def find_encoding_name(model_name: str) -> str | None:

@@ -1,0 +1,173 @@
+"""The main job on real text: train a vocabulary, encode the text into shards, and compare with other tokenizers.
+
+Ids are compared with tiktoken's on all of the text before any time is taken. Speeds are of one thread, on a sample.
+"""
+
+import sysconfig
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+from minbpe import rivals
+from minbpe.documents import find_files, read_documents
+from minbpe.encoding import Encoding
+from minbpe.errors import CorpusError
+from minbpe.manifest import FILE, Manifest
+from minbpe.registry import get_encoding
+from minbpe.rivals import Row
+from minbpe.shards import as_bytes, verify, write_shards
+from minbpe.training import Progress, train
+
+PUBLISHED = ("cl100k_base", "o200k_base")
+
+LARGEST_CORPUS = 64_000_000
+"""Bytes of text after which no more is read, so that the demo stays within three minutes on two cores."""
+LARGEST_TEXT = 1_000_000
+"""Characters beyond which a file is cut at a line's end. All tokenizers get the same texts."""
+SAMPLE = 4_000_000
+"""Bytes that speeds are measured on, from texts evenly spread over the corpus."""
+
+Say = Callable[[str, int, int | None], object]
+"""Told each stage's name, what is done of it, and what there is to do, if that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Texts and where they came from."""
+
+    name: str
+    place: Path
+    texts: tuple[str, ...]
+    bytes: int
+    files: int
+    skipped: int
+    """Files that are not UTF-8."""
+    cut: bool
+    """Whether there was more than `LARGEST_CORPUS`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """All that the demo has to show."""
+
+    corpus: Corpus
+    rows: list[Row]
+    encodings: tuple[Encoding, ...]
+    model: Path
+    shards: Path
+    manifest: Manifest
+    sharding_seconds: float
+
+
+def run(corpus: Path | None, out: Path, size: int, say: Say = lambda stage, done, total: None) -> Result:
+    """Do the main job on the text in `corpus`, by default the source of Python's standard library.
+
+    Args:
+        corpus: A file or a directory, in any form that `minbpe train` reads.
+        out: The directory for the vocabulary and the shards; those of an earlier demo are replaced.
+        size: Tokens of the vocabulary.
+        say: Told how far the work is.
+
+    Raises:
+        MinbpeError: There is no text, or ids are not those of tiktoken; the message shows the first that differs.
+
+    """
+    say("read", 0, None)
+    text = read_corpus(corpus)
+
+    def training(progress: Progress) -> None:
+        say(progress.stage, progress.done, progress.total)
+
+    began = perf_counter()
+    vocabulary = train(text.texts, size, special_tokens=["<|endoftext|>"], progress=training)
+    training_seconds = perf_counter() - began
+    out.mkdir(parents=True, exist_ok=True)
+    model = out / f"{text.name}.model"
+    vocabulary.save(model.with_suffix(""))
+    ours = Encoding.from_vocabulary(vocabulary, text.name)
+
+    say("shard", 0, None)
+    shards = out / "shards"
+    _remove_shards(shards)
+    began = perf_counter()
+    manifest = write_shards(text.texts, ours, shards)
+    sharding_seconds = perf_counter() - began
+    say("verify the shards", 0, None)
+    verify(shards)
+
+    encodings = (ours, *map(get_encoding, PUBLISHED))
+    rows = _compare(text, encodings, training_seconds, size, say)
+    return Result(text, rows, encodings, model, shards, manifest, sharding_seconds)
+
+
+def read_corpus(corpus: Path | None) -> Corpus:
+    """Read the texts of `corpus`, or of the standard library's modules and their tests, in sorted order.
+
+    Raises:
+        CorpusError: There is no text.
+
+    """
+    place = corpus or Path(sysconfig.get_path("stdlib"))
+    files = find_files([place], glob="*" if corpus else "*.py")
+    if not corpus:
+        files = [file for file in files if not {"site-packages", "dist-packages"} & set(file.relative_to(place).parts)]
+    texts: list[str] = []
+    size = read = skipped = 0
+    for file in files:
+        if size >= LARGEST_CORPUS:
+            break
+        read += 1
+        try:
+            found = [text for document in read_documents([file]) for text in _cut(as_bytes(document).decode())]
+        except UnicodeDecodeError:
+            skipped += 1
+            continue
+        texts += found
+        size += sum(len(text.encode()) for text in found)
+    if not size:
+        raise CorpusError(f"{place}: no text in UTF-8: name a file or a directory with some")
+    return Corpus(
+        name=corpus.resolve().stem if corpus else "stdlib",
+        place=place,
+        texts=tuple(texts),
+        bytes=size,
+        files=read - skipped,
+        skipped=skipped,
+        cut=read < len(files),
+    )
+
+
+def _cut(text: str) -> list[str]:
+    """Cut the text into parts of at most `LARGEST_TEXT` characters, at a line's end where there is one."""
+    parts = []
+    while len(text) > LARGEST_TEXT:
+        end = text.rfind("\n", 0, LARGEST_TEXT) + 1 or LARGEST_TEXT
+        parts.append(text[:end])
+        text = text[end:]
+    return [*parts, text]
+
+
+def _remove_shards(directory: Path) -> None:
+    """Remove what an earlier demo wrote, by its own manifest, so that nothing else can be hit."""
+    if (directory / FILE).exists():
+        for shard in Manifest.load(directory).shards:
+            (directory / shard.file).unlink(missing_ok=True)
+            (directory / shard.index).unlink(missing_ok=True)
+        (directory / FILE).unlink()
+
+
+def _compare(corpus: Corpus, encodings: Sequence[Encoding], training_seconds: float, size: int, say: Say) -> list[Row]:
+    mine, *published = encodings
+    contenders = [rivals.ours(mine, corpus.texts, "decodes back", training_seconds)]
+    with TemporaryDirectory() as directory:
+        scratch = Path(directory)
+        say("train and encode by sentencepiece", 0, None)
+        contenders.append(rivals.sentencepiece(corpus.name, corpus.texts, size, scratch))
+        for encoding in published:
+            say(f"compare {encoding.name} with tiktoken", 0, None)
+            contenders.append(rivals.ours(encoding, corpus.texts))
+            contenders.append(rivals.tiktoken(encoding, corpus.texts, scratch))
+    say("take times", 0, None)
+    return rivals.with_speeds(contenders, corpus.texts[:: max(1, corpus.bytes // SAMPLE)])

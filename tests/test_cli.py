@@ -1,0 +1,262 @@
+"""The command line: results on stdout, all else on stderr, exit codes 0, 1, 2 and 130."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import minbpe
+from minbpe.cli import main
+from minbpe.shards import verify
+
+GPT2 = minbpe.get_encoding("gpt2")
+TEXT = "the theme of the thesis is the theory\n" * 20
+MINBPE = [sys.executable, "-m", "minbpe"]
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    directory = tmp_path / "corpus"
+    directory.mkdir()
+    (directory / "a.txt").write_text(TEXT)
+    (directory / "b.txt").write_text("another text, for the sake of order")
+    return directory
+
+
+@pytest.fixture
+def model(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    assert main(["train", str(corpus), "--size", "270", "--out", str(tmp_path / "tok")]) == 0
+    capsys.readouterr()
+    return tmp_path / "tok.model"
+
+
+def output(capfd: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    """What a command prints on stdout; it prints nothing on stderr."""
+    assert main([str(argument) for argument in arguments]) == 0
+    captured = capfd.readouterr()
+    assert captured.err == ""
+    return captured.out
+
+
+def error(capfd: pytest.CaptureFixture[str], code: int, *arguments: str | Path) -> str:
+    """The one line that a command prints on stderr before it exits with `code`."""
+    assert main([str(argument) for argument in arguments]) == code
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    line, *rest = captured.err.splitlines()
+    assert line.startswith("minbpe: error: ")
+    assert len(rest) == (1 if code == 2 else 0)
+    return line
+
+
+@pytest.mark.parametrize("command", ["train", "shard", "encode", "decode", "inspect", "demo"])
+def test_every_command_has_a_page_of_help_with_an_example(command: str, capfd: pytest.CaptureFixture[str]) -> None:
+    page = output(capfd, command, "--help")
+    assert f"Example: minbpe {command}" in page
+    assert len(page.splitlines()) <= 55
+
+
+def test_the_command_alone_lists_all_commands(capfd: pytest.CaptureFixture[str]) -> None:
+    page = output(capfd)
+    assert all(command in page for command in ("train", "shard", "encode", "decode", "inspect", "demo"))
+    assert output(capfd, "--version").strip() == minbpe.__version__
+
+
+def test_train_writes_what_the_function_trains(corpus: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from minbpe.training import train
+
+    out = tmp_path / "tok"
+    facts = json.loads(output(capfd, "train", corpus, "--size", "270", "--out", out, "--json"))
+    expected = train([corpus / "a.txt", corpus / "b.txt"], 270, special_tokens=["<|endoftext|>"])
+    assert minbpe.Vocabulary.load(f"{out}.model") == expected
+    assert (facts["tokens"], facts["merges"], facts["digest"]) == (270, 13, expected.digest)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "tok.model", "tok.vocab"]
+
+
+def test_train_takes_every_option(corpus: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from minbpe.training import train
+
+    options = ["--pattern", "gpt2", "--tie-break", "lowest", "--byte-order", "gpt2", "--threads", "1", "--glob", "a*"]
+    specials = ["--special", "<s>", "--special", "</s>"]
+    output(capfd, "train", corpus, "--size", "270", "--out", tmp_path / "tok", *options, *specials)
+    expected = train(
+        corpus / "a.txt", 270, pattern="gpt2", tie_break="lowest", byte_order="gpt2", special_tokens=["<s>", "</s>"]
+    )
+    assert minbpe.Vocabulary.load(tmp_path / "tok.model") == expected
+    output(capfd, "train", corpus, "--size", "270", "--out", tmp_path / "tok", "--no-special")
+    assert minbpe.Vocabulary.load(tmp_path / "tok.model").special_tokens == {}
+
+
+def test_train_on_records_equals_train_on_their_texts(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from minbpe.training import train
+
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps({"body": TEXT + str(n)}) + "\n" for n in range(3)))
+    output(capfd, "train", tmp_path / "x.jsonl", "--field", "body", "--size", "262", "--out", tmp_path / "tok")
+    expected = train([TEXT + str(n) for n in range(3)], 262, special_tokens=["<|endoftext|>"])
+    assert minbpe.Vocabulary.load(tmp_path / "tok.model") == expected
+
+
+def test_a_corpus_that_cannot_fill_the_vocabulary_is_a_warning_of_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.txt").write_text("aaaa")
+    run = [*MINBPE, "train", str(tmp_path / "a.txt"), "--size", "1000", "--out", str(tmp_path / "tok")]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert done.stderr.startswith("minbpe: warning: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_encode_prints_a_document_a_line(model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert output(capfd, "encode", "-t", "gpt2", "hello world", "hello") == "31373 995\n31373\n"
+    assert output(capfd, "encode", "-t", "gpt2", "--json", "hello world") == "[31373, 995]\n"
+    ours = minbpe.Encoding.from_vocabulary(minbpe.Vocabulary.load(model))
+    assert output(capfd, "encode", "-t", model, "the theory").split() == [*map(str, ours.encode("the theory"))]
+
+
+def test_text_spells_special_tokens_only_if_asked(capfd: pytest.CaptureFixture[str]) -> None:
+    assert output(capfd, "encode", "-t", "gpt2", "<|endoftext|>") == "27 91 437 1659 5239 91 29\n"
+    assert output(capfd, "encode", "-t", "gpt2", "--special", "<|endoftext|>") == "50256\n"
+
+
+def test_encode_reads_files(corpus: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    whole = output(capfd, "encode", "-t", "gpt2", "--file", corpus)
+    assert len(whole.splitlines()) == 2
+    lines = output(capfd, "encode", "-t", "gpt2", "--lines", "--file", corpus / "a.txt").splitlines()
+    assert lines == [" ".join(map(str, GPT2.encode(TEXT.splitlines()[0])))] * 20
+
+
+@pytest.mark.parametrize("options", [[], ["--lines"]])
+def test_decode_gives_back_what_encode_read_byte_for_byte(options: list[str]) -> None:
+    data = b"caf\xe9\r\n\n  two \xf0\x9f\x91\x8d\x00 lines\n"
+    encoded = subprocess.run(
+        [*MINBPE, "encode", "-t", "gpt2", *options], input=data, stdout=subprocess.PIPE, check=True
+    )
+    decoded = subprocess.run(
+        [*MINBPE, "decode", "-t", "gpt2", *options], input=encoded.stdout, stdout=subprocess.PIPE, check=True
+    )
+    assert decoded.stdout == data
+
+
+def test_decode_takes_arguments_files_and_json(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "ids").write_text("[31373, 995]\n31373\n")
+    assert output(capfd, "decode", "-t", "gpt2", "31373", "995") == "hello world"
+    assert output(capfd, "decode", "-t", "gpt2", "--file", tmp_path / "ids") == "hello worldhello"
+    assert output(capfd, "decode", "-t", "gpt2", "--json", "--file", tmp_path / "ids") == '"hello world"\n"hello"\n'
+
+
+def test_shard_writes_and_verifies(
+    corpus: Path, model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "shards"
+    facts = json.loads(output(capfd, "shard", corpus, "--tokenizer", model, "--out", out, "--json"))
+    manifest = verify(out)
+    assert (facts["documents"], facts["tokens"]) == (2, manifest.tokens)
+    assert "documents" in output(capfd, "shard", "--verify", out)
+    (out / "train_000000.idx").unlink()
+    assert "train_000000.idx is missing" in error(capfd, 1, "shard", "--verify", out)
+
+
+def test_inspect_shows_vocabularies_and_shards(
+    corpus: Path, model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    digest = minbpe.Vocabulary.load(model).digest
+    facts = json.loads(output(capfd, "inspect", model, "--json"))
+    assert (facts["tokens"], facts["merges"], facts["digest"]) == (269, 13, digest)
+    assert "100,256" in output(capfd, "inspect", "cl100k_base")
+    output(capfd, "shard", corpus, "-t", model, "-o", tmp_path / "shards")
+    facts = json.loads(output(capfd, "inspect", tmp_path / "shards", "--json"))
+    assert (facts["documents"], facts["digest"]) == (2, digest)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["encode", "-t", "nope", "x"], "no tokenizer 'nope'"),
+        (["decode", "-t", "gpt2", "99999"], "no token has the id 99999"),
+        (["train", "nowhere", "--out", "x"], "nowhere: no such file"),
+        (["train", __file__, "--out", "x", "--pattern", "("], "pattern"),
+        (["train", __file__, "--out", "no/such/place/x", "--size", "260"], "No such file or directory"),
+        (["shard", __file__, "-t", "gpt2", "--out", "x", "--end-of-text-token", "</s>"], "no special token '</s>'"),
+        (["shard", "--verify", os.curdir], "holds no manifest.json"),
+        (["inspect", __file__], "minbpe v"),
+    ],
+)
+def test_what_goes_wrong_is_one_line_and_exit_code_1(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert message in error(capfd, 1, *arguments)
+    assert not list(tmp_path.rglob("*.*"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["encode"],
+        ["encode", "-t", "gpt2", "--nonsense", "x"],
+        ["decode", "-t", "gpt2", "one"],
+        ["nonsense"],
+        ["train", "--out", "x"],
+        ["shard", "x"],
+        ["shard", "x", "--verify", "y"],
+        ["train", "x", "--out", "x", "--tie-break", "random"],
+    ],
+)
+def test_a_wrong_use_is_exit_code_2_and_points_to_the_help(
+    arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    error(capfd, 2, *arguments)
+
+
+def test_parquet_without_pyarrow_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert 'pip install "minbpe[data]"' in error(capfd, 1, "encode", "-t", "gpt2", "--file", tmp_path / "a.parquet")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent as on POSIX")
+def test_ctrl_c_exits_130_and_leaves_nothing_half_written(tmp_path: Path) -> None:
+    out = tmp_path / "shards"
+    os.mkfifo(tmp_path / "endless")
+    command = [*MINBPE, "shard", str(tmp_path / "endless"), "--lines", "-t", "gpt2", "--out", str(out)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        with (tmp_path / "endless").open("wb") as pipe:
+            while not list(out.glob("*.tmp")):
+                pipe.write(b"text " * 2000 + b"\n")
+                assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.1)
+        _, said = process.communicate()
+    assert process.returncode == 130
+    assert said.startswith("minbpe: interrupted")
+    assert "Traceback" not in said
+    assert not list(out.glob("train_*"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes close as on POSIX")
+def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"text\n" * 100_000)
+    command = [*MINBPE, "encode", "-t", "gpt2", "--lines", "--file", str(tmp_path / "a.txt")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline() == b"5239\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+def test_the_library_imports_no_command_line() -> None:
+    code = "import sys, minbpe; print([name for name in ('cyclopts', 'rich') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
