@@ -102,6 +102,11 @@ impl Counter {
         share(&mut self.workers[..wanted], &shared, self.given, progress)
     }
 
+    /// The bytes of all documents so far.
+    pub fn given(&self) -> u64 {
+        self.given
+    }
+
     /// The counts of all documents.
     pub fn finish(self) -> Result<PieceCounts> {
         let mut parts: Vec<PieceCounts> =

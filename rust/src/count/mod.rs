@@ -52,10 +52,11 @@ impl PieceCounts {
     /// counts of a piece that is given twice add up; a count of 0 is no piece.
     ///
     /// `Error::Corpus` for an empty piece, and for counts that add up past 2^63.
-    pub fn from_items<'a>(items: impl IntoIterator<Item = (&'a [u8], u64)>) -> Result<PieceCounts> {
+    pub fn from_items<B: AsRef<[u8]>>(items: impl IntoIterator<Item = (B, u64)>) -> Result<PieceCounts> {
         let mut table = Table::new();
         let mut first = Position { source: 0, offset: 0 };
         for (bytes, count) in items {
+            let bytes = bytes.as_ref();
             if bytes.is_empty() {
                 return Err(Error::Corpus("an empty piece has no bytes to merge: leave it out".into()));
             }

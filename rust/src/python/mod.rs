@@ -5,6 +5,7 @@
 mod buffer;
 mod encoding;
 mod text;
+mod training;
 mod vocabulary;
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError};
@@ -46,5 +47,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<buffer::Buffer>()?;
     module.add_class::<vocabulary::Vocabulary>()?;
     module.add_class::<encoding::Matcher>()?;
-    module.add_class::<encoding::Encoder>()
+    module.add_class::<encoding::Encoder>()?;
+    training::register(module)
 }

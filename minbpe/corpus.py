@@ -1,0 +1,74 @@
+"""What a corpus may be given as, and its documents a few at a time, so that it may be larger than memory."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False  # `typing` takes longer to import than this package
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import TypeAlias
+
+    Document: TypeAlias = str | bytes | os.PathLike[str]
+    """A text, its bytes, or the path of a file; a str is a text always, never a path."""
+    Corpus: TypeAlias = Document | Iterable[Document]
+
+BATCH_BYTES = 1 << 25
+BATCH_DOCUMENTS = 1 << 14
+
+
+def batches(corpus: Corpus) -> Iterator[tuple[list[Document], bool]]:
+    """Yield the documents of `corpus` some 32 MB at a time, each time with whether these are the last.
+
+    No more is taken from an iterator before a batch is done with, and none of it is kept. Files are not read here, only
+    opened, so that one that cannot be read is found before work on its batch begins.
+
+    >>> list(batches("one text"))
+    [(['one text'], True)]
+    >>> list(batches(text for text in ("two", "texts")))
+    [(['two', 'texts'], True)]
+
+    Raises:
+        TypeError: the corpus, or one of its documents, is neither text nor a path.
+        OSError: a file is missing, is a directory, or may not be read.
+    """
+    if isinstance(corpus, str | bytes | os.PathLike):
+        corpus = [corpus]
+    try:
+        documents = iter(corpus)
+    except TypeError:
+        raise TypeError(
+            "a corpus is a str, bytes, a pathlib.Path, or an iterable of these with one document each; "
+            f"this is of type {type(corpus).__name__}"
+        ) from None
+    batch: list[Document] = []
+    size = 0
+    for number, document in enumerate(documents):
+        if len(batch) == BATCH_DOCUMENTS or size >= BATCH_BYTES:
+            yield batch, False
+            batch, size = [], 0
+        size += _size_to_hold(document, number)
+        batch.append(document)
+    yield batch, True
+
+
+def _size_to_hold(document: Document, number: int) -> int:
+    """Return the bytes of memory, roughly, that `document` takes while it is counted; check that it can be."""
+    if isinstance(document, str | bytes):
+        return len(document)
+    if isinstance(document, os.PathLike):
+        _check_file(document)
+        return 0
+    raise TypeError(
+        f"a document is a str, bytes or a pathlib.Path; document {number} of the corpus is of type {type(document).__name__}"
+    )
+
+
+def _check_file(path: os.PathLike[str]) -> None:
+    """Raise the OSError that names `path` if it cannot be read as a file."""
+    try:
+        with open(path, "rb"):  # noqa: PTH123 (any os.PathLike)
+            pass
+    except IsADirectoryError as error:
+        what = "is a directory: give its files, as in sorted(path.rglob('*.txt'))"
+        raise IsADirectoryError(error.errno, what, os.fspath(path)) from None

@@ -1,0 +1,184 @@
+"""Counting: a corpus as its distinct pieces with their counts, which is all of it that training needs.
+
+Counts of the parts of a corpus add up to the counts of the whole, whoever counted them and in whatever order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+
+from minbpe import _core
+from minbpe.corpus import batches
+from minbpe.patterns import resolve
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Literal
+
+    from minbpe.corpus import Corpus
+
+READ_AT_ONCE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a stage of the work is: `done` of `total` bytes while counting, of merges while training.
+
+    The total is None while an iterator may still give more.
+    """
+
+    stage: Literal["count", "train"]
+    done: int
+    total: int | None
+
+
+class PieceCounts:
+    """The distinct pieces of a corpus in the order in which they were first seen, and how often each was.
+
+    >>> counts = count("low lower lowest low", pattern=" ?[a-z]+")
+    >>> list(counts.items())
+    [(b'low', 1), (b' lower', 1), (b' lowest', 1), (b' low', 1)]
+    >>> counts.total
+    4
+
+    A value: never changed after it is made, compared and pickled by content. Each piece also has its place: the number of
+    the document it was first seen in, and the byte there. Adding two keeps the lower place.
+    """
+
+    __slots__ = ("_counts",)
+
+    _counts: _core.PieceCounts
+
+    def __init__(self) -> None:
+        raise TypeError("PieceCounts are made by minbpe.count or PieceCounts.from_items")
+
+    @classmethod
+    def _from_core(cls, core: _core.PieceCounts) -> PieceCounts:
+        self = object.__new__(cls)
+        object.__setattr__(self, "_counts", core)
+        return self
+
+    @classmethod
+    def from_items(cls, items: Iterable[tuple[bytes | str, int]]) -> PieceCounts:
+        """Return counts that were made elsewhere: (piece, count), in the order in which training is to see the pieces.
+
+        The counts of a piece that is given twice add up; one with a count of 0 is left out.
+
+        >>> PieceCounts.from_items([(b"low", 5), (b" lower", 2)])
+        <PieceCounts of 7 pieces, 2 of them distinct>
+
+        Raises:
+            CorpusError: an empty piece, a negative count, or counts that add up to 2^63 or more.
+            TypeError: an item that is no pair of bytes or str and int.
+        """
+        return cls._from_core(_core.PieceCounts.from_items(items))
+
+    def items(self) -> Iterator[tuple[bytes, int]]:
+        """Iterate over (piece, count) in first-seen order."""
+        starts = range(0, len(self), READ_AT_ONCE)
+        return chain.from_iterable(self._counts.items(start, start + READ_AT_ONCE) for start in starts)
+
+    @property
+    def total(self) -> int:
+        """The number of pieces of the corpus: the sum of all counts."""
+        return self._counts.total
+
+    def merge(self, *others: PieceCounts) -> PieceCounts:
+        """Return the counts of this corpus and the others together; `a + b` is `a.merge(b)`.
+
+        The order of adding does not matter. The documents keep their numbers, so counts that were made apart, each from
+        document 0 on, want `shift_sources` first if the result is to equal that of counting all at once.
+
+        >>> a, b = count("one", pattern=None), count(["two", "one"], pattern=None)
+        >>> a + b.shift_sources(1) == count(["one", "two", "one"], pattern=None)
+        True
+
+        Raises:
+            CorpusError: counts that add up to 2^63 or more.
+        """
+        return PieceCounts._from_core(_core.PieceCounts.merge([self._counts, *(other._counts for other in others)]))
+
+    def shift_sources(self, by: int) -> PieceCounts:
+        """Return the same counts with the documents numbered from `by` on instead of from 0."""
+        return PieceCounts._from_core(self._counts.shift_sources(by))
+
+    def __add__(self, other: PieceCounts) -> PieceCounts:
+        return self.merge(other) if isinstance(other, PieceCounts) else NotImplemented
+
+    def __len__(self) -> int:
+        """Return the number of distinct pieces."""
+        return len(self._counts)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the pieces, their counts and their places are the same."""
+        return self._counts == other._counts if isinstance(other, PieceCounts) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((len(self), self.total))
+
+    def __repr__(self) -> str:
+        return f"<PieceCounts of {self.total} pieces, {len(self)} of them distinct>"
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"PieceCounts never change: cannot set {name}")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"PieceCounts never change: cannot delete {name}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _from_bytes, (self._counts.to_bytes(),)
+
+    def __copy__(self) -> PieceCounts:
+        return self
+
+    def __deepcopy__(self, memo: object) -> PieceCounts:
+        return self
+
+
+def _from_bytes(data: bytes) -> PieceCounts:
+    return PieceCounts._from_core(_core.PieceCounts.from_bytes(data))
+
+
+def count(
+    corpus: Corpus,
+    *,
+    pattern: str | None = "gpt4",
+    threads: int | None = None,
+    progress: Callable[[Progress], object] | None = None,
+) -> PieceCounts:
+    """Split a corpus into pieces and count them.
+
+    >>> list(count(["a rose is a rose", "a rose"]).items())
+    [(b'a', 2), (b' rose', 3), (b' is', 1), (b' a', 1)]
+
+    Args:
+        corpus: a text as str or bytes, a file as `pathlib.Path`, or an iterable of these, one document each; of an
+            iterator, some 32 MB are held at a time. No piece crosses from one document to the next. The bytes of files are
+            taken as they are.
+        pattern: the name of a split pattern, or a regular expression; None: each document is one piece.
+        threads: how many work side by side, by default as many as there are cores. The result does not depend on it.
+        progress: called some twenty times a second, and at the end. What it raises ends the counting.
+
+    Raises:
+        PatternError: the pattern does not compile, or gave up on a text.
+        CorpusError: a piece of 4 GiB or more.
+        TypeError: what is given is no corpus.
+        OSError: a file cannot be read.
+    """
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be 1 or more, not {threads}; None takes all cores")
+    counter = _core.Counter(resolve(pattern), threads or 0)
+    done = 0
+    for documents, last in batches(corpus):
+        done = counter.add(documents, partial(_report, progress, last) if progress else None)
+    counts = PieceCounts._from_core(counter.finish())
+    if progress:
+        progress(Progress("count", done, done))
+    return counts
+
+
+def _report(progress: Callable[[Progress], object], last: bool, done: int, given: int) -> None:
+    progress(Progress("count", done, given if last else None))

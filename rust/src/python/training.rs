@@ -1,0 +1,240 @@
+//! `_core.PieceCounts`, `_core.Counter` and `_core.train`: what `minbpe.counting` and `minbpe.training` are made of.
+
+use std::borrow::Cow;
+use std::num::NonZero;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+
+use super::text::text_of;
+use super::to_py_err;
+use crate::count::{self, Document};
+use crate::error::{Error, Result};
+use crate::progress::Progress;
+use crate::split::Splitter;
+use crate::train::{Options, TieBreak};
+
+/// How often Python hears of work under way, and may stop it: signals, and the caller's progress function.
+const INTERVAL: Duration = Duration::from_millis(50);
+
+/// Adds the classes and functions of this file to the module.
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<PieceCounts>()?;
+    module.add_class::<Counter>()?;
+    module.add_function(wrap_pyfunction!(train, module)?)
+}
+
+/// `work(progress)` without the interpreter lock. Ctrl-C, or an exception of `callback(done, total)`, ends it and is raised.
+fn watched<T: Send>(
+    py: Python<'_>,
+    callback: Option<&Py<PyAny>>,
+    work: impl FnOnce(&mut Progress<'_>) -> Result<T> + Send,
+) -> PyResult<T> {
+    let mut raised = None;
+    let mut last = Instant::now();
+    let result = py.detach(|| {
+        work(&mut |done, total| {
+            if last.elapsed() < INTERVAL {
+                return ControlFlow::Continue(());
+            }
+            let heard = Python::attach(|py| {
+                py.check_signals()?;
+                callback.map_or(Ok(()), |callback| callback.call1(py, (done, total)).map(drop))
+            });
+            last = Instant::now();
+            match heard {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    raised = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        })
+    });
+    result.map_err(|error| raised.unwrap_or_else(|| to_py_err(error)))
+}
+
+/// Bytes of Python's, or the UTF-8 of a `str`; None for anything else.
+fn bytes_of<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Option<Cow<'a, [u8]>>> {
+    if let Ok(bytes) = value.cast::<PyBytes>() {
+        return Ok(Some(Cow::Borrowed(bytes.as_bytes())));
+    }
+    if !value.is_instance_of::<PyString>() {
+        return Ok(None);
+    }
+    Ok(Some(match text_of(value)? {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    }))
+}
+
+/// Distinct pieces with their counts; `minbpe.counting` documents it.
+#[pyclass(frozen, eq, module = "minbpe._core")]
+#[derive(PartialEq)]
+pub(super) struct PieceCounts {
+    inner: count::PieceCounts,
+}
+
+fn wrap(counts: Result<count::PieceCounts>) -> PyResult<PieceCounts> {
+    Ok(PieceCounts { inner: counts.map_err(to_py_err)? })
+}
+
+#[pymethods]
+impl PieceCounts {
+    #[staticmethod]
+    fn from_items(items: &Bound<'_, PyAny>) -> PyResult<PieceCounts> {
+        let mut raised = None;
+        let items = items.try_iter()?.map_while(|item| match item.and_then(|item| item_of(&item)) {
+            Ok(item) => Some(item),
+            Err(error) => {
+                raised = Some(error);
+                None
+            }
+        });
+        let counts = count::PieceCounts::from_items(items);
+        raised.map_or_else(|| wrap(counts), Err)
+    }
+
+    #[staticmethod]
+    fn from_bytes(py: Python<'_>, bytes: &[u8]) -> PyResult<PieceCounts> {
+        wrap(py.detach(|| count::PieceCounts::from_bytes(bytes)))
+    }
+
+    fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &py.detach(|| self.inner.to_bytes()))
+    }
+
+    /// The pieces from `start` to `stop`, or to the last, in first-seen order.
+    fn items<'py>(&self, py: Python<'py>, start: usize, stop: usize) -> Vec<(Bound<'py, PyBytes>, u64)> {
+        let pieces = (start..stop.min(self.inner.len())).filter_map(|index| self.inner.get(index));
+        pieces.map(|piece| (PyBytes::new(py, piece.bytes), piece.count)).collect()
+    }
+
+    #[getter]
+    fn total(&self) -> u64 {
+        self.inner.total()
+    }
+
+    fn __len__(&self) -> usize {
+        self.inner.len()
+    }
+
+    #[staticmethod]
+    fn merge(py: Python<'_>, parts: Vec<PyRef<'_, PieceCounts>>) -> PyResult<PieceCounts> {
+        let parts: Vec<&count::PieceCounts> = parts.iter().map(|part| &part.inner).collect();
+        wrap(py.detach(|| count::PieceCounts::merge(&parts)))
+    }
+
+    fn shift_sources(&self, py: Python<'_>, by: u64) -> PyResult<PieceCounts> {
+        wrap(py.detach(|| self.inner.shift_sources(by)))
+    }
+}
+
+/// A piece and its count, or an error that shows what it was.
+fn item_of(item: &Bound<'_, PyAny>) -> PyResult<(Vec<u8>, u64)> {
+    let (piece, count): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item
+        .extract()
+        .map_err(|_| PyTypeError::new_err(format!("each item is a piece and its count, not {}", shown(item))))?;
+    let bytes = bytes_of(&piece)?
+        .ok_or_else(|| PyTypeError::new_err(format!("a piece is bytes or str, not {}", shown(&piece))))?;
+    let count = count.extract().map_err(|error: PyErr| {
+        if !error.is_instance_of::<PyOverflowError>(item.py()) {
+            return PyTypeError::new_err(format!(
+                "the count of {} must be an int, not {}",
+                shown(&piece),
+                shown(&count)
+            ));
+        }
+        to_py_err(Error::Corpus(format!(
+            "the count of {} is {}: counts are whole numbers from 0 to 2^63 - 1",
+            shown(&piece),
+            shown(&count)
+        )))
+    })?;
+    Ok((bytes.into_owned(), count))
+}
+
+/// A value as an error message shows it.
+fn shown(value: &Bound<'_, PyAny>) -> String {
+    value.repr().map_or_else(|_| "an object without a repr".into(), |repr| repr.to_string_lossy().into_owned())
+}
+
+/// Counts documents, batch after batch.
+#[pyclass(module = "minbpe._core")]
+pub(super) struct Counter {
+    inner: Option<count::Counter>,
+}
+
+#[pymethods]
+impl Counter {
+    #[new]
+    fn new(pattern: Option<&str>, threads: usize) -> PyResult<Counter> {
+        let splitter = Splitter::new(pattern).map_err(to_py_err)?;
+        Ok(Counter { inner: Some(count::Counter::new(splitter, NonZero::new(threads))) })
+    }
+
+    /// Counts documents, each the next source: str, bytes, or the path of a file. Gives the bytes counted so far; after an
+    /// exception no more can be added.
+    fn add(&mut self, py: Python<'_>, documents: Vec<Bound<'_, PyAny>>, progress: Option<Py<PyAny>>) -> PyResult<u64> {
+        let held: Vec<Held> = documents.iter().map(hold).collect::<PyResult<_>>()?;
+        let documents: Vec<Document> = held.iter().map(Held::document).collect();
+        let mut counter = self.inner.take().ok_or_else(finished)?;
+        watched(py, progress.as_ref(), |progress| counter.add(&documents, progress))?;
+        let given = counter.given();
+        self.inner = Some(counter);
+        Ok(given)
+    }
+
+    /// The counts of all documents; the counter is of no more use.
+    fn finish(&mut self, py: Python<'_>) -> PyResult<PieceCounts> {
+        let counter = self.inner.take().ok_or_else(finished)?;
+        wrap(py.detach(|| counter.finish()))
+    }
+}
+
+fn finished() -> PyErr {
+    PyValueError::new_err("this counter has finished: make a new one")
+}
+
+/// A document of Python's, kept alive by its owner.
+enum Held<'a> {
+    Bytes(Cow<'a, [u8]>),
+    File(PathBuf),
+}
+
+impl Held<'_> {
+    fn document(&self) -> Document<'_> {
+        match self {
+            Held::Bytes(bytes) => Document::Bytes(bytes),
+            Held::File(path) => Document::File(path),
+        }
+    }
+}
+
+fn hold<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Held<'a>> {
+    match bytes_of(value)? {
+        Some(bytes) => Ok(Held::Bytes(bytes)),
+        None => Ok(Held::File(value.extract()?)),
+    }
+}
+
+/// The merges that training on `counts` makes: left id, right id, and count of each.
+#[pyfunction]
+fn train(
+    py: Python<'_>,
+    counts: &Bound<'_, PieceCounts>,
+    merges: usize,
+    lowest: bool,
+    byte_order: [u8; 256],
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Vec<(u32, u32, u64)>> {
+    let counts = &counts.get().inner;
+    let tie_break = if lowest { TieBreak::Lowest } else { TieBreak::First };
+    let options = Options { merges, tie_break, byte_order };
+    let merges = watched(py, progress.as_ref(), |progress| crate::train::train(counts, &options, progress))?;
+    Ok(merges.into_iter().map(|merge| (merge.pair.0, merge.pair.1, merge.count)).collect())
+}
