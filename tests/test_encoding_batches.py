@@ -1,7 +1,9 @@
 """Many texts at once: lists of lists as from tiktoken, and flat buffers that numpy, torch and Arrow share."""
 
 import copy
+import io
 from collections.abc import Callable
+from itertools import chain, pairwise
 from types import ModuleType
 from typing import Any
 
@@ -42,7 +44,7 @@ def test_a_batch_is_tiktokens_for_any_number_of_threads(
 def test_flat_buffers_hold_the_rows_one_after_the_other(encoding: Encoding, batch: list[str]) -> None:
     ids, offsets = encoding.encode_batch_flat(batch, allowed_special="all")
     assert len(offsets) == len(batch) + 1
-    rows = [ids[start:end].tolist() for start, end in zip(offsets, offsets[1:], strict=False)]
+    rows = [ids[start:end].tolist() for start, end in pairwise(offsets)]
     assert rows == encoding.encode_batch(batch, allowed_special="all")
     assert (offsets[0], offsets[-1]) == (0, len(ids))
 
@@ -53,7 +55,7 @@ def test_a_batch_may_be_any_iterable(encoding: Encoding) -> None:
         count = 2 if isinstance(batch, np.ndarray) else len(TEXTS)
         assert len(encoding.encode_ordinary_batch(copy.copy(batch))) == count
     assert encoding.encode_batch(iter(TEXTS), disallowed_special=iter(())) == expected
-    assert encoding.encode_batch_flat(iter(TEXTS), disallowed_special=())[0].tolist() == sum(expected, [])
+    assert encoding.encode_batch_flat(iter(TEXTS), disallowed_special=())[0].tolist() == list(chain(*expected))
     assert encoding.decode_batch(iter([np.array(row) for row in expected])) == encoding.decode_batch(expected)
 
 
@@ -110,8 +112,8 @@ def test_a_buffer_lives_as_long_as_what_was_made_of_it(encoding: Encoding) -> No
 def test_a_buffer_cannot_be_asked_for_in_order_to_write(encoding: Encoding) -> None:
     buffer = encoding._core.encode_buffer("hello world")
     assert len(buffer) == 2
-    with pytest.raises(BufferError, match="read-only: copy it"):
-        (np.ctypeslib.ctypes.c_uint32 * 2).from_buffer(buffer)
+    with pytest.raises((BufferError, TypeError), match=r"read-only|read-write"):
+        io.BytesIO(bytes(8)).readinto(buffer)
 
 
 def test_torch_takes_the_buffers(encoding: Encoding) -> None:
