@@ -1,18 +1,21 @@
 """Compare our ids with tiktoken's, string by string: `python -m benchmarks.check`.
 
-Every code point in five contexts, every sequence of up to four characters of different classes, a million mixed strings, corpora,
+Every code point in eight contexts, every sequence of up to four characters of different classes, a million mixed strings, corpora,
 offsets, completions of unstable text. Prints a row per check with how many strings were compared; the first difference ends it with
 exit status 1.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
+import lzma
 import random
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,6 +28,10 @@ from benchmarks.rivals import load_tiktoken
 
 PATTERN_ENCODINGS = ("r50k_base", "p50k_base", "cl100k_base", "o200k_base")
 CHUNK = 20_000
+PART = 1 << 22
+
+# What goes on after the beginning of a contraction, too.
+CONTEXTS = (*texts.CONTEXTS, "'l{}", "'r{}", "'v{}")
 
 app = App(help=__doc__)
 
@@ -33,11 +40,13 @@ class DifferenceError(Exception):
     """The first text on which the two differ."""
 
 
-def compare(name: str, strings: Iterable[str], ours: Callable[[str], Any], theirs: Callable[[str], Any]) -> int:
-    """Return how many strings were compared; raise DifferenceError at the first on which the two differ."""
+def compare(
+    name: str, strings: Iterable[str], ours: Callable[[str], Any], theirs: Callable[[str], Any], chunk_size: int = CHUNK
+) -> int:
+    """Return how many strings were compared, so many at a time; raise DifferenceError at the first on which the two differ."""
     count = 0
     strings = iter(strings)
-    while chunk := list(islice(strings, CHUNK)):
+    while chunk := list(islice(strings, chunk_size)):
         mine, expected = list(map(ours, chunk)), list(map(theirs, chunk))
         if mine != expected:
             at = next(i for i in range(len(chunk)) if mine[i] != expected[i])
@@ -54,6 +63,15 @@ def mixed(encoding: minbpe.Encoding, count: int, seed: int) -> Iterator[str]:
     tokens = [token.decode(errors="ignore") for token in encoding.token_byte_values()]
     special = sorted(encoding.special_tokens_set)
     return (texts.mixed_text(rng, tokens, special) for _ in range(count))
+
+
+def parts(path: Path, size: int = PART) -> Iterator[str]:
+    """Yield the text of a file, which may be compressed as .xz, in parts of `size` bytes."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    with lzma.open(path) if path.suffix == ".xz" else path.open("rb") as file:
+        while data := file.read(size):
+            yield decoder.decode(data)
+    yield decoder.decode(b"", final=True)
 
 
 def completions(encoding: Any) -> Callable[[str], Any]:
@@ -91,14 +109,13 @@ def checks(
 ) -> Iterator[tuple[str, Callable[[], int]]]:
     """Yield each check of one encoding: what it is, and what runs it and returns how many strings it compared."""
     ordinary = ours.encode_ordinary, theirs.encode_ordinary
-    for context in texts.CONTEXTS:
-        found = (context.format(char) for char in texts.every_code_point())
-        yield f"every code point in {context!r}", lambda found=found: compare(name, found, *ordinary)
+    for context in CONTEXTS:
+        found = map(context.format, texts.every_code_point())
+        yield f"every code point in {context!r}", partial(compare, name, found, *ordinary)
     for length in range(sequence + 1):
-        found = texts.every_sequence(length)
-        yield f"every sequence of {length} classes", lambda found=found: compare(name, found, *ordinary)
-    found = mixed(ours, strings, seed)
-    yield "mixed strings", lambda: compare(name, found, *ordinary)
+        sequences = texts.every_sequence(length)
+        yield f"every sequence of {length} classes", partial(compare, name, sequences, *ordinary)
+    yield "mixed strings", partial(compare, name, mixed(ours, strings, seed), *ordinary)
     yield (
         "mixed strings, special tokens allowed",
         lambda: compare(
@@ -148,9 +165,10 @@ def checks(
         ),
     )
     for path in corpora:
-        text = path.read_bytes().decode(errors="replace")
-        parts = (text[at : at + (1 << 22)] for at in range(0, len(text), 1 << 22))
-        yield f"corpus {path.name}, in parts of 4 MB", lambda parts=parts: compare(name, parts, *ordinary)
+        yield (
+            f"corpus {path.name}, in parts of 4 MB",
+            partial(compare, name, parts(path), *ordinary, chunk_size=1),
+        )
 
 
 @app.default
@@ -165,7 +183,7 @@ def main(
     """Compare our ids with tiktoken's.
 
     Args:
-        corpora: text files to compare on.
+        corpora: text files to compare on, as they are or compressed as .xz.
         encodings: which encodings; by default one of each split pattern and table.
         strings: how many mixed strings for each encoding.
         sequence: the length up to which all sequences of characters of different classes are compared.

@@ -14,6 +14,7 @@ import shutil
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -24,12 +25,15 @@ BLOCK = 1_000_000
 GAP = 65_536
 """Bytes left out between blocks: the documents of the shared corpora are seldom longer."""
 
+NEW_YEAR = datetime(2026, 1, 1)
+"""When the made-up service began to log."""
+
 WINDOW = 16_384
 FOREIGN = 0.1
 """The share of bytes beyond ASCII above which a window of the mixed corpus counts as multilingual."""
 
-NEWLINE_AFTER_LETTER = re.compile(rb"(?<=[A-Za-z])\n")
-"""Where every published pattern ends a piece, so that documents cut before it have the pieces of the whole text."""
+BETWEEN_PIECES = re.compile(rb"(?<=[!-~]\n)(?=[!-.0-~])")
+"""Places where every published pattern ends a piece, whatever follows: documents cut there have the pieces of the whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +79,12 @@ def logs(scratch: Path, size: int) -> Path:
     """Make up JSON records of a web service, the same on every machine."""
     rng = random.Random(1)
     words = [bytes(rng.choices(b"aeiounrstlkdm", k=rng.randint(3, 9))).decode() for _ in range(2000)]
-    path, written, number = scratch / "logs.txt", 0, 0
+    path, written, moment = scratch / "logs.txt", 0, 0
     with path.open("w", encoding="utf-8") as file:
         while written < size + size // 4:
-            number += rng.randint(1, 40)
+            moment += rng.randint(1, 40)
             record = {
-                "time": f"2026-03-{1 + number // 2_000_000 % 28:02}T{number // 90_000 % 24:02}:{number // 1500 % 60:02}:{number % 60:02}Z",
+                "time": (NEW_YEAR + timedelta(milliseconds=moment)).isoformat(),
                 "level": rng.choice(("INFO", "INFO", "INFO", "DEBUG", "WARNING", "ERROR")),
                 "service": rng.choice(words[:20]),
                 "request_id": f"{rng.getrandbits(128):032x}",
@@ -137,16 +141,16 @@ def prepare(name: str, size: int, scratch: Path, every: int = 2) -> Corpus:
 
 
 def cut(text: str, shortest: int, longest: int) -> list[str]:
-    """Cut `text` into documents of so many bytes, at a line's end if there is one in that range, else between characters.
+    r"""Cut `text` into documents of so many bytes, at a line's end if one comes in time, else between characters.
 
-    >>> cut("one\\ntwo\\nthree", 2, 5)
-    ['one\\n', 'two\\n', 'three']
+    >>> cut("one\ntwo\nthree", 4, 5)
+    ['one\n', 'two\n', 'three']
     """
     data, rng, start = text.encode(), random.Random(2), 0
     documents = []
     while start < len(data):
         end = start + rng.randint(shortest, longest)
-        end = data.find(b"\n", start + shortest - 1, end) + 1 or end
+        end = data.find(b"\n", end - 1, start + longest) + 1 or end
         while end < len(data) and data[end] & 0xC0 == 0x80:
             end -= 1
         documents.append(data[start:end].decode())
@@ -160,7 +164,7 @@ def stream(file: Path, shortest: int = 4096) -> Iterator[str]:
     with file.open("rb") as source:
         while data := source.read(BLOCK):
             data, start = rest + data, 0
-            while match := NEWLINE_AFTER_LETTER.search(data, start + shortest):
+            while match := BETWEEN_PIECES.search(data, start + shortest):
                 yield data[start : match.start()].decode()
                 start = match.start()
             rest = data[start:]

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 Output = Literal["list", "buffer"]
 ByteOrder = Literal["identity", "gpt2"]
+Ways = Mapping[Output, Callable[[Any], Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,11 @@ class Setting:
 class Encoder:
     """The ways in which a loaded tokenizer encodes, by what they return; only those that use all the threads of the setting.
 
-    A result is a list of ids, a list of such lists or of buffers, or one buffer with the ids of all texts as uint32.
+    `text` takes a str, `documents` a list of them. A result is a list of ids, a list of such lists or of buffers, or one buffer with the ids of all texts as uint32.
     """
 
-    text: Mapping[Output, Callable[[str], Any]] = field(default_factory=dict)
-    documents: Mapping[Output, Callable[[list[str]], Any]] = field(default_factory=dict)
+    text: Ways = field(default_factory=dict)
+    documents: Ways = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,6 @@ class Training:
     documents: Callable[[], Any]
     size: int
     pattern: str
-    pattern_name: str
     threads: int
 
 
@@ -96,6 +96,14 @@ class Engine:
             return version(self.distribution)
         except PackageNotFoundError:
             return str(getattr(import_module(self.module), "__version__", "unknown"))
+
+    def refusal(self, benchmark: str) -> dict[str, str] | None:
+        """Return the status and the reason why it takes no part, or None if it does."""
+        if not self.installed:
+            return {"status": "missing", "note": f"not installed: pip install {self.distribution}"}
+        if not (self.trainer if benchmark == "train" else self.encoder):
+            return {"status": "unsupported", "note": self.reason or f"cannot {benchmark}"}
+        return None
 
 
 def flat(result: Any) -> array[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ from typing import Any
 import minbpe
 from minbpe.tiktoken_files import TIKTOKEN_FILES, tiktoken_file, write_tiktoken_cache
 
-# tiktoken's pattern as the `tokenizer.json` files of GPT-4's models have it: its possessive repetitions mean something else there.
-CL100K_IN_ONIGURUMA = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+# The pattern as `tokenizer.json` files have it: Oniguruma takes some of the possessive repetitions of tiktoken's for something else.
+CL100K_IN_ONIGURUMA = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 
 
 def load_tiktoken(cache: Path) -> Any:
@@ -24,7 +28,7 @@ def load_tiktoken(cache: Path) -> Any:
     return tiktoken
 
 
-def write_files(directory: Path, encodings: tuple[str, ...]) -> None:
+def write_files(directory: Path, encodings: Sequence[str]) -> None:
     """Write what the rivals load these encodings from: `.tiktoken` files, tiktoken's cache, `tokenizer.json` files."""
     write_tiktoken_cache(directory)
     for encoding in encodings:

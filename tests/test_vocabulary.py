@@ -246,8 +246,3 @@ def test_merges_and_fields_that_cannot_be_are_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         Vocabulary.from_merges(**{"merges": []} | fields)
-
-
-def test_tokens_that_double_forty_times_are_refused_before_memory_ends() -> None:
-    with pytest.raises(VocabularyError, match="bytes together"):
-        Vocabulary.from_merges([(97, 97), *((id, id) for id in range(256, 296))])

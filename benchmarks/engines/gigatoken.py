@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from benchmarks.engine import Encoder, Engine, Setting, Trained, Training
+from benchmarks.engine import Encoder, Engine, Setting, Trained, Training, Ways
 
 PATTERNS = {"r50k_base": "r50k", "cl100k_base": "cl100k", "o200k_base": "o200k"}
 
@@ -11,7 +11,7 @@ def load(gigatoken: Any, setting: Setting) -> Encoder:
     file = setting.files / f"{setting.encoding}.tiktoken"
     tokenizer = gigatoken.Tokenizer.from_tiktoken(file, PATTERNS[setting.encoding], {})
     parallel = setting.threads > 1
-    documents = {
+    documents: Ways = {
         "list": lambda texts: tokenizer.encode_batch_list(texts, parallel=parallel),
         "buffer": lambda texts: tokenizer.encode_batch(texts, parallel=parallel).layout.content.data,
     }

@@ -1,0 +1,193 @@
+"""Measurements against other tokenizers, each in processes of its own: `python -m benchmarks --help`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from benchmarks import corpora, encoding, loading, machine, tables, training
+from benchmarks.engine import Engine
+from benchmarks.engines import ENGINES, find_engine
+from benchmarks.runner import Runner
+
+RESULTS = Path(__file__).parent / "results"
+QUICK = 0.2
+"""Megabytes of a quick run."""
+
+Many = Parameter(consume_multiple=True, negative="")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What every benchmark can be told.
+
+    Attributes:
+        engines: Which engines; by default all that can. MODULE:NAME is an `Engine` of your own.
+        runs: How many processes each figure is the median of.
+        quick: Only see that it works: a single run on a little text.
+        out: Where rows go as they come, one JSON object a line; by default a new file in benchmarks/results.
+        json: Print rows in place of tables.
+    """
+
+    engines: Annotated[tuple[str, ...], Many] = ()
+    runs: int = 7
+    quick: bool = False
+    out: Path | None = None
+    json: bool = False
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Which text.
+
+    Attributes:
+        corpora: Names of corpora, files or directories; by default all that are there.
+        megabytes: How much of each is taken, spread evenly over it.
+    """
+
+    corpora: Annotated[tuple[str, ...], Many] = ()
+    megabytes: float = 20
+
+
+app = App(name="python -m benchmarks", help=__doc__, help_format="plaintext")
+
+
+@app.command
+def encode(
+    *,
+    encodings: Annotated[tuple[str, ...], Many] = ("cl100k_base", "o200k_base"),
+    shapes: Annotated[tuple[str, ...], Many] = encoding.SHAPES,
+    outputs: Annotated[tuple[str, ...], Many] = encoding.OUTPUTS,
+    threads: Annotated[tuple[int, ...], Many] = (1, 2),
+    text: Text = Text(),
+    common: Common = Common(),
+) -> None:
+    """Text to ids: new text, seen text, long and short, as lists and buffers.
+
+    Args:
+        encodings: Published encodings.
+        shapes: "text": a half of the corpus as one text; "documents": of 1 to 4 KB; "calls": of 20 bytes, a call each.
+        outputs: "buffer": ids as uint32; "list": Python ints.
+        threads: How many threads and cores.
+        text: Which text.
+        common: Engines and runs.
+    """
+    with _runner("encode", common) as runner:
+        if common.quick:
+            encodings, threads = encodings[:1], threads[:1]
+        encoding.run(runner, encodings, _corpora(text, common), shapes, outputs, threads, _bytes(text, common))
+
+
+@app.command
+def train(
+    *,
+    sizes: Annotated[tuple[int, ...], Many] = (4096, 32768),
+    patterns: Annotated[tuple[str, ...], Many] = ("gpt4", "gpt2"),
+    threads: Annotated[tuple[int, ...], Many] = (1, 2),
+    text: Text = Text(),
+    common: Common = Common(),
+) -> None:
+    """A corpus to a vocabulary: seconds, memory, and how few tokens held-out text has.
+
+    Args:
+        sizes: How many tokens, bytes among them.
+        patterns: Names of split patterns.
+        threads: How many threads and cores.
+        text: Which text.
+        common: Engines and runs.
+    """
+    with _runner("train", common) as runner:
+        if common.quick:
+            sizes, patterns, threads = (512,), patterns[:1], threads[:1]
+        training.run(runner, _corpora(text, common), sizes, patterns, threads, _bytes(text, common))
+
+
+@app.command
+def load(
+    *,
+    encodings: Annotated[tuple[str, ...], Many] = ("cl100k_base", "o200k_base"),
+    common: Common = Common(),
+) -> None:
+    """A fresh process to its first ids: seconds to import, seconds to load, memory.
+
+    Args:
+        encodings: Published encodings.
+        common: Engines and runs.
+    """
+    with _runner("load", common) as runner:
+        loading.run(runner, encodings)
+
+
+@app.command
+def table(*files: Path) -> None:
+    """Print files of results as Markdown.
+
+    Args:
+        files: What the other commands wrote.
+    """
+    rows = [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+    print(tables.markdown(rows))
+
+
+@contextmanager
+def _runner(benchmark: str, common: Common) -> Iterator[Runner]:
+    """Give what measures, and print what it measured."""
+    names = common.engines or [name for name, engine in ENGINES.items() if _relevant(engine, benchmark)]
+    about = {
+        "machine": machine.describe(),
+        "command": "python -m benchmarks " + shlex.join(sys.argv[1:]),
+        "date": f"{datetime.now():%Y-%m-%d %H:%M}",
+    }
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        out = common.out
+        if not out and not common.quick:
+            out = RESULTS / f"{benchmark}-{datetime.now():%Y-%m-%d-%H%M}.jsonl"
+            out.parent.mkdir(exist_ok=True)
+        sink = stack.enter_context(out.open("w", encoding="utf-8")) if out else None
+        engines = {name: find_engine(name) for name in names}
+        runner = Runner(benchmark, engines, 1 if common.quick else common.runs, scratch, about, sink)
+        runner.refuse()
+        yield runner
+        if common.json:
+            print("\n".join(map(json.dumps, runner.rows)))
+        else:
+            print(tables.markdown(runner.rows))
+
+
+def _relevant(engine: Engine, benchmark: str) -> bool:
+    return bool(engine.trainer if benchmark == "train" else engine.encoder or engine.reason)
+
+
+def _corpora(text: Text, common: Common) -> Sequence[str]:
+    return text.corpora or (("code",) if common.quick else corpora.available())
+
+
+def _bytes(text: Text, common: Common) -> int:
+    return int((QUICK if common.quick else text.megabytes) * 1e6)
+
+
+def main() -> int:
+    """Run the command line; what is wrong with it is said without a traceback."""
+    try:
+        app()
+    except (ValueError, RuntimeError) as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""Running measurements: a process each, engines taking turns, a row as soon as there is one.
+
+An engine that is missing, fails or gives other ids has one row that says so, and takes no further turn.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from benchmarks import machine
+from benchmarks.engine import Engine
+
+ROOT = Path(__file__).parents[1]
+PATIENCE = 3600
+"""Seconds after which a measurement is given up."""
+
+Row = dict[str, Any]
+Outcome = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """What all measurements of one run share.
+
+    Args:
+        benchmark: "encode", "load" or "train".
+        engines: what is measured, by the names that `find_engine` knows.
+        runs: how many processes each figure is the median of.
+        scratch: an existing directory for corpora and other files.
+        common: what every row says: machine, command.
+        sink: where rows are written as they come, one JSON object a line.
+    """
+
+    benchmark: str
+    engines: Mapping[str, Engine]
+    runs: int
+    scratch: Path
+    common: Mapping[str, Any]
+    sink: TextIO | None = None
+    rows: list[Row] = field(default_factory=list)
+
+    @property
+    def able(self) -> list[str]:
+        """The engines that can take part, by the names that `find_engine` knows."""
+        return [name for name, engine in self.engines.items() if not engine.refusal(self.benchmark)]
+
+    @property
+    def files(self) -> Path:
+        """The directory with the vocabulary files of the rivals."""
+        return self.scratch / "files"
+
+    def refuse(self) -> None:
+        """Add a row for each engine that cannot take part."""
+        for engine in self.engines.values():
+            if refusal := engine.refusal(self.benchmark):
+                self.add(engine, refusal)
+
+    def write_files(self, encodings: Sequence[str]) -> None:
+        """Write the vocabulary files that rivals load these encodings from."""
+        from benchmarks.rivals import write_files
+
+        self.files.mkdir()
+        write_files(self.files, encodings)
+
+    def measure(self, engine: str, measure: str, threads: int = 1, **arguments: Any) -> Outcome:
+        """Run one measurement in a process of its own and return what it found: `status`, then figures or a `note`."""
+        job, result = self.scratch / "job.json", self.scratch / "result.json"
+        result.unlink(missing_ok=True)
+        job.write_text(json.dumps({"engine": engine, "measure": measure, "threads": threads, **arguments}))
+        command = [sys.executable, "-m", "benchmarks.worker", str(job), str(result)]
+        environment = machine.environment(threads, self.files)
+        try:
+            done = subprocess.run(
+                command, cwd=ROOT, env=environment, capture_output=True, timeout=PATIENCE, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return {"status": "failed", "note": f"given up after {PATIENCE} seconds"}
+        if done.returncode or not result.exists():
+            last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+            return {"status": "failed", "note": "".join(last) or f"exit status {done.returncode}"}
+        outcome: Outcome = json.loads(result.read_bytes())
+        return outcome
+
+    def take_turns(
+        self, measure: str, about: Mapping[str, Any], names: Iterable[str], **arguments: Any
+    ) -> Iterator[tuple[Engine, list[Outcome]]]:
+        """Measure with each named engine in turn, `runs` times over, and give the outcomes of those that came through.
+
+        The others get their row here. `about` is what rows say of the measurement; `arguments` go to its process.
+        """
+        what = ", ".join(str(about[key]) for key in about if key not in ("sha256", "bytes"))
+        outcomes: dict[str, list[Outcome]] = {name: [] for name in names}
+        for run in range(self.runs):
+            for name in list(outcomes):
+                self.say(f"{what}: {name}, {run + 1} of {self.runs}")
+                outcome = self.measure(name, measure, **arguments)
+                outcomes[name].append(outcome)
+                if outcome["status"] != "ok":
+                    del outcomes[name]
+                    if outcome["status"] != "absent":
+                        self.add(self.engines[name], about, outcome)
+        self.say(what, end="\n")
+        yield from ((self.engines[name], found) for name, found in outcomes.items())
+
+    def add(self, engine: Engine, *parts: Mapping[str, Any]) -> None:
+        """Add a row to the results, and write it at once."""
+        row: Row = {
+            "benchmark": self.benchmark,
+            **self.common,
+            "engine": engine.name,
+            "version": engine.version if engine.installed else None,
+        }
+        for part in parts:
+            row |= part
+        self.rows.append(row)
+        if self.sink:
+            print(json.dumps(row), file=self.sink, flush=True)
+
+    def say(self, message: str, end: str = "") -> None:
+        """Tell how far the work is: on a terminal in one line that changes, elsewhere a line at the end of each group."""
+        if sys.stderr.isatty():
+            print(f"\r{message}", end=f"\x1b[K{end}", file=sys.stderr, flush=True)
+        elif end:
+            print(message, file=sys.stderr, flush=True)

@@ -1,0 +1,34 @@
+"""One measurement in a process of its own: `python -m benchmarks.worker JOB RESULT`, both files of JSON.
+
+The process is pinned to its cores before anything of a tokenizer is imported, ours as little as another.
+"""
+
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from benchmarks import machine
+from benchmarks.engines import find_engine
+
+MEASURES = {
+    "encode": ("benchmarks.encoding", "measure"),
+    "ids": ("benchmarks.encoding", "write_reference"),
+    "load": ("benchmarks.loading", "measure"),
+    "train": ("benchmarks.training", "measure"),
+    "tokens": ("benchmarks.training", "write_reference"),
+}
+
+
+def main() -> None:
+    job, result = map(Path, sys.argv[1:])
+    arguments = json.loads(job.read_bytes())
+    machine.pin(arguments["threads"])
+    engine = find_engine(arguments.pop("engine"))
+    module, function = MEASURES[arguments.pop("measure")]
+    outcome = getattr(import_module(module), function)(engine, **arguments)
+    result.write_text(json.dumps(outcome))
+
+
+if __name__ == "__main__":
+    main()
