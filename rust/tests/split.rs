@@ -140,6 +140,16 @@ fn a_megabyte_without_a_cut_takes_a_moment() {
     }
 }
 
+#[test]
+fn a_space_between_letters_is_a_cut_and_a_newline_before_one_depends_on_the_pattern() {
+    for name in ["gpt2", "gpt4", "r50k", "cl100k", "o200k", "llama3"] {
+        assert_eq!(splitter(name).cut(b"ab cd", 0, 5), Some(2), "{name}");
+        assert_eq!(splitter(name).cut(b"ab\xff cd", 0, 4), None, "{name}");
+    }
+    assert_eq!(splitter("cl100k").cut(b"foo\n\nbar", 4, 8), Some(5));
+    assert_eq!(splitter("gpt2").cut(b"foo\n\nbar", 4, 8), None);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
