@@ -127,17 +127,28 @@ fn patterns_that_would_grow_without_bound_are_refused_and_not_waited_for() {
 }
 
 #[test]
-fn a_megabyte_without_a_cut_takes_a_moment() {
-    for run in [" ", "a", "\n", "7", "一", "\u{a0}", "!", "\n\t"] {
-        let run = run.repeat((1 << 20) / run.len());
+fn a_megabyte_without_a_cut_is_split_in_linear_time() {
+    for run in ["a", "\n", "7", "一", "\u{a0}", "!", "\n\t", "A"] {
+        let text = run.repeat((1 << 20) / run.len());
         for named in PATTERNS {
-            let splitter = splitter(named.name);
-            let text = format!("word{run}word");
-            let all = pieces(&splitter, text.as_bytes());
-            let longest = all.iter().map(|piece| piece.len()).max().unwrap();
-            assert!(longest >= run.len() - 3 || longest <= 4 || run.starts_with("\n\t"), "{}: {longest}", named.name);
+            assert_eq!(pieces(&splitter(named.name), text.as_bytes()).concat(), text.as_bytes());
         }
     }
+    for named in PATTERNS {
+        let text = format!("one{}two", " ".repeat(1 << 20));
+        let expected = [&b"one"[..], &b" ".repeat((1 << 20) - 1), b" two"];
+        assert_eq!(pieces(&splitter(named.name), text.as_bytes()), expected, "{}", named.name);
+    }
+}
+
+#[test]
+fn a_space_between_letters_is_a_cut_and_a_newline_before_one_depends_on_the_pattern() {
+    for name in ["gpt2", "gpt4", "r50k", "cl100k", "o200k", "llama3"] {
+        assert_eq!(splitter(name).cut(b"ab cd", 0, 5), Some(2), "{name}");
+        assert_eq!(splitter(name).cut(b"ab\xff cd", 0, 4), None, "{name}");
+    }
+    assert_eq!(splitter("cl100k").cut(b"foo\n\nbar", 4, 8), Some(5));
+    assert_eq!(splitter("gpt2").cut(b"foo\n\nbar", 4, 8), None);
 }
 
 proptest! {

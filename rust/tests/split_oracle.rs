@@ -187,6 +187,18 @@ fn long_texts_with_long_runs_split_as_with_fancy_regex() {
 }
 
 #[test]
+fn real_texts_split_as_with_fancy_regex() {
+    for name in ["taylorswift.txt", "tiny_shakespeare.txt"] {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/").to_owned() + name;
+        let Ok(text) = std::fs::read_to_string(&path) else {
+            println!("skipped: ../shared/data/{name} is not there");
+            continue;
+        };
+        patterns().for_each(|pattern| Pair::new(pattern).compare(&text));
+    }
+}
+
+#[test]
 fn random_patterns_split_as_with_fancy_regex_or_are_refused() {
     const PARTS: &[&str] = &[
         "a", "b", "ab", " ", "x", "(", "(?:", "(?!", "(?=", "(?i:", "(?>", "(?<x>", ")", ")", ")", "|", "|", "*", "+",

@@ -76,7 +76,7 @@ impl Splitter {
         }
     }
 
-    /// Why the compiled engine refused the pattern, if it did.
+    /// Why the compiled engine refused the pattern, if it did: "it looks behind".
     pub fn refusal(&self) -> Option<&'static str> {
         match self.machine {
             Machine::Backtracking(_, reason) => Some(reason),

@@ -123,15 +123,15 @@ impl Nfa {
             Expr::AtomicGroup(inner) => match &**inner {
                 Expr::Repeat { child, lo, hi, greedy: true } => {
                     let Ok(class) = character(child) else {
-                        return Err(Refused("a possessive repetition of more than one character class"));
+                        return Err(Refused("it has a possessive repetition of more than one character class"));
                     };
                     let class = self.class(class)?;
                     let leave = self.add(Node::Ahead(Ahead { class, negated: true, at_end: true }, next))?;
                     self.repeat(child, *lo, *hi, true, leave, next)
                 }
-                _ => Err(Refused("an atomic group")),
+                _ => Err(Refused("it has an atomic group")),
             },
-            _ => Err(Refused("it uses back-references or another construct beyond classes, choices and repetitions")),
+            _ => Err(Refused("it has back-references or other constructs beyond classes, choices and repetitions")),
         }
     }
 
@@ -146,7 +146,7 @@ impl Nfa {
         full: NodeId,
     ) -> Compiled<NodeId> {
         if may_be_empty(child) || hi < lo {
-            return Err(Refused("a repetition of something that may be empty"));
+            return Err(Refused("it repeats something that may be empty"));
         }
         let order = |round, leave| if greedy { vec![round, leave] } else { vec![leave, round] };
         let mut node = if lo == hi { full } else { leave };
@@ -204,7 +204,7 @@ fn character(expr: &Expr) -> Compiled<ClassUnicode> {
     }
     match <[_; 1]>::try_from(characters(expr)?) {
         Ok([class]) => Ok(class),
-        Err(_) => Err(Refused("look-ahead of more than one character")),
+        Err(_) => Err(Refused("it looks ahead further than one character")),
     }
 }
 
@@ -219,7 +219,7 @@ fn characters(expr: &Expr) -> Compiled<Vec<ClassUnicode>> {
         Expr::Literal { val, casei: true } => parse(&format!("(?i:{})", regex_syntax::escape(val)))?,
         Expr::Delegate { inner, casei: false } => parse(inner)?,
         Expr::Delegate { inner, casei: true } => parse(&format!("(?i:{inner})"))?,
-        _ => return Err(Refused("look-ahead of more than one character")),
+        _ => return Err(Refused("it looks ahead further than one character")),
     };
     let mut classes = Vec::new();
     flatten(&hir, &mut classes)?;
@@ -238,7 +238,7 @@ fn flatten(hir: &Hir, classes: &mut Vec<ClassUnicode>) -> Compiled<()> {
                 flatten(part, classes)?;
             }
         }
-        _ => return Err(Refused("a class that no character is in, or that matches bytes")),
+        _ => return Err(Refused("it has a class that no character is in, or one of bytes")),
     }
     Ok(())
 }

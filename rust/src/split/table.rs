@@ -217,7 +217,7 @@ impl Rows {
                     row.push(match next - slot {
                         1 => rows.cell(slot, false, second.to, after(second) + 1),
                         ..=0 => rows.cell(next, true, second.to, after(second)),
-                        _ => return Err(Refused("two of its matches lie too far apart in the output")),
+                        _ => return Err(Refused("its matches may lie too far apart")),
                     });
                 }
             }

@@ -4,7 +4,7 @@
 //! fill it. Each lane begins at a proven cut before its window, and the lane before runs past it: no speculation, no repair. Where no
 //! cut is near, one lane walks alone until there is one.
 //!
-//! The only file of the splitter with unsafe code, all of it in `walk` and `Steps`, below the code that uses them.
+//! The only file of the splitter with unsafe code: `walk`, a safe function that asserts what it needs, and `Run`, its inner steps.
 
 use std::ops::ControlFlow;
 
