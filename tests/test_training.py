@@ -116,10 +116,11 @@ def train_with_an_index(pieces: Sequence[bytes], merges: int, tie_break: str) ->
     learned: Learned = []
     while len(learned) < merges and (most := max(counts.values(), default=0)):
         tied = {pair for pair, times in counts.items() if times == most}
-        in_text = (
-            pair for number in sorted(set[int]().union(*map(holders.get, tied))) for pair in pairwise(words[number][0])
-        )
-        best = min(tied) if tie_break == "lowest" else next(pair for pair in in_text if pair in tied)
+        if tie_break == "lowest":
+            best = min(tied)
+        else:
+            numbers = sorted({number for pair in tied for number in holders[pair]})
+            best = next(pair for number in numbers for pair in pairwise(words[number][0]) if pair in tied)
         learned.append((best, most))
         for number in list(holders[best]):
             add(number, -1)
