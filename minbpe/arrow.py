@@ -45,7 +45,8 @@ def _encode_chunk(encoder: _core.Encoder, chunk: Any, num_threads: int) -> Any:
     if not isinstance(chunk, pa.Array):
         raise TypeError(f"expected an Arrow Array or ChunkedArray, got {type(chunk).__name__}")
     if pa.types.is_dictionary(chunk.type):
-        chunk = chunk.dictionary_decode()
+        # Each of its texts once, however many rows have it.
+        return _encode_chunk(encoder, chunk.dictionary, num_threads).take(chunk.indices)
     nulls = chunk.is_null()
     if pa.types.is_string_view(chunk.type):
         chunk = chunk.cast(pa.large_string())

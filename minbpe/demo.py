@@ -4,7 +4,7 @@ Ids are compared with tiktoken's on all of the text before any time is taken. Sp
 """
 
 import sysconfig
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -72,7 +72,6 @@ def run(corpus: Path | None, out: Path, size: int, say: Say = lambda stage, done
 
     Raises:
         MinbpeError: There is no text, or ids are not those of tiktoken; the message shows the first that differs.
-
     """
     say("read", 0, None)
     text = read_corpus(corpus)
@@ -88,17 +87,15 @@ def run(corpus: Path | None, out: Path, size: int, say: Say = lambda stage, done
     vocabulary.save(model.with_suffix(""))
     ours = Encoding.from_vocabulary(vocabulary, text.name)
 
-    say("shard", 0, None)
     shards = out / "shards"
     _remove_shards(shards)
     began = perf_counter()
-    manifest = write_shards(text.texts, ours, shards)
+    manifest = write_shards(_reported(text, say), ours, shards)
     sharding_seconds = perf_counter() - began
-    say("verify the shards", 0, None)
-    verify(shards)
+    verify(shards, progress=lambda done: say("verify", done, text.bytes))
 
     encodings = (ours, *map(get_encoding, PUBLISHED))
-    rows = _compare(text, encodings, training_seconds, size, say)
+    rows = _compare(text, encodings, training_seconds, say)
     return Result(text, rows, encodings, model, shards, manifest, sharding_seconds)
 
 
@@ -107,7 +104,6 @@ def read_corpus(corpus: Path | None) -> Corpus:
 
     Raises:
         CorpusError: There is no text.
-
     """
     place = corpus or Path(sysconfig.get_path("stdlib"))
     files = find_files([place], glob="*" if corpus else "*.py")
@@ -149,6 +145,15 @@ def _cut(text: str) -> list[str]:
     return [*parts, text]
 
 
+def _reported(corpus: Corpus, say: Say) -> Iterator[str]:
+    """Give the texts, telling how many of their characters have been taken."""
+    done = 0
+    for text in corpus.texts:
+        say("shard", done, corpus.bytes)
+        yield text
+        done += len(text)
+
+
 def _remove_shards(directory: Path) -> None:
     """Remove what an earlier demo wrote, by its own manifest, so that nothing else can be hit."""
     if (directory / FILE).exists():
@@ -158,16 +163,16 @@ def _remove_shards(directory: Path) -> None:
         (directory / FILE).unlink()
 
 
-def _compare(corpus: Corpus, encodings: Sequence[Encoding], training_seconds: float, size: int, say: Say) -> list[Row]:
+def _compare(corpus: Corpus, encodings: Sequence[Encoding], training_seconds: float, say: Say) -> list[Row]:
     mine, *published = encodings
     contenders = [rivals.ours(mine, corpus.texts, "decodes back", training_seconds)]
     with TemporaryDirectory() as directory:
         scratch = Path(directory)
-        say("train and encode by sentencepiece", 0, None)
-        contenders.append(rivals.sentencepiece(corpus.name, corpus.texts, size, scratch))
+        say("sentencepiece", 0, None)
+        contenders.append(rivals.sentencepiece(corpus.name, corpus.texts, mine.n_vocab, scratch))
         for encoding in published:
-            say(f"compare {encoding.name} with tiktoken", 0, None)
+            say(encoding.name, 0, None)
             contenders.append(rivals.ours(encoding, corpus.texts))
             contenders.append(rivals.tiktoken(encoding, corpus.texts, scratch))
-    say("take times", 0, None)
+    say("speed", 0, None)
     return rivals.with_speeds(contenders, corpus.texts[:: max(1, corpus.bytes // SAMPLE)])

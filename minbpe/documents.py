@@ -22,7 +22,6 @@ def find_files(sources: Iterable[str | Path], *, glob: str = "*") -> list[Path]:
 
     Raises:
         CorpusError: A source does not exist, or nothing matches.
-
     """
     found: list[Path] = []
     named = [Path(source) for source in sources]
@@ -67,19 +66,18 @@ def read_documents(
 
     Raises:
         CorpusError: A file that is damaged, a record without the field, or parquet without pyarrow.
-
     """
     before = 0
     for path in files:
         with path.open("rb") as raw:
             try:
                 for document in _read_file(path, raw, field, lines):
-                    progress(before + raw.tell())
+                    progress(before + (raw.tell() if raw.seekable() else 0))
                     yield document
             except (EOFError, gzip.BadGzipFile, zlib.error) as error:
                 raise CorpusError(f"{path}: damaged or truncated gzip data ({error})") from error
-            before += raw.seek(0, 2)
-            progress(before)
+        before += path.stat().st_size
+        progress(before)
 
 
 def _read_file(path: Path, raw: BinaryIO, field: str, lines: bool) -> Iterator[bytes | str]:

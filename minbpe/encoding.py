@@ -285,8 +285,8 @@ class Encoding:
         """Encode, and say for each token which part of the text it stands for.
 
         Returns:
-            The ids, and for each the half-open range of characters of `text`, or of bytes of its UTF-8. A token that holds only some
-            bytes of a character covers it whole, so that neighbours may share one. Joined surrogate pairs count as one character.
+            The ids, and for each the half-open range of characters of `text`, or of bytes of its UTF-8. A token that holds only
+            some bytes of a character covers it whole, so that neighbours may share one. Joined surrogate pairs count as one character.
 
         >>> import minbpe
         >>> enc = minbpe.get_encoding("cl100k_base")

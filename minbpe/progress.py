@@ -32,7 +32,8 @@ class Bars:
             transient=True,
         )
         self._stages: dict[str, tuple[TaskID, float]] = {}
-        self._next = monotonic() + PATIENCE
+        self._patience = monotonic() + PATIENCE
+        self._next = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -47,13 +48,18 @@ class Bars:
         """Say that `done` of `total` is done in `stage`; cheap enough to be called for every document."""
         now = monotonic()
         if stage not in self._stages:
+            for task in self._progress.tasks:
+                self._progress.update(task.id, total=task.total or 1, completed=task.total or 1)
             self._stages[stage] = (self._progress.add_task(stage, total=total, amount=""), now)
-        if now < self._next or not self._console.is_terminal:
+        elif now < self._next:
+            return
+        if now < self._patience or not self._console.is_terminal:
             return
         self._next = now + INTERVAL
-        task, began = self._stages[stage]
+        task_id, began = self._stages[stage]
         self._progress.start()
-        self._progress.update(task, completed=done, total=total, amount=amount(done, total, unit, now - began))
+        said = amount(done, total, unit, now - began) if done else ""
+        self._progress.update(task_id, completed=done, total=total, amount=said)
 
 
 def amount(done: int, total: int | None, unit: Unit, seconds: float) -> str:

@@ -56,8 +56,8 @@ class Contender:
 
 def ours(encoding: Encoding, texts: Sequence[str], note: str = "", training_seconds: float | None = None) -> Contender:
     """Encode all texts by our encoder."""
-    count = sum(map(encoding.count, texts))
-    row = Row(encoding.name, "minbpe", encoding.n_vocab, _size(texts) / count, None, training_seconds, note)
+    ids, _ = encoding.encode_batch_flat(texts, num_threads=os.cpu_count() or 1, disallowed_special=())
+    row = Row(encoding.name, "minbpe", encoding.n_vocab, _size(texts) / len(ids), None, training_seconds, note)
     return Contender(row, encoding.encode_ordinary)
 
 
@@ -66,7 +66,6 @@ def tiktoken(encoding: Encoding, texts: Sequence[str], scratch: Path) -> Contend
 
     Raises:
         MinbpeError: An id differs.
-
     """
     if not find_spec("tiktoken"):
         return Contender(Row(encoding.name, "tiktoken", note='not installed: pip install "minbpe[bench]"'))
@@ -118,7 +117,7 @@ def sentencepiece(name: str, texts: Sequence[str], tokens: int, scratch: Path) -
     trained = subprocess.run(command, capture_output=True, text=True, check=False)
     if trained.returncode:
         reason = trained.stderr.strip().splitlines()[-1:] or ["it gave no reason"]
-        return Contender(replace(row, note=f"did not train: {reason[0]}"))
+        return Contender(replace(row, note=f"did not train: {reason[0].rpartition('] ')[2]}"))
     rival = SentencePieceProcessor(model_file=f"{options['model_prefix']}.model")
     encoded = rival.encode(list(texts), num_threads=os.cpu_count() or 1)
     row = replace(

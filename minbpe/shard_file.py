@@ -81,7 +81,6 @@ def write(directory: Path, name: str, dtype: str, documents: Iterable[Document])
 
     Raises:
         CorpusError: More ids than the header can count.
-
     """
     kind, ends, size, source = KINDS[dtype], array("Q"), 0, DocumentHash()
     path, index = directory / f"{name}.bin", directory / f"{name}.idx"
@@ -117,7 +116,6 @@ def read_shard(path: str | Path) -> Ids:
 
     Raises:
         FormatError: The header is not llm.c's, or the file does not hold what its header says.
-
     """
     path = Path(path)
     size = path.stat().st_size

@@ -60,7 +60,6 @@ def write_shards(
         SpecialTokenError: The encoding has no such special token.
         FormatError: The directory holds shards of another vocabulary, or made with other options.
         CorpusError: The shards in the directory were made of other documents.
-
     """
     directory = Path(directory)
     if not 0 < tokens_per_shard <= shard_file.LARGEST:
@@ -96,7 +95,6 @@ def verify(directory: str | Path, *, progress: Callable[[int], object] = lambda 
 
     Raises:
         FormatError: Something is missing, changed or unfinished; the message names each file concerned.
-
     """
     directory = Path(directory)
     manifest = Manifest.load(directory)

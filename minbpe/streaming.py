@@ -24,6 +24,7 @@ class StreamDecoder:
     __slots__ = ("_decoder", "_encoding")
 
     def __init__(self, encoding: Encoding, errors: str = "replace") -> None:
+        codecs.lookup_error(errors)  # a wrong name fails now, not at the first bytes that are not UTF-8
         self._encoding = encoding
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors)
 
@@ -37,7 +38,12 @@ class StreamDecoder:
         return self._decoder.decode(self._encoding.decode_single_token_bytes(id))
 
     def flush(self) -> str:
-        """Return what is still held back, as `errors` says, and begin anew."""
-        text = self._decoder.decode(b"", final=True)
-        self._decoder.reset()
-        return text
+        """Return what is still held back, as `errors` says, and begin anew.
+
+        Raises:
+            UnicodeDecodeError: it is half a character, and `errors` is "strict".
+        """
+        try:
+            return self._decoder.decode(b"", final=True)
+        finally:
+            self._decoder.reset()

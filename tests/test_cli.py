@@ -29,9 +29,9 @@ def corpus(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def model(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+def model(corpus: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Path:
     assert main(["train", str(corpus), "--size", "270", "--out", str(tmp_path / "tok")]) == 0
-    capsys.readouterr()
+    capfd.readouterr()
     return tmp_path / "tok.model"
 
 
@@ -180,7 +180,7 @@ def test_inspect_shows_vocabularies_and_shards(
         (["decode", "-t", "gpt2", "99999"], "no token has the id 99999"),
         (["train", "nowhere", "--out", "x"], "nowhere: no such file"),
         (["train", __file__, "--out", "x", "--pattern", "("], "pattern"),
-        (["train", __file__, "--out", "no/such/place/x", "--size", "260"], "No such file or directory"),
+        (["train", __file__, "--out", "no/such/place/x", "--size", "260"], "no/such/place: no such directory"),
         (["shard", __file__, "-t", "gpt2", "--out", "x", "--end-of-text-token", "</s>"], "no special token '</s>'"),
         (["shard", "--verify", os.curdir], "holds no manifest.json"),
         (["inspect", __file__], "minbpe v"),
@@ -209,6 +209,7 @@ def test_what_goes_wrong_is_one_line_and_exit_code_1(
         ["shard", "x"],
         ["shard", "x", "--verify", "y"],
         ["train", "x", "--out", "x", "--tie-break", "random"],
+        ["train", "x", "--out", "x", "--threads", "0"],
     ],
 )
 def test_a_wrong_use_is_exit_code_2_and_points_to_the_help(

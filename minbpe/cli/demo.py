@@ -15,8 +15,9 @@ from minbpe.demo import Corpus, Result, run
 from minbpe.encoding import Encoding
 from minbpe.progress import Bars
 
+WIDTH_OF_A_FILE = 120
 COLOURS = ("blue", "magenta", "green", "cyan", "red")
-LINE = range(50, 90)
+LINE = range(40, 56)
 """How long the line that is shown token by token may be."""
 
 
@@ -36,7 +37,6 @@ def demo(
         out: The directory for the vocabulary and the shards.
         size: Tokens of the vocabulary.
         json: Print the table as JSON.
-
     """
     with Bars() as bars:
         result = run(
@@ -48,7 +48,10 @@ def demo(
     if json:
         print(json_format.dumps([asdict(row) for row in result.rows]))
         return
-    _print(result, Console(highlight=False, soft_wrap=True))
+    console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = WIDTH_OF_A_FILE
+    _print(result, console)
 
 
 def _print(result: Result, console: Console) -> None:

@@ -35,7 +35,6 @@ def encode(
         special: Let text spell special tokens; otherwise it never does.
         reading: How sources become documents.
         json: Print each document as a JSON list.
-
     """
     encoding = load_encoding(tokenizer)
     with Bars() as bars:
@@ -65,7 +64,6 @@ def decode(
         file: Files of ids, a document a line.
         lines: End each document with a newline, as encode --lines took one away.
         json: Print each document as a JSON string, on a line.
-
     """
     encoding = load_encoding(tokenizer)
     out = sys.stdout.buffer

@@ -21,7 +21,6 @@ def inspect(name: str, /, *, json: Json = False) -> None:
     Args:
         name: A name such as o200k_base, a .model file, or a directory of shards.
         json: Print the result as JSON.
-
     """
     directory = Path(name)
     shards = directory.is_dir() and (directory / FILE).exists()

@@ -35,7 +35,8 @@ def shard(
 ) -> None:
     """Encode documents into shards of ids that llm.c reads.
 
-    An index and a manifest stand beside them, and the vocabulary. Run again after an interruption, it goes on where it stopped. A document is never cut between two shards.
+    An index, a manifest and the vocabulary stand beside them. Run again after an interruption, it goes on where it
+    stopped. A document is never cut between two shards.
 
     Args:
         sources: Files and directories: text, .jsonl, .parquet, and .gz of these.
@@ -49,7 +50,6 @@ def shard(
         threads: All cores by default. The files do not depend on it.
         reading: How sources become documents.
         json: Print the result as JSON.
-
     """
     began = perf_counter()
     if verify is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from minbpe.documents import find_files, read_documents
 from minbpe.errors import MinbpeError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 Tokenizer = Annotated[str, Parameter(name=["--tokenizer", "-t"])]
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
-Threads = Annotated[int | None, Parameter(name="--threads")]
+Threads = Annotated[int | None, Parameter(validator=Number(gte=1))]
 
 
 @Parameter(name="*")
@@ -49,7 +50,6 @@ def load_encoding(name: str) -> "Encoding":
 
     Raises:
         MinbpeError: There is no such thing; the message lists what there is.
-
     """
     from minbpe.encoding import Encoding
     from minbpe.registry import get_encoding, list_encoding_names

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from minbpe.cli.shared import Json, Reading, Threads, print_facts
 from minbpe.documents import find_files, is_plain_text
+from minbpe.errors import MinbpeError
 from minbpe.progress import Bars
 
 if TYPE_CHECKING:
@@ -34,21 +35,21 @@ def train(
 
     Args:
         sources: Files and directories: text, .jsonl, .parquet, and .gz of these.
-        out: The path to write, without .model.
+        out: The path to write, with or without .model.
         size: Tokens in all: 256 bytes, the merges, and the special tokens.
-        pattern: How text is split first: gpt2, gpt4, cl100k, o200k, or a regular expression.
+        pattern: How text is split first: gpt2, gpt4, cl100k, o200k, a regular expression, or none.
         special: A special token. May be given several times.
         tie_break: Among equally frequent pairs, the one that occurs first, or the one of lowest ids.
         byte_order: Which ids bytes have: their value, or GPT-2's order.
         threads: All cores by default. The vocabulary does not depend on it.
         reading: How sources become documents.
         json: Print the result as JSON.
-
     """
-    from minbpe.patterns import resolve
     from minbpe.training import train as train_vocabulary
 
-    split = resolve(pattern)
+    prefix = Path(out.removesuffix(".model"))
+    if not prefix.parent.is_dir():
+        raise MinbpeError(f"{prefix.parent}: no such directory to write {prefix.name}.model in: make it first")
     files = find_files(sources, glob=reading.glob)
     whole = not reading.lines and all(map(is_plain_text, files))
     began = perf_counter()
@@ -61,7 +62,7 @@ def train(
         vocabulary = train_vocabulary(
             files if whole else reading.documents(sources, bars, "read"),
             size,
-            pattern=split,
+            pattern=None if pattern == "none" else pattern,
             tie_break=tie_break,
             byte_order=byte_order,
             special_tokens=special,
@@ -69,9 +70,9 @@ def train(
             progress=show,
         )
     seconds = perf_counter() - began
-    vocabulary.save(out)
+    vocabulary.save(prefix)
     facts = {
-        "model": f"{out}.model",
+        "model": f"{prefix}.model",
         "tokens": vocabulary.n_vocab,
         "merges": len(vocabulary) - 256,
         "special": vocabulary.special_tokens if json else " ".join(vocabulary.special_tokens) or "none",

@@ -1,36 +1,56 @@
 //! Encoding: text to ids, piece by piece, exactly as merging each piece would.
 //!
-//! Most pieces are tokens (on English 19 of 20) and cost one look-up; the others are merged.
+//! Most pieces are tokens (on English 19 of 20); those and what was merged lately lie in a cache. Pieces are looked up in groups, so
+//! that the processor fetches their lines side by side; only what is not there is merged.
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::cache::{self, Cache, Ids};
 use crate::error::Result;
 use crate::special::Matcher;
 use crate::split::Scratch;
 use crate::vocab::Vocabulary;
 
-/// Where tokens go. It can say that it wants no more, and then the rest of the text is not even split.
+/// Where ids go. It can say that it wants no more, and then the rest of the text is not even split.
 pub trait Sink {
-    /// Takes the tokens of one piece, as indices of `vocabulary`'s tokens.
-    fn piece(&mut self, vocabulary: &Vocabulary, tokens: &[u32]) -> ControlFlow<()>;
-    /// Takes a special token.
+    /// Takes the ids of one piece.
+    fn piece(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> ControlFlow<()>;
+    /// Takes the id of a special token.
     fn special(&mut self, vocabulary: &Vocabulary, id: u32) -> ControlFlow<()>;
+
+    /// Takes the first `count` ids, all that a piece in the cache has.
+    #[inline(always)]
+    fn few(&mut self, vocabulary: &Vocabulary, ids: [u32; cache::MOST_IDS], count: usize) -> ControlFlow<()> {
+        self.piece(vocabulary, &ids[..count])
+    }
+
+    /// How many bytes of a text of so many it will read, about.
+    fn appetite(&self, bytes: usize) -> usize {
+        bytes
+    }
 }
 
 /// All ids, in order.
 impl Sink for Vec<u32> {
     #[inline(always)]
-    fn piece(&mut self, vocabulary: &Vocabulary, tokens: &[u32]) -> ControlFlow<()> {
-        let ids = vocabulary.tokens().ids();
-        self.extend(tokens.iter().map(|&token| ids[token as usize]));
+    fn piece(&mut self, _: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
+        self.extend_from_slice(ids);
         ControlFlow::Continue(())
     }
 
-    #[inline]
     fn special(&mut self, _: &Vocabulary, id: u32) -> ControlFlow<()> {
         self.push(id);
+        ControlFlow::Continue(())
+    }
+
+    /// All three places are written, and those that hold no id taken back: no branch depends on the text.
+    #[inline(always)]
+    fn few(&mut self, _: &Vocabulary, ids: [u32; cache::MOST_IDS], count: usize) -> ControlFlow<()> {
+        let end = self.len() + count;
+        self.extend_from_slice(&ids);
+        self.truncate(end);
         ControlFlow::Continue(())
     }
 }
@@ -49,6 +69,7 @@ impl Counted {
         Counted { tokens: 0, limit }
     }
 
+    #[inline(always)]
     fn add(&mut self, tokens: usize) -> ControlFlow<()> {
         self.tokens = self.limit.min(self.tokens + tokens);
         if self.tokens == self.limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -57,20 +78,30 @@ impl Counted {
 
 impl Sink for Counted {
     #[inline(always)]
-    fn piece(&mut self, _: &Vocabulary, tokens: &[u32]) -> ControlFlow<()> {
-        self.add(tokens.len())
+    fn piece(&mut self, _: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
+        self.add(ids.len())
     }
 
     fn special(&mut self, _: &Vocabulary, _: u32) -> ControlFlow<()> {
         self.add(1)
     }
+
+    fn appetite(&self, bytes: usize) -> usize {
+        bytes.min(self.limit.saturating_mul(BYTES_A_TOKEN))
+    }
 }
+
+/// More than nearly any text has.
+pub(crate) const BYTES_A_TOKEN: usize = 16;
+
+/// So many pieces are looked up together.
+const GROUP: usize = 32;
 
 /// What a thread keeps between calls: it saves an allocation a call, which short texts notice.
 #[derive(Default)]
 struct Buffers {
     split: Scratch,
-    tokens: Vec<u32>,
+    ids: Vec<u32>,
 }
 
 thread_local! {
@@ -83,8 +114,8 @@ fn with_buffers<T>(work: impl FnOnce(&mut Buffers) -> T) -> T {
     const KEPT: usize = 1 << 18;
     let mut buffers = BUFFERS.with(RefCell::take);
     let result = work(&mut buffers);
-    buffers.tokens.clear();
-    buffers.tokens.shrink_to(KEPT);
+    buffers.ids.clear();
+    buffers.ids.shrink_to(KEPT);
     BUFFERS.with(|kept| kept.replace(buffers));
     result
 }
@@ -92,34 +123,29 @@ fn with_buffers<T>(work: impl FnOnce(&mut Buffers) -> T) -> T {
 impl Vocabulary {
     /// Encodes `text` into `sink`, special tokens as the plain text they are.
     pub fn encode_ordinary(&self, text: &str, sink: &mut impl Sink) -> Result<()> {
-        with_buffers(|buffers| self.encode_stretch(text, buffers, sink)).map(|_| ())
+        self.encode(text, None, sink)
     }
 
     /// Encodes `text` into `sink`; what `special` finds becomes that special token, and the text before it is split as if it ended
     /// there, as tiktoken does.
     pub fn encode(&self, text: &str, special: Option<&Matcher>, sink: &mut impl Sink) -> Result<()> {
-        let Some(special) = special else { return self.encode_ordinary(text, sink) };
-        with_buffers(|buffers| {
+        self.with_encoder(text.len(), sink, |encoder, split, sink| {
             let mut from = 0;
-            while let Some(found) = special.find(text, from) {
-                let flow = self.encode_stretch(&text[from..found.start], buffers, sink)?;
+            while let Some(found) = special.and_then(|special| special.find(text, from)) {
+                let flow = encoder.stretch(&text[from..found.start], split, sink)?;
                 if flow.is_break() || sink.special(self, found.id).is_break() {
                     return Ok(());
                 }
                 from = found.end;
             }
-            self.encode_stretch(&text[from..], buffers, sink).map(|_| ())
+            encoder.stretch(&text[from..], split, sink).map(|_| ())
         })
     }
 
     /// Encodes bytes: maximal stretches of valid UTF-8 as text, each maximal invalid stretch as one piece.
     pub fn encode_bytes(&self, bytes: &[u8], sink: &mut impl Sink) -> Result<()> {
-        with_buffers(|buffers| {
-            let Buffers { split, tokens } = buffers;
-            self.tokens().expect(bytes.len());
-            let flow = self
-                .splitter()
-                .split_bytes(bytes, split, |base, ends| self.encode_pieces(bytes, base, ends, tokens, sink));
+        self.with_encoder(bytes.len(), sink, |encoder, split, sink| {
+            let flow = self.splitter().split_bytes(bytes, split, |base, ends| encoder.pieces(bytes, base, ends, sink));
             flow.map(|_| ())
         })
     }
@@ -127,42 +153,134 @@ impl Vocabulary {
     /// Encodes `piece` as it is, without splitting.
     pub fn encode_piece(&self, piece: &[u8], sink: &mut impl Sink) {
         if !piece.is_empty() {
-            with_buffers(|buffers| self.encode_one(piece, &mut buffers.tokens, sink).is_break());
+            self.with_encoder(0, sink, |encoder, _, sink| encoder.long(piece, sink).is_break());
         }
     }
 
-    fn encode_stretch(&self, text: &str, buffers: &mut Buffers, sink: &mut impl Sink) -> Result<ControlFlow<()>> {
-        let Buffers { split, tokens } = buffers;
-        self.tokens().expect(text.len());
-        self.splitter().split(text, split, |base, ends| self.encode_pieces(text.as_bytes(), base, ends, tokens, sink))
+    /// Does `work` with the thread's buffers, and a cache if there is one for so many bytes.
+    fn with_encoder<S: Sink, T>(
+        &self,
+        bytes: usize,
+        sink: &mut S,
+        work: impl FnOnce(&mut Encoder<'_>, &mut Scratch, &mut S) -> T,
+    ) -> T {
+        with_buffers(|buffers| {
+            let cache = self.tokens().take_cache(sink.appetite(bytes));
+            let mut encoder = Encoder { vocabulary: self, cache, ids: &mut buffers.ids };
+            let result = work(&mut encoder, &mut buffers.split, sink);
+            if let Some(cache) = encoder.cache {
+                self.tokens().give_back(cache);
+            }
+            result
+        })
+    }
+}
+
+/// Encodes pieces: short ones by the cache, others by the table of tokens, and what is in neither by merging.
+struct Encoder<'a> {
+    vocabulary: &'a Vocabulary,
+    cache: Option<Cache>,
+    ids: &'a mut Vec<u32>,
+}
+
+impl Encoder<'_> {
+    fn stretch(&mut self, text: &str, split: &mut Scratch, sink: &mut impl Sink) -> Result<ControlFlow<()>> {
+        let splitter = self.vocabulary.splitter();
+        splitter.split(text, split, |base, ends| self.pieces(text.as_bytes(), base, ends, sink))
     }
 
+    /// The pieces of `text` from `base` on, which end at `base` + `ends`.
     #[inline]
-    fn encode_pieces(
-        &self,
+    fn pieces(&mut self, text: &[u8], base: usize, ends: &[u32], sink: &mut impl Sink) -> ControlFlow<()> {
+        let Some(mut cache) = self.cache.take() else {
+            let mut start = base;
+            return ends.iter().try_for_each(|&end| {
+                let piece = &text[start..base + end as usize];
+                start = base + end as usize;
+                self.long(piece, sink)
+            });
+        };
+        let mut start = base;
+        let flow = ends.chunks(GROUP).try_for_each(|ends| self.group(text, base, &mut start, ends, &mut cache, sink));
+        self.cache = Some(cache);
+        flow
+    }
+
+    /// A group of pieces: first all keys, and their lines fetched side by side; then all look-ups.
+    #[inline(always)]
+    fn group(
+        &mut self,
         text: &[u8],
         base: usize,
+        start: &mut usize,
         ends: &[u32],
-        tokens: &mut Vec<u32>,
+        cache: &mut Cache,
         sink: &mut impl Sink,
     ) -> ControlFlow<()> {
-        let mut start = base;
-        for &end in ends {
+        let mut keys = [(0, 0); GROUP];
+        let mut fetched = 0;
+        let mut from = *start;
+        for (slot, &end) in keys.iter_mut().zip(ends) {
             let end = base + end as usize;
-            self.encode_one(&text[start..end], tokens, sink)?;
-            start = end;
+            if end - from <= cache::LONGEST {
+                let key = cache::key(text, from, end);
+                let place = cache.place(key);
+                fetched ^= cache.fetch(place);
+                *slot = (key, place);
+            }
+            from = end;
+        }
+        std::hint::black_box(fetched);
+        for (&(key, place), &end) in keys.iter().zip(ends) {
+            let end = base + end as usize;
+            let from = std::mem::replace(start, end);
+            match cache.get(place, key) {
+                Some(ids) if key != 0 => sink.few(self.vocabulary, ids.ids, ids.count as usize)?,
+                _ if key != 0 => self.missed(&text[from..end], key, place, cache, sink)?,
+                _ => self.long(&text[from..end], sink)?,
+            }
         }
         ControlFlow::Continue(())
     }
 
-    #[inline(always)]
-    fn encode_one(&self, piece: &[u8], tokens: &mut Vec<u32>, sink: &mut impl Sink) -> ControlFlow<()> {
-        if let Some(token) = self.tokens().whole_piece(piece) {
-            return sink.piece(self, &[token]);
+    /// A short piece that is not in the cache.
+    #[cold]
+    fn missed(
+        &mut self,
+        piece: &[u8],
+        key: cache::Key,
+        place: usize,
+        cache: &mut Cache,
+        sink: &mut impl Sink,
+    ) -> ControlFlow<()> {
+        self.merge(piece);
+        if self.ids.len() <= cache::MOST_IDS {
+            let mut ids = Ids { count: self.ids.len() as u32, ..Ids::default() };
+            ids.ids[..self.ids.len()].copy_from_slice(self.ids);
+            cache.insert(place, key, ids);
         }
-        tokens.clear();
-        self.tokens().merge(piece, tokens);
-        sink.piece(self, tokens)
+        sink.piece(self.vocabulary, self.ids)
+    }
+
+    /// A piece of any length.
+    #[inline]
+    fn long(&mut self, piece: &[u8], sink: &mut impl Sink) -> ControlFlow<()> {
+        self.merge(piece);
+        sink.piece(self.vocabulary, self.ids)
+    }
+
+    /// Leaves the ids of `piece` in `self.ids`.
+    #[inline]
+    fn merge(&mut self, piece: &[u8]) {
+        let tokens = self.vocabulary.tokens();
+        self.ids.clear();
+        match tokens.whole_piece(piece) {
+            Some(token) => self.ids.push(token),
+            None => tokens.merge(piece, self.ids),
+        }
+        for id in self.ids.iter_mut() {
+            *id = tokens.ids()[*id as usize];
+        }
     }
 }
 

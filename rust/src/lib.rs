@@ -6,6 +6,7 @@
 //!
 //! Each arrow is a module. None of them knows Python; `python` alone names pyo3 and is compiled with the feature of that name.
 
+mod cache;
 pub mod count;
 pub mod encode;
 pub mod error;

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::encode::Sink;
+use crate::encode::{BYTES_A_TOKEN, Sink};
 use crate::error::Result;
 use crate::vocab::Vocabulary;
 
@@ -55,19 +55,23 @@ struct Prefix<'a> {
 }
 
 impl Sink for Prefix<'_> {
-    fn piece(&mut self, vocabulary: &Vocabulary, tokens: &[u32]) -> ControlFlow<()> {
-        for &token in tokens.iter().take(self.left) {
-            self.place += vocabulary.tokens().bytes(token).len();
+    fn piece(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
+        for &id in ids.iter().take(self.left) {
+            self.place += vocabulary.bytes_of_id(id).map_or(0, <[u8]>::len);
             if self.text.is_char_boundary(self.place) {
                 self.end = self.place;
             }
         }
-        self.left = self.left.saturating_sub(tokens.len());
+        self.left = self.left.saturating_sub(ids.len());
         if self.left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     fn special(&mut self, _: &Vocabulary, _: u32) -> ControlFlow<()> {
         ControlFlow::Break(())
+    }
+
+    fn appetite(&self, bytes: usize) -> usize {
+        bytes.min(self.left.saturating_mul(BYTES_A_TOKEN))
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) const MAX_TOKENS: usize = 1 << INDEX_BITS;
 
 /// Multiplies to 128 bits and folds the halves: each input bit reaches the high bits, which choose the slot.
 #[inline(always)]
-fn fold(a: u64, b: u64) -> u64 {
+pub(crate) fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     (product as u64) ^ (product >> 64) as u64
 }

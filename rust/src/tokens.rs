@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::cache::{Cache, Pool};
 use crate::error::{Error, Result};
 use crate::merge::Rules;
 use crate::table::{MAX_TOKENS, PairTable, TokenTable};
@@ -27,8 +28,9 @@ pub struct Tokens {
     pairs: PairTable,
     /// Tokens by their bytes. It takes half the time of loading a packaged vocabulary, and short texts do well without it.
     table: OnceLock<TokenTable>,
-    /// Bytes encoded before there was a table.
-    encoded: AtomicUsize,
+    caches: Pool,
+    /// Bytes encoded without a cache since the last one was made.
+    uncached: AtomicUsize,
     /// A piece that is a token is that token, without merging. True if each token's bytes merge to it, and by definition for ranks.
     whole_pieces: bool,
     index_of_id: IdIndex,
@@ -86,8 +88,8 @@ impl Tokens {
             let (left, right) = (ids[left as usize], ids[right as usize]);
             invalid(format!("merge {rank} joins ({left}, {right}), as an earlier one does"))
         })?;
-        let (table, encoded) = Default::default();
-        Ok(Tokens { arena, starts, ids, parents, pairs, table, encoded, whole_pieces: true, index_of_id })
+        let (table, caches, uncached) = Default::default();
+        Ok(Tokens { arena, starts, ids, parents, pairs, table, caches, uncached, whole_pieces: true, index_of_id })
     }
 
     /// From tiktoken's form: each token's bytes with its rank, which is its id. The merges behind the ranks are recovered: what the
@@ -132,8 +134,9 @@ impl Tokens {
             Some(recovered) => recovered,
             None => (vec![], pairs_by_rank(&arena, &starts, &table)),
         };
-        let (table, encoded) = (table.into(), Default::default());
-        Ok(Tokens { arena, starts, ids, parents, pairs, table, encoded, whole_pieces: true, index_of_id })
+        let (caches, uncached) = Default::default();
+        let table = table.into();
+        Ok(Tokens { arena, starts, ids, parents, pairs, table, caches, uncached, whole_pieces: true, index_of_id })
     }
 
     /// The number of tokens, the 256 bytes included.
@@ -173,14 +176,30 @@ impl Tokens {
         })
     }
 
-    /// Says that so many bytes are about to be encoded: once they are many, whole pieces will be looked up.
-    #[inline]
-    pub(crate) fn expect(&self, bytes: usize) {
-        /// Merging what a table would have found costs some 40 ns a byte: by then as much as making the table.
+    /// Whether a piece that is a token is that token, without merging.
+    pub(crate) fn whole_pieces(&self) -> bool {
+        self.whole_pieces
+    }
+
+    /// A cache for encoding so many bytes: one that no thread is using, or a new one once as much has been encoded without as making
+    /// it costs. A thread that finds none goes on without.
+    pub(crate) fn take_cache(&self, bytes: usize) -> Option<Cache> {
+        /// A cache and the table behind it take some 10 ms to make; in that time so much is encoded without them.
         const ENOUGH: usize = 1 << 18;
-        if self.table.get().is_none() && self.encoded.fetch_add(bytes, Ordering::Relaxed) + bytes > ENOUGH {
-            self.make_table();
+        if let Some(cache) = self.caches.take() {
+            return Some(cache);
         }
+        if self.uncached.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) < ENOUGH {
+            return None;
+        }
+        self.uncached.store(0, Ordering::Relaxed);
+        self.make_table();
+        Some(Cache::new(self))
+    }
+
+    /// Gives a cache back for the next call.
+    pub(crate) fn give_back(&self, cache: Cache) {
+        self.caches.give_back(cache);
     }
 
     /// The token that a whole piece is, where that needs no merging.

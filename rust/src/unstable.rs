@@ -18,9 +18,9 @@ struct WithLastPiece {
 }
 
 impl Sink for WithLastPiece {
-    fn piece(&mut self, vocabulary: &Vocabulary, tokens: &[u32]) -> ControlFlow<()> {
-        self.last_piece = tokens.len();
-        self.ids.piece(vocabulary, tokens)
+    fn piece(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
+        self.last_piece = ids.len();
+        self.ids.piece(vocabulary, ids)
     }
 
     fn special(&mut self, _: &Vocabulary, id: u32) -> ControlFlow<()> {

@@ -1,30 +1,56 @@
-//! Splitting, as a caller sees it: pieces of text and of bytes, early ends, errors.
+//! Splitting, as a caller sees it: pieces of text and of bytes, cuts, early ends, errors.
+
+#![allow(clippy::unwrap_used)]
 
 use std::ops::ControlFlow;
 
 use minbpe_core::error::Error;
 use minbpe_core::split::{Engine, PATTERNS, Scratch, Splitter};
+use proptest::prelude::*;
 
 /// The pieces of `bytes`.
-fn pieces(splitter: &Splitter, bytes: &[u8]) -> Vec<Vec<u8>> {
+fn pieces<'a>(splitter: &Splitter, bytes: &'a [u8]) -> Vec<&'a [u8]> {
     let mut pieces = Vec::new();
-    let flow = splitter
-        .split_bytes(bytes, &mut Scratch::default(), |base, ends| {
-            let mut from = base;
-            for end in ends {
-                pieces.push(bytes[from..base + *end as usize].to_vec());
-                from = base + *end as usize;
-            }
-            ControlFlow::<()>::Continue(())
-        })
-        .unwrap();
-    assert_eq!(flow, ControlFlow::Continue(()));
+    let mut from = 0;
+    let flow = splitter.split_bytes(bytes, &mut Scratch::default(), |base, ends| {
+        assert_eq!(base, from);
+        for &end in ends {
+            pieces.push(&bytes[from..base + end as usize]);
+            from = base + end as usize;
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    assert_eq!(flow, Ok(ControlFlow::Continue(())));
+    assert_eq!(from, bytes.len());
     pieces
 }
 
-fn named(name: &str) -> Splitter {
-    let pattern = PATTERNS.iter().find(|pattern| pattern.name == name).unwrap();
-    Splitter::new(Some(pattern.pattern)).unwrap()
+/// A splitter by name or regex.
+fn splitter(pattern: &str) -> Splitter {
+    let named = PATTERNS.iter().find(|named| named.name == pattern);
+    Splitter::new(Some(named.map_or(pattern, |named| named.pattern))).unwrap()
+}
+
+#[test]
+fn golden_texts_have_their_pieces() {
+    let golden: serde_json::Value = serde_json::from_str(include_str!("../../tests/golden/split.json")).unwrap();
+    for case in golden["cases"].as_array().unwrap() {
+        let splitter = splitter(case["pattern"].as_str().unwrap());
+        let pieces: Vec<_> = pieces(&splitter, case["text"].as_str().unwrap().as_bytes())
+            .into_iter()
+            .map(|piece| std::str::from_utf8(piece).unwrap())
+            .collect();
+        let expected: Vec<_> = case["pieces"].as_array().unwrap().iter().map(|piece| piece.as_str().unwrap()).collect();
+        assert_eq!(pieces, expected, "{}", case["name"]);
+    }
+}
+
+#[test]
+fn every_named_pattern_is_compiled() {
+    for named in PATTERNS {
+        let splitter = splitter(named.name);
+        assert_eq!((splitter.engine(), splitter.refusal()), (Engine::Compiled, None), "{}", named.name);
+    }
 }
 
 #[test]
@@ -33,51 +59,120 @@ fn without_a_pattern_a_text_is_one_piece() {
     assert_eq!(splitter.engine(), Engine::Whole);
     assert_eq!(pieces(&splitter, b"one piece \xff of bytes"), [b"one piece \xff of bytes"]);
     assert!(pieces(&splitter, b"").is_empty());
-}
-
-#[test]
-fn what_lies_between_two_matches_is_one_piece() {
-    let splitter = Splitter::new(Some(r"\w+")).unwrap();
-    assert_eq!(pieces(&splitter, b"..one, two!"), [&b".."[..], b"one", b", ", b"two", b"!"]);
-}
-
-#[test]
-fn empty_matches_are_skipped() {
-    let splitter = Splitter::new(Some("x*")).unwrap();
-    assert_eq!(pieces(&splitter, b"abxxc"), [&b"ab"[..], b"xx", b"c"]);
+    assert_eq!(splitter.cut(b"one piece", 0, 9), None);
 }
 
 #[test]
 fn a_maximal_invalid_stretch_is_one_piece() {
     let text = b"it's\xff\xfe\xe2\x82 ok\xe2\x82\xac\xf0\x9f";
-    assert_eq!(
-        pieces(&named("gpt4"), text),
-        [&b"it"[..], b"'s", b"\xff\xfe\xe2\x82", b" ok", "€".as_bytes(), b"\xf0\x9f"]
-    );
+    let expected = [&b"it"[..], b"'s", b"\xff\xfe\xe2\x82", b" ok", "€".as_bytes(), b"\xf0\x9f"];
+    assert_eq!(pieces(&splitter("gpt4"), text), expected);
+    assert_eq!(pieces(&splitter(r"(?<=t)'\w| ?\w+"), text).concat(), text);
 }
 
 #[test]
-fn the_two_patterns_named_after_gpt4_differ_on_white_space_at_the_end() {
-    assert_eq!(pieces(&named("gpt4"), b"a\n "), [&b"a"[..], b"\n", b" "]);
-    assert_eq!(pieces(&named("cl100k"), b"a\n "), [&b"a"[..], b"\n "]);
+fn look_behind_goes_to_the_backtracking_engine_which_says_why() {
+    let splitter = splitter(r"(?<=a)b|\w");
+    assert_eq!((splitter.engine(), splitter.refusal()), (Engine::Backtracking, Some("it looks behind")));
+    assert_eq!(pieces(&splitter, b"ab, b"), [&b"a"[..], b"b", b", ", b"b"]);
+    assert_eq!(splitter.cut(b"ab, b", 0, 5), None);
 }
 
 #[test]
-fn a_caller_that_breaks_is_not_called_again() {
-    for pattern in [None, Some(r"\w+"), Some(PATTERNS[0].pattern)] {
-        let splitter = Splitter::new(pattern).unwrap();
+fn a_caller_that_breaks_is_not_called_again_and_little_is_read_ahead() {
+    let text = "word 一二三四 ".repeat(100_000);
+    for pattern in [r"\w+", r"\w+(?<=\w)", PATTERNS[0].pattern, PATTERNS[4].pattern] {
         let mut calls = 0;
-        let flow = splitter.split(&"word ".repeat(100_000), &mut Scratch::default(), |base, ends| {
+        let flow = splitter(pattern).split(&text, &mut Scratch::default(), |base, ends| {
             calls += 1;
-            ControlFlow::Break((base, ends.len()))
+            ControlFlow::Break((base, ends.last().copied()))
         });
         assert_eq!(calls, 1);
-        assert!(matches!(flow, Ok(ControlFlow::Break((0, 1..60_000)))));
+        assert!(matches!(flow, Ok(ControlFlow::Break((0, Some(1..40_000))))), "{flow:?}");
     }
 }
 
 #[test]
 fn a_pattern_that_does_not_compile_is_an_error_that_shows_it() {
     let Err(Error::Pattern(message)) = Splitter::new(Some("(a")) else { panic!("compiled") };
-    assert!(message.contains("(a"), "{message}");
+    assert!(message.contains(r#""(a""#), "{message}");
+}
+
+#[test]
+fn a_pattern_that_backtracks_too_far_is_an_error_that_says_the_way_out() {
+    let splitter = splitter(r"(?:a|a)*(?<=\d)");
+    let flow = splitter.split(&"a".repeat(1000), &mut Scratch::default(), |_, _| ControlFlow::<()>::Continue(()));
+    let Err(Error::Pattern(message)) = flow else { panic!("{flow:?}") };
+    assert!(message.contains("break up the long run"), "{message}");
+}
+
+#[test]
+fn patterns_that_would_grow_without_bound_are_refused_and_not_waited_for() {
+    let monsters = [
+        r"\w{5000}",
+        r"a{1000}{1000}",
+        r"(?:(?:a{1000}){1000}){1000}",
+        r"(?:(?:(?:ab?){100}){100}){100}",
+        r"(((){1000}){1000}){1000}",
+        r"(?:x?){1000000}",
+        r"x{0,4000000000}",
+        r"(?:a|b)*a(?:a|b){20}",
+        r"(?i:abcdefghijklmnopqrstuvwxyz){1000}",
+    ];
+    for pattern in monsters {
+        if let Ok(splitter) = Splitter::new(Some(pattern)) {
+            assert_eq!(splitter.engine(), Engine::Backtracking, "{pattern}");
+        }
+    }
+}
+
+#[test]
+fn a_megabyte_without_a_cut_takes_a_moment() {
+    for run in [" ", "a", "\n", "7", "一", "\u{a0}", "!", "\n\t"] {
+        let run = run.repeat((1 << 20) / run.len());
+        for named in PATTERNS {
+            let splitter = splitter(named.name);
+            let text = format!("word{run}word");
+            let all = pieces(&splitter, text.as_bytes());
+            let longest = all.iter().map(|piece| piece.len()).max().unwrap();
+            assert!(longest >= run.len() - 3 || longest <= 4 || run.starts_with("\n\t"), "{}: {longest}", named.name);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn both_sides_of_a_cut_split_alone_have_the_pieces_of_the_whole(
+        pattern in prop::sample::select(vec!["gpt2", "gpt4", "r50k", "cl100k", "o200k", r"\w+", r"[A-Z][a-z]+|\d+", r"\S+|\s"]),
+        bytes in prop::collection::vec(
+            prop_oneof![
+                8 => prop::sample::select(vec!["a", "B", "s", " ", "  ", "\n", "\r", "'", "'s", "1", ".", "一", "é", "\u{301}", "\u{a0}"])
+                    .prop_map(|text| text.as_bytes().to_vec()),
+                1 => any::<char>().prop_map(|c| c.to_string().into_bytes()),
+                1 => prop::collection::vec(any::<u8>(), 1..4),
+            ],
+            0..40,
+        ),
+    ) {
+        let bytes = bytes.concat();
+        let splitter = splitter(pattern);
+        let whole = pieces(&splitter, &bytes);
+        for at in 0..=bytes.len() {
+            if let Some(cut) = splitter.cut(&bytes, at, at) {
+                prop_assert_eq!(cut, at);
+                let halves = [pieces(&splitter, &bytes[..at]), pieces(&splitter, &bytes[at..])].concat();
+                prop_assert_eq!(&halves, &whole, "cut at {}", at);
+            }
+        }
+    }
+
+    #[test]
+    fn a_cut_is_the_last_one_in_its_range(text in "[a-c一 .\n]{0,30}", lo in 0usize..30, length in 0usize..30) {
+        let splitter = splitter("cl100k");
+        let (bytes, hi) = (text.as_bytes(), lo + length);
+        let expected = (lo..=hi).rev().find(|&at| splitter.cut(bytes, at, at).is_some());
+        prop_assert_eq!(splitter.cut(bytes, lo, hi), expected);
+    }
 }

@@ -2,11 +2,12 @@
 //!
 //! This is the engine of tiktoken, so it is also the oracle that the tests compare the compiled engine with.
 
+use std::fmt::Display;
 use std::ops::ControlFlow;
 
 use fancy_regex::Regex;
 
-use super::batch::Batch;
+use super::batch::{Batch, Stop};
 use crate::error::{Error, Result};
 
 /// A pattern compiled by fancy-regex.
@@ -29,34 +30,28 @@ impl Backtracker {
         text: &str,
         base: usize,
         ends: &mut Vec<u32>,
-        each: impl FnMut(usize, &[u32]) -> ControlFlow<B>,
-    ) -> Result<ControlFlow<B>> {
+        each: &mut impl FnMut(usize, &[u32]) -> ControlFlow<B>,
+    ) -> std::result::Result<(), Stop<B>> {
         let mut batch = Batch::new(ends, base, each);
         for found in self.regex.find_iter(text) {
-            let found = found.map_err(|error| self.gave_up(batch.last(), &error))?;
+            let found = found.map_err(|error| self.gave_up(batch.last(), error))?;
             if found.start() > found.end() {
-                return Err(self.gave_up(base + found.end(), &r"a \K moves the match's start past its end"));
+                return Err(self.gave_up(batch.last(), "a \\K moves the start of the match past its end").into());
             }
-            if found.start() == found.end() {
-                continue;
-            }
-            for end in [found.start(), found.end()] {
+            if found.start() < found.end() {
                 // A \K inside a look-behind may reach back into the last match.
-                if let ControlFlow::Break(value) = batch.push((base + end).max(batch.last()))? {
-                    return Ok(ControlFlow::Break(value));
-                }
+                batch.push((base + found.start()).max(batch.last()))?;
+                batch.push((base + found.end()).max(batch.last()))?;
             }
         }
-        if let ControlFlow::Break(value) = batch.push(base + text.len())? {
-            return Ok(ControlFlow::Break(value));
-        }
-        Ok(batch.flush())
+        batch.push(base + text.len())?;
+        batch.flush()
     }
 
-    fn gave_up(&self, at: usize, reason: &dyn std::fmt::Display) -> Error {
+    fn gave_up(&self, at: usize, reason: impl Display) -> Error {
         Error::Pattern(format!(
-            "the split pattern {} gave up on the text from byte {at} on ({reason}): \
-             shorten the text's runs there, or write the pattern without look-around that reaches far",
+            "the split pattern {} gave up on the text after byte {at} ({reason}): \
+             break up the long run there, or write the pattern without look-around that reaches far",
             excerpt(self.regex.as_str()),
         ))
     }
@@ -65,7 +60,7 @@ impl Backtracker {
 /// The pattern as an error shows it: its first 200 characters.
 fn excerpt(pattern: &str) -> String {
     match pattern.char_indices().nth(200) {
-        Some((at, _)) => format!("{:?}...", &pattern[..at]),
-        None => format!("{pattern:?}"),
+        Some((at, _)) => format!("\"{}...\"", &pattern[..at]),
+        None => format!("\"{pattern}\""),
     }
 }

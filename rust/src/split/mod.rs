@@ -4,15 +4,24 @@
 
 use std::ops::ControlFlow;
 
+mod automaton;
 mod batch;
 mod fallback;
+mod machine;
+mod parse;
 mod patterns;
+mod symbols;
+mod table;
+mod trie;
+mod walk;
 
 pub use patterns::{NamedPattern, PATTERNS};
 
 use crate::error::Result;
-use batch::Batch;
+use batch::{Batch, Stop, outcome};
 use fallback::Backtracker;
+use table::Table;
+use walk::Splitting;
 
 /// Splits text by one pattern. Immutable; shared between threads.
 pub struct Splitter {
@@ -21,13 +30,17 @@ pub struct Splitter {
 
 enum Machine {
     Whole,
-    Backtracking(Backtracker),
+    Compiled(Table),
+    Backtracking(Backtracker, &'static str),
 }
 
 /// Buffers that a thread keeps between calls.
 #[derive(Default)]
 pub struct Scratch {
+    /// Ends that are collected one by one.
     ends: Vec<u32>,
+    /// What the compiled engine writes to; some 200 KB at most.
+    slots: Vec<u32>,
 }
 
 /// Which engine runs a pattern.
@@ -46,7 +59,10 @@ impl Splitter {
     pub fn new(pattern: Option<&str>) -> Result<Splitter> {
         let machine = match pattern {
             None => Machine::Whole,
-            Some(pattern) => Machine::Backtracking(Backtracker::new(pattern)?),
+            Some(pattern) => match Table::compile(pattern) {
+                Ok(table) => Machine::Compiled(table),
+                Err(refused) => Machine::Backtracking(Backtracker::new(pattern)?, refused.0),
+            },
         };
         Ok(Splitter { machine })
     }
@@ -55,7 +71,16 @@ impl Splitter {
     pub fn engine(&self) -> Engine {
         match self.machine {
             Machine::Whole => Engine::Whole,
-            Machine::Backtracking(_) => Engine::Backtracking,
+            Machine::Compiled(_) => Engine::Compiled,
+            Machine::Backtracking(..) => Engine::Backtracking,
+        }
+    }
+
+    /// Why the compiled engine refused the pattern, if it did.
+    pub fn refusal(&self) -> Option<&'static str> {
+        match self.machine {
+            Machine::Backtracking(_, reason) => Some(reason),
+            _ => None,
         }
     }
 
@@ -69,7 +94,7 @@ impl Splitter {
         scratch: &mut Scratch,
         mut each: impl FnMut(usize, &[u32]) -> ControlFlow<B>,
     ) -> Result<ControlFlow<B>> {
-        self.split_at(text, 0, scratch, &mut each)
+        outcome(self.text(text, 0, scratch, &mut each))
     }
 
     /// As `split`, for bytes: maximal valid UTF-8 stretches are split as text, each maximal invalid stretch is one piece.
@@ -79,44 +104,53 @@ impl Splitter {
         scratch: &mut Scratch,
         mut each: impl FnMut(usize, &[u32]) -> ControlFlow<B>,
     ) -> Result<ControlFlow<B>> {
-        if let Machine::Whole = self.machine {
-            return whole(0, bytes.len(), scratch, &mut each);
-        }
-        let (mut at, mut invalid) = (0, 0);
-        for chunk in bytes.utf8_chunks() {
-            if !chunk.valid().is_empty() {
-                if let ControlFlow::Break(value) = whole(at, invalid, scratch, &mut each)? {
-                    return Ok(ControlFlow::Break(value));
-                }
-                at += invalid;
-                invalid = 0;
-                if let ControlFlow::Break(value) = self.split_at(chunk.valid(), at, scratch, &mut each)? {
-                    return Ok(ControlFlow::Break(value));
-                }
-                at += chunk.valid().len();
-            }
-            invalid += chunk.invalid().len();
-        }
-        whole(at, invalid, scratch, &mut each)
+        outcome(self.bytes(bytes, scratch, &mut each))
     }
 
-    /// The last position in `lo..=hi` where a piece ends whatever the text before and after: where threads may cut.
-    /// `None` if there is none, as always with the backtracking engine.
-    pub fn cut(&self, _bytes: &[u8], _lo: usize, _hi: usize) -> Option<usize> {
-        None
+    /// The last position in `lo..=hi` where a piece ends whatever the text before and after: where threads may cut, for the two
+    /// sides split alone have the pieces of the whole. `None` if there is none, as always with the backtracking engine.
+    pub fn cut(&self, bytes: &[u8], lo: usize, hi: usize) -> Option<usize> {
+        match &self.machine {
+            Machine::Compiled(table) => table.cut(bytes, lo, hi),
+            _ => None,
+        }
     }
 
-    fn split_at<B>(
+    fn text<B>(
         &self,
         text: &str,
         base: usize,
         scratch: &mut Scratch,
         each: &mut impl FnMut(usize, &[u32]) -> ControlFlow<B>,
-    ) -> Result<ControlFlow<B>> {
+    ) -> std::result::Result<(), Stop<B>> {
         match &self.machine {
             Machine::Whole => whole(base, text.len(), scratch, each),
-            Machine::Backtracking(engine) => engine.split(text, base, &mut scratch.ends, each),
+            Machine::Compiled(table) => Splitting::new(table, text, base, &mut scratch.slots, each).run(),
+            Machine::Backtracking(engine, _) => engine.split(text, base, &mut scratch.ends, each),
         }
+    }
+
+    fn bytes<B>(
+        &self,
+        bytes: &[u8],
+        scratch: &mut Scratch,
+        each: &mut impl FnMut(usize, &[u32]) -> ControlFlow<B>,
+    ) -> std::result::Result<(), Stop<B>> {
+        if let Machine::Whole = self.machine {
+            return whole(0, bytes.len(), scratch, each);
+        }
+        let (mut at, mut invalid) = (0, 0);
+        for chunk in bytes.utf8_chunks() {
+            if !chunk.valid().is_empty() {
+                whole(at, invalid, scratch, each)?;
+                at += invalid;
+                invalid = 0;
+                self.text(chunk.valid(), at, scratch, each)?;
+                at += chunk.valid().len();
+            }
+            invalid += chunk.invalid().len();
+        }
+        whole(at, invalid, scratch, each)
     }
 }
 
@@ -126,10 +160,8 @@ fn whole<B>(
     length: usize,
     scratch: &mut Scratch,
     each: &mut impl FnMut(usize, &[u32]) -> ControlFlow<B>,
-) -> Result<ControlFlow<B>> {
+) -> std::result::Result<(), Stop<B>> {
     let mut batch = Batch::new(&mut scratch.ends, base, each);
-    Ok(match batch.push(base + length)? {
-        ControlFlow::Continue(()) => batch.flush(),
-        stopped => stopped,
-    })
+    batch.push(base + length)?;
+    batch.flush()
 }

@@ -42,4 +42,9 @@ pub const PATTERNS: &[NamedPattern] = &[
         ),
         source: "tiktoken 0.14.0, tiktoken_ext/openai_public.py, o200k_base, o200k_harmony",
     },
+    NamedPattern {
+        name: "llama3",
+        pattern: r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        source: "meta-llama/llama-models, models/llama3/tokenizer.py, pat_str",
+    },
 ];

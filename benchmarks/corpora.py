@@ -1,0 +1,214 @@
+"""Corpora, each as two files that share no document: `first` to warm up or train on, `second` as new or held-out text.
+
+A corpus is sampled in blocks of a megabyte, evenly spread over all of its text, with some text left out between them. Blocks go to
+the two files in turn, so that both are of the same kind.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+import random
+import re
+import shutil
+import sysconfig
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+"""Where corpora lie beside a checkout; without them there are those of `ALWAYS`."""
+
+BLOCK = 1_000_000
+GAP = 65_536
+"""Bytes left out between blocks: the documents of the shared corpora are seldom longer."""
+
+WINDOW = 16_384
+FOREIGN = 0.1
+"""The share of bytes beyond ASCII above which a window of the mixed corpus counts as multilingual."""
+
+NEWLINE_AFTER_LETTER = re.compile(rb"(?<=[A-Za-z])\n")
+"""Where every published pattern ends a piece, so that documents cut before it have the pieces of the whole text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Two files of text."""
+
+    name: str
+    first: Path
+    second: Path
+    bytes: int
+    sha256: str
+
+
+def english(scratch: Path, size: int) -> Path:
+    return _shared("english.txt.xz", scratch)
+
+
+def code(scratch: Path, size: int) -> Path:
+    """Join the modules of Python's standard library and their tests."""
+    library = Path(sysconfig.get_path("stdlib"))
+    modules = (file for file in library.rglob("*.py") if not {"site-packages", "dist-packages"} & set(file.parts))
+    return _joined(sorted(modules), scratch / "code.txt")
+
+
+def mixed(scratch: Path, size: int) -> Path:
+    return _shared("mixed.txt.xz", scratch)
+
+
+def multilingual(scratch: Path, size: int) -> Path:
+    """Keep those windows of the mixed corpus that are not mainly ASCII."""
+    with mixed(scratch, size).open("rb") as source, (scratch / "multilingual.txt").open("wb") as target:
+        while window := source.read(WINDOW):
+            if len(window.translate(None, bytes(range(128)))) > FOREIGN * len(window):
+                target.write(window)
+    return scratch / "multilingual.txt"
+
+
+def cjk(scratch: Path, size: int) -> Path:
+    return _shared("cjk.txt.xz", scratch)
+
+
+def logs(scratch: Path, size: int) -> Path:
+    """Make up JSON records of a web service, the same on every machine."""
+    rng = random.Random(1)
+    words = [bytes(rng.choices(b"aeiounrstlkdm", k=rng.randint(3, 9))).decode() for _ in range(2000)]
+    path, written, number = scratch / "logs.txt", 0, 0
+    with path.open("w", encoding="utf-8") as file:
+        while written < size + size // 4:
+            number += rng.randint(1, 40)
+            record = {
+                "time": f"2026-03-{1 + number // 2_000_000 % 28:02}T{number // 90_000 % 24:02}:{number // 1500 % 60:02}:{number % 60:02}Z",
+                "level": rng.choice(("INFO", "INFO", "INFO", "DEBUG", "WARNING", "ERROR")),
+                "service": rng.choice(words[:20]),
+                "request_id": f"{rng.getrandbits(128):032x}",
+                "path": f"/api/v{rng.randint(1, 3)}/" + "/".join(rng.choices(words, k=rng.randint(1, 4))),
+                "status": rng.choice((200, 200, 200, 201, 304, 400, 404, 500)),
+                "milliseconds": round(rng.expovariate(0.02), 3),
+                "user": {"id": rng.randint(1, 10**7), "roles": rng.sample(("admin", "editor", "viewer"), 2)},
+                "message": " ".join(rng.choices(words, k=rng.randint(3, 15))),
+            }
+            written += file.write(json.dumps(record) + "\n")
+    return path
+
+
+ALWAYS: dict[str, Callable[[Path, int], Path]] = {"code": code, "logs": logs}
+SHARED: dict[str, Callable[[Path, int], Path]] = {
+    "english": english,
+    "multilingual": multilingual,
+    "cjk": cjk,
+    "mixed": mixed,
+}
+
+
+def available() -> list[str]:
+    """Return the names of the corpora that this machine has."""
+    return [*ALWAYS, *(SHARED if DATA.is_dir() else ())]
+
+
+def prepare(name: str, size: int, scratch: Path, every: int = 2) -> Corpus:
+    """Write a corpus into `scratch`.
+
+    Args:
+        name: one of `available()`, or the path of a file or a directory.
+        size: how many bytes of the corpus to take, about; fewer if it has fewer.
+        scratch: an existing directory.
+        every: each so many blocks, one goes to the second file.
+
+    Raises:
+        ValueError: there is no such corpus, or too little text in it.
+    """
+    known = ALWAYS | SHARED
+    if name in known:
+        if name not in available():
+            raise ValueError(f"{name}: this corpus is read from ../shared/data, which is not there: choose another")
+        source = known[name](scratch, size)
+    elif (path := Path(name)).is_dir():
+        source = _joined(
+            sorted(file for file in path.rglob("*") if file.is_file()), scratch / f"{path.resolve().name}.txt"
+        )
+    elif path.is_file():
+        source = path
+    else:
+        raise ValueError(f"{name}: neither a corpus ({', '.join(available())}) nor a file or a directory")
+    return _split(source, Path(name).stem, size, scratch, every)
+
+
+def cut(text: str, shortest: int, longest: int) -> list[str]:
+    """Cut `text` into documents of so many bytes, at a line's end if there is one in that range, else between characters.
+
+    >>> cut("one\\ntwo\\nthree", 2, 5)
+    ['one\\n', 'two\\n', 'three']
+    """
+    data, rng, start = text.encode(), random.Random(2), 0
+    documents = []
+    while start < len(data):
+        end = start + rng.randint(shortest, longest)
+        end = data.find(b"\n", start + shortest - 1, end) + 1 or end
+        while end < len(data) and data[end] & 0xC0 == 0x80:
+            end -= 1
+        documents.append(data[start:end].decode())
+        start = end
+    return documents
+
+
+def stream(file: Path, shortest: int = 4096) -> Iterator[str]:
+    """Yield the text of `file` as documents whose pieces are those of the whole."""
+    rest = b""
+    with file.open("rb") as source:
+        while data := source.read(BLOCK):
+            data, start = rest + data, 0
+            while match := NEWLINE_AFTER_LETTER.search(data, start + shortest):
+                yield data[start : match.start()].decode()
+                start = match.start()
+            rest = data[start:]
+    if rest:
+        yield rest.decode()
+
+
+def _shared(name: str, scratch: Path) -> Path:
+    path = scratch / name.removesuffix(".xz")
+    if not path.exists():
+        with lzma.open(DATA / name) as source, path.open("wb") as target:
+            shutil.copyfileobj(source, target, BLOCK)
+    return path
+
+
+def _joined(files: Iterable[Path], target: Path) -> Path:
+    """Write all files that are UTF-8 into one."""
+    with target.open("w", encoding="utf-8", newline="") as joined:
+        for file in files:
+            try:
+                joined.write(file.read_bytes().decode())
+            except UnicodeDecodeError:
+                continue
+    return target
+
+
+def _split(source: Path, name: str, size: int, scratch: Path, every: int) -> Corpus:
+    paths = scratch / f"{name}.first", scratch / f"{name}.second"
+    digest, written = sha256(), [0, 0]
+    with paths[0].open("wb") as first, paths[1].open("wb") as second:
+        for number, block in enumerate(_blocks(source, size, 2 * every)):
+            part = number % every == every - 1
+            written[part] += (second if part else first).write(block)
+            digest.update(block)
+    if not all(written):
+        raise ValueError(f"{source}: too little text for two parts that share no document")
+    return Corpus(name, *paths, sum(written), digest.hexdigest())
+
+
+def _blocks(source: Path, size: int, fewest: int) -> Iterator[bytes]:
+    """Yield blocks of whole lines, together about `size` bytes, evenly spread over the file."""
+    total = source.stat().st_size
+    count = max(fewest, min(size, total) // BLOCK)
+    stride = total // count
+    length = min(size // count, stride - min(GAP, stride // 16))
+    with source.open("rb") as file:
+        for number in range(count):
+            file.seek(number * stride)
+            block = file.read(length)
+            start = block.find(b"\n") + 1 if number else 0
+            yield block[start : block.rfind(b"\n") + 1].decode(errors="ignore").encode()

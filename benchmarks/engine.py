@@ -1,0 +1,115 @@
+"""What an adapter is: how one tokenizer is loaded, what it can encode, how it trains.
+
+An adapter gets the tokenizer's module as an argument and imports nothing of it, so that a tokenizer which is not installed is a
+row and not an error, and the time to import can be told from the time to load.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+Output = Literal["list", "buffer"]
+ByteOrder = Literal["identity", "gpt2"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Which encoding to load, where the files are that rivals load it from, and how many threads may work."""
+
+    encoding: str
+    files: Path
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """The ways in which a loaded tokenizer encodes, by what they return; only those that use all the threads of the setting.
+
+    A result is a list of ids, a list of such lists or of buffers, or one buffer with the ids of all texts as uint32.
+    """
+
+    text: Mapping[Output, Callable[[str], Any]] = field(default_factory=dict)
+    documents: Mapping[Output, Callable[[list[str]], Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What to train on and to what size. `documents` reads the file anew; together they are the file."""
+
+    corpus: Path
+    documents: Callable[[], Any]
+    size: int
+    pattern: str
+    pattern_name: str
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What training gave: the learned tokens in order, or how many tokens a text has where tokens are not bytes."""
+
+    tokens: Callable[[], list[bytes]] | None = None
+    count: Callable[[str], int] | None = None
+    stages: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One tokenizer.
+
+    Args:
+        name: what it is called in tables.
+        module: the module that is imported.
+        distribution: what `pip install` knows it as.
+        encoder: loads a published encoding; None: it only trains.
+        trainer: trains a vocabulary; None: it only encodes.
+        exact: the order of bytes under which its merges must equal ours, with the tie rule `lowest`; None: no two need agree.
+        patterns: the only patterns that it trains with; empty: any.
+        reason: why it has no row among the encoders, if there is something to tell.
+    """
+
+    name: str
+    module: str
+    distribution: str
+    encoder: Callable[[Any, Setting], Encoder] | None = None
+    trainer: Callable[[Any, Training], Trained] | None = None
+    exact: ByteOrder | None = None
+    patterns: tuple[str, ...] = ()
+    reason: str = ""
+
+    @property
+    def installed(self) -> bool:
+        """Whether its module can be imported here."""
+        return find_spec(self.module) is not None
+
+    @property
+    def version(self) -> str:
+        """The version that is installed."""
+        try:
+            return version(self.distribution)
+        except PackageNotFoundError:
+            return str(getattr(import_module(self.module), "__version__", "unknown"))
+
+
+def flat(result: Any) -> array[int]:
+    """Return all ids of what an `Encoder` returned, one after the other.
+
+    >>> flat([[1, 2], [3]]).tolist(), flat(array("I", [1, 2])).tolist()
+    ([1, 2, 3], [1, 2])
+    """
+    ids = array("I")
+    if not isinstance(result, list):
+        ids.frombytes(memoryview(result).cast("B"))
+    elif result and not isinstance(result[0], int):
+        for part in result:
+            ids.extend(flat(part))
+    else:
+        ids.extend(result)
+    return ids

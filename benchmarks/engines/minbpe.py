@@ -1,0 +1,43 @@
+"""minbpe, by the functions that its users call."""
+
+from time import perf_counter
+from typing import Any
+
+from benchmarks.engine import Encoder, Engine, Setting, Trained, Training
+
+
+def load(minbpe: Any, setting: Setting) -> Encoder:
+    encoding, threads = minbpe.get_encoding(setting.encoding), setting.threads
+
+    def buffer(texts: list[str]) -> memoryview:
+        ids: memoryview = encoding.encode_batch_flat(texts, num_threads=threads, disallowed_special=())[0]
+        return ids
+
+    return Encoder(
+        text={"buffer": lambda text: buffer([text])} | ({"list": encoding.encode_ordinary} if threads == 1 else {}),
+        documents={"list": lambda texts: encoding.encode_ordinary_batch(texts, num_threads=threads), "buffer": buffer},
+    )
+
+
+def train(minbpe: Any, training: Training) -> Trained:
+    vocabulary, stages = learn(minbpe, training)
+    return Trained(tokens=lambda: [vocabulary[id] for id in vocabulary.ids], stages=stages)
+
+
+def learn(minbpe: Any, training: Training, byte_order: str = "identity") -> tuple[Any, dict[str, float]]:
+    """Train under the tie rule that most others have, and say how the time divides."""
+    began = perf_counter()
+    counts = minbpe.count(training.corpus, pattern=training.pattern, threads=training.threads)
+    counted = perf_counter()
+    vocabulary = minbpe.train(
+        counts,
+        training.size,
+        pattern=training.pattern,
+        tie_break="lowest",
+        byte_order=byte_order,
+        threads=training.threads,
+    )
+    return vocabulary, {"count": counted - began, "merge": perf_counter() - counted}
+
+
+ENGINE = Engine("minbpe", "minbpe", "minbpe", load, train, exact="identity")

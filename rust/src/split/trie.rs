@@ -1,0 +1,114 @@
+//! UTF-8 bytes to symbols, a byte at a time: the symbol comes with the last byte of a character, `nop` with those before.
+//!
+//! Rows of 64 entries, one for each continuation byte; equal rows are one, so that all of CJK is a single leaf. What is not UTF-8
+//! leads to `invalid`, so the trie also says where a character is well formed.
+
+use std::collections::HashMap;
+
+use super::parse::{Compiled, Refused};
+use super::symbols::Symbols;
+
+/// An entry: the next row << 16 | bytes of this character before this one, if it is the last << 8 | symbol.
+///
+/// A row is named by the entry that byte 0 would have, so that the next entry is at row + byte; the root is row 0.
+#[derive(Clone, Copy)]
+pub(super) struct TrieEntry(pub(super) u32);
+
+impl TrieEntry {
+    fn new(row: usize, before: u32, symbol: u8) -> TrieEntry {
+        TrieEntry((row as u32) << 16 | before << 8 | symbol as u32)
+    }
+
+    /// The row for the next byte.
+    #[inline(always)]
+    pub(super) fn row(self) -> usize {
+        (self.0 >> 16) as usize
+    }
+
+    /// How many bytes of its character came before this one, the last; else 0.
+    #[inline(always)]
+    pub(super) fn before(self) -> u32 {
+        self.0 >> 8 & 0xff
+    }
+
+    /// The symbol, `nop` or `invalid`.
+    #[inline(always)]
+    pub(super) fn symbol(self) -> usize {
+        (self.0 & 0xff) as usize
+    }
+}
+
+/// The trie of `symbols`, as the words of `TrieEntry`, with the given numbers for "inside a character" and "not UTF-8".
+///
+/// Every row it names has 256 entries behind it, whatever the byte: `row + 255` is in bounds.
+pub(super) fn build(symbols: &Symbols, nop: u8, invalid: u8) -> Compiled<Vec<u32>> {
+    let nowhere = TrieEntry::new(0, 0, invalid).0;
+    let mut builder =
+        Builder { words: vec![nowhere; 256], rows: HashMap::new(), uniform: HashMap::new(), symbols, nop, invalid };
+    for (word, symbol) in builder.words.iter_mut().zip(symbols.from(0)).take(128) {
+        *word = TrieEntry::new(0, 0, symbol).0;
+    }
+    for byte in 0xc2..=0xf4u32 {
+        builder.words[byte as usize] = match byte {
+            0xc2..0xe0 => builder.leaf((byte & 31) << 6, 0x80, 1)?,
+            0xe0..0xf0 => builder.branch((byte & 15) << 12, 0x800, 2, 1)?,
+            _ => builder.branch((byte & 7) << 18, 0x10000, 3, 1)?,
+        };
+    }
+    let mut words = builder.words;
+    words.resize(words.len() + 128, nowhere);
+    Ok(words)
+}
+
+struct Builder<'a> {
+    words: Vec<u32>,
+    /// Where each row is.
+    rows: HashMap<Vec<u32>, usize>,
+    /// The word that leads to a leaf of one symbol alone, by (symbol, bytes before): most leaves, found without being made again.
+    uniform: HashMap<(u8, u32), u32>,
+    symbols: &'a Symbols,
+    nop: u8,
+    invalid: u8,
+}
+
+impl Builder<'_> {
+    /// The word that leads on to the code points from `first` on, which `depth` more bytes tell apart, after `before` bytes.
+    fn branch(&mut self, first: u32, least: u32, depth: u32, before: u32) -> Compiled<u32> {
+        if depth == 1 {
+            return self.leaf(first, least, before);
+        }
+        let step = 1 << (6 * (depth - 1));
+        let row = (0..64)
+            .map(|byte| self.branch(first + byte * step, least, depth - 1, before + 1))
+            .collect::<Compiled<Vec<_>>>()?;
+        self.lead_to(row)
+    }
+
+    /// The word that leads to the last bytes of the code points `first..first + 64`; below `least` they are overlong.
+    fn leaf(&mut self, first: u32, least: u32, before: u32) -> Compiled<u32> {
+        let valid = (least..=char::MAX as u32).contains(&first) && !(0xd800..0xe000).contains(&first);
+        let uniform = if valid { self.symbols.of_all(first, 64) } else { Some(self.invalid) };
+        let word = |symbol| TrieEntry::new(0, before, symbol).0;
+        let Some(symbol) = uniform else {
+            return self.lead_to(self.symbols.from(first).take(64).map(word).collect());
+        };
+        if let Some(&lead) = self.uniform.get(&(symbol, before)) {
+            return Ok(lead);
+        }
+        let lead = self.lead_to(vec![word(symbol); 64])?;
+        self.uniform.insert((symbol, before), lead);
+        Ok(lead)
+    }
+
+    fn lead_to(&mut self, row: Vec<u32>) -> Compiled<u32> {
+        let fresh = self.words.len();
+        let at = *self.rows.entry(row).or_insert_with_key(|row| {
+            self.words.extend(row);
+            fresh
+        });
+        if at - 128 > u16::MAX as usize {
+            return Err(Refused("its classes are too scattered"));
+        }
+        Ok(TrieEntry::new(at - 128, 0, self.nop).0)
+    }
+}

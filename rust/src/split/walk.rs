@@ -1,0 +1,302 @@
+//! The walk over the table: no branch depends on the text, two ASCII bytes a step, four places of the text at once.
+//!
+//! A step waits for the one before it (load the row's entry, then the next row's), so one lane leaves the processor idle; four
+//! fill it. Each lane begins at a proven cut before its window, and the lane before runs past it: no speculation, no repair. Where no
+//! cut is near, one lane walks alone until there is one.
+//!
+//! The only file of the splitter with unsafe code, all of it in `walk` and `Steps`, below the code that uses them.
+
+use std::ops::ControlFlow;
+
+use super::batch::{Stop, deliver, too_long};
+use super::machine::MAX_LEVELS;
+use super::table::{Entry, ROWS, TRIE, Table};
+use super::trie::TrieEntry;
+
+/// How many lanes.
+const LANES: usize = 4;
+/// How many bytes a lane walks before the next cuts are looked for; shorter ones for the rest of a text. 64 more than a power of two, so
+/// that the lanes do not share cache sets.
+const LONG: usize = 8192 + 64;
+const MIDDLE: usize = 2048;
+const SHORT: usize = 512;
+/// Bytes between two tests for "all ASCII".
+const UNIT: usize = 16;
+/// How far one lane walks alone between batches.
+const WINDOW: usize = 8192;
+/// Output slots beyond one for each byte.
+const SPARE: usize = 16;
+
+/// Splits a text with a table.
+pub(super) struct Splitting<'a, F> {
+    table: &'a Table,
+    text: &'a [u8],
+    /// Where the text begins, as the caller counts.
+    base: usize,
+    /// What the lanes write to.
+    slots: &'a mut Vec<u32>,
+    each: &'a mut F,
+}
+
+impl<'a, F> Splitting<'a, F> {
+    /// Of `text`, which begins at `base`, with `slots` as the buffer to use.
+    pub(super) fn new(table: &'a Table, text: &'a str, base: usize, slots: &'a mut Vec<u32>, each: &'a mut F) -> Self {
+        Splitting { table, text: text.as_bytes(), base, slots, each }
+    }
+
+    /// Sends the ends of all pieces.
+    pub(super) fn run<B>(mut self) -> Result<(), Stop<B>>
+    where
+        F: FnMut(usize, &[u32]) -> ControlFlow<B>,
+    {
+        let at = self.lanes::<LONG, B>(0)?;
+        let at = self.lanes::<MIDDLE, B>(at)?;
+        let at = self.lanes::<SHORT, B>(at)?;
+        if at < self.text.len() {
+            self.alone(at, self.text.len())?;
+        }
+        Ok(())
+    }
+
+    /// Blocks of four lanes of `L` bytes, from the boundary `from` on, while the text has that much; returns the boundary it got to.
+    fn lanes<const L: usize, B>(&mut self, mut from: usize) -> Result<usize, Stop<B>>
+    where
+        F: FnMut(usize, &[u32]) -> ControlFlow<B>,
+    {
+        let (back, room) = (L / 2, L + L / 2 + SPARE);
+        'blocks: while self.text.len() - from > LANES * L + 4 {
+            // Lane j walks from cuts[j], at most `back` before its window, to the window's end, which is past cuts[j + 1].
+            let mut cuts = [from; LANES + 1];
+            for (lane, end) in cuts[1..].iter_mut().enumerate() {
+                let window = from + (lane + 1) * L;
+                match self.table.cut(self.text, window - back, window - 4) {
+                    Some(cut) => *end = cut,
+                    None => {
+                        from = self.alone(from, window - 4)?;
+                        continue 'blocks;
+                    }
+                }
+            }
+            self.reserve(LANES * room);
+            // Positions count from `back` bytes before a lane's window.
+            let mut lanes: [Lane; LANES] = std::array::from_fn(|lane| Lane::new(lane * room));
+            for (lane, place) in lanes.iter_mut().enumerate() {
+                let (cut, window) = (cuts[lane], from + lane * L);
+                let position = (back - (window - cut)) as u32;
+                walk::<1, 0>(self.table, &self.text[cut..window], position, std::array::from_mut(place), self.slots);
+            }
+            walk::<LANES, L>(self.table, &self.text[from..from + LANES * L], back as u32, &mut lanes, self.slots);
+            for (lane, place) in lanes.iter().enumerate() {
+                let (first, mut settled) = (lane * room, place.settled(self.table));
+                let low = (back + cuts[lane] - from - lane * L) as u32;
+                let length = (cuts[lane + 1] - cuts[lane]) as u32;
+                // The lane ran past its end: what it found there is the next one's.
+                while settled > first && self.slots[settled - 1] - low > length {
+                    settled -= 1;
+                }
+                let ends = &mut self.slots[first..settled];
+                ends.iter_mut().for_each(|end| *end -= low);
+                debug_assert_eq!(ends.last(), Some(&length));
+                deliver(self.each, self.base + cuts[lane], ends)?;
+            }
+            from = cuts[LANES];
+        }
+        Ok(from)
+    }
+
+    /// One lane from the boundary `from` on: to the first cut that a window from `look` on holds, else to the end. Returns where that is.
+    fn alone<B>(&mut self, from: usize, look: usize) -> Result<usize, Stop<B>>
+    where
+        F: FnMut(usize, &[u32]) -> ControlFlow<B>,
+    {
+        self.reserve(WINDOW.min(self.text.len() - from) + SPARE);
+        let (mut base, mut at) = (from, from);
+        let mut place = Lane::new(0);
+        loop {
+            let mut to = self.text.len().min(at + WINDOW);
+            let mut done = to == self.text.len();
+            if at < look && look < to {
+                (to, done) = (look, false);
+            } else if at >= look
+                && let Some(cut) = self.table.cut(self.text, at, to)
+            {
+                (to, done) = (cut, true);
+            }
+            if to - base > u32::MAX as usize - SPARE {
+                return Err(too_long(to - base).into());
+            }
+            let position = (at - base) as u32;
+            walk::<1, 0>(self.table, &self.text[at..to], position, std::array::from_mut(&mut place), self.slots);
+            if done {
+                let slot = place.end(self.table);
+                self.slots[slot] = (to - base) as u32;
+            }
+            let settled = place.settled(self.table);
+            if settled > 0 {
+                deliver(self.each, self.base + base, &self.slots[..settled])?;
+            }
+            if done {
+                debug_assert_eq!(self.slots[settled - 1] as usize, to - base);
+                return Ok(to);
+            }
+            if settled > 0 {
+                // What is not settled moves to the front, and counts from the last boundary on.
+                let last = self.slots[settled - 1];
+                self.slots.copy_within(settled..settled + MAX_LEVELS, 0);
+                self.slots[..MAX_LEVELS].iter_mut().for_each(|at| *at = at.wrapping_sub(last));
+                place.slot -= settled as isize;
+                base += last as usize;
+            }
+            at = to;
+        }
+    }
+
+    fn reserve(&mut self, room: usize) {
+        if self.slots.len() < room {
+            self.slots.resize(room, 0);
+        }
+    }
+}
+
+/// One place in the text: the state, the trie's row for the next byte, and the slot last written.
+///
+/// Made at the start of a text or by `walk` alone, with one table, so `row` and `node` are rows of that table.
+#[derive(Clone, Copy)]
+struct Lane {
+    row: usize,
+    node: usize,
+    slot: isize,
+}
+
+impl Lane {
+    /// At a boundary, with output from `slot` on.
+    fn new(slot: usize) -> Lane {
+        Lane { row: 0, node: 0, slot: slot as isize }
+    }
+
+    /// The first slot that is not settled.
+    fn settled(&self, table: &Table) -> usize {
+        (self.slot + table.pending(self.row)) as usize
+    }
+
+    /// The text ends here: the slot for its last position.
+    fn end(&mut self, table: &Table) -> usize {
+        let end = table.end(self.row);
+        (self.row, self.slot) = (end.row(), self.slot + end.shift());
+        self.slot as usize
+    }
+}
+
+/// Walks `N` lanes that lie `L` bytes apart in `text`, each to where the next one began, the last to the end; one lane walks all of it.
+/// The first byte of each is at `position`. One branch every 16 bytes: all ASCII or not.
+#[inline(never)]
+fn walk<const N: usize, const L: usize>(
+    table: &Table,
+    text: &[u8],
+    position: u32,
+    lanes: &mut [Lane; N],
+    slots: &mut [u32],
+) {
+    assert!(text.len() >= (N - 1) * L, "no text for a lane");
+    let length = text.len() - (N - 1) * L;
+    for lane in lanes.iter() {
+        // Every write is between the first slot that is not settled and the last free one, which moves by at most a slot a byte.
+        let settled = lane.slot + table.pending(lane.row);
+        assert!(settled >= 0 && settled as usize + length + SPARE <= slots.len(), "no room for a lane");
+    }
+    let words = table.words().as_ptr();
+    let out = slots.as_mut_ptr();
+    let mut runs = lanes.map(|lane| Run { row: lane.row, node: lane.node, slot: out.wrapping_offset(lane.slot) });
+    // This byte's position in the low half, the next one's in the high half.
+    let mut positions = position as u64 * 0x1_0000_0001 + 0x1_0000_0000;
+    let mut at = text.as_ptr();
+    // SAFETY: lane j reads text[j * L..j * L + length], which the first assertion found to be there. The rows and nodes of the runs are the
+    // table's, whose `is_sound` bounds what a step reads and where it writes; the second assertion says that there is that much room.
+    unsafe {
+        let end = at.add(length);
+        while end.offset_from(at) >= UNIT as isize {
+            let mut high = 0;
+            for lane in 0..N {
+                for half in [0, 8] {
+                    high |= (at.add(lane * L + half) as *const u64).read_unaligned();
+                }
+            }
+            if high & 0x8080_8080_8080_8080 == 0 {
+                for byte in (0..UNIT).step_by(2) {
+                    for (lane, run) in runs.iter_mut().enumerate() {
+                        run.pair(words, (at.add(lane * L + byte) as *const u16).read_unaligned(), positions);
+                    }
+                    positions = positions.wrapping_add(0x2_0000_0002);
+                }
+            } else {
+                for (half, runs) in runs.chunks_mut(2).enumerate() {
+                    let at = at.add(2 * half * L);
+                    for byte in 0..UNIT {
+                        for (lane, run) in runs.iter_mut().enumerate() {
+                            run.byte(words, *at.add(lane * L + byte), positions as u32 + byte as u32);
+                        }
+                    }
+                }
+                positions = positions.wrapping_add(UNIT as u64 * 0x1_0000_0001);
+            }
+            at = at.add(UNIT);
+        }
+        while at < end {
+            for (lane, run) in runs.iter_mut().enumerate() {
+                run.byte(words, *at.add(lane * L), positions as u32);
+            }
+            positions = positions.wrapping_add(0x1_0000_0001);
+            at = at.add(1);
+        }
+        *lanes = runs.map(|run| Lane { row: run.row, node: run.node, slot: run.slot.offset_from(out) });
+    }
+}
+
+/// A lane on its way.
+#[derive(Clone, Copy)]
+struct Run {
+    row: usize,
+    node: usize,
+    slot: *mut u32,
+}
+
+impl Run {
+    /// Two ASCII bytes, as they lie in memory. What is stored beyond the second position is never alive.
+    ///
+    /// # Safety
+    /// As for `byte`, and both bytes are ASCII.
+    #[inline(always)]
+    unsafe fn pair(&mut self, words: *const u32, two: u16, positions: u64) {
+        // SAFETY: the table has a column for each of the 2^15 pairs, and a row has all columns.
+        let entry = unsafe {
+            let column = *(words as *const u16).add(u16::from_le(two) as usize);
+            Entry(*words.add(ROWS + self.row + column as usize))
+        };
+        self.slot = self.slot.wrapping_offset(entry.shift());
+        let positions = positions.wrapping_add(entry.second() as u64);
+        // SAFETY: the slot and the one after it are in the room that `walk` asserts.
+        unsafe {
+            self.slot.write(positions as u32);
+            self.slot.add(1).write((positions >> 32) as u32);
+        }
+        self.row = entry.row();
+    }
+
+    /// One byte of any kind.
+    ///
+    /// # Safety
+    /// `row` and `node` are of the table at `words`, and the output has the room that `walk` asserts.
+    #[inline(always)]
+    unsafe fn byte(&mut self, words: *const u32, byte: u8, position: u32) {
+        // SAFETY: every row of the trie has 256 entries behind it; a symbol is a column.
+        let (node, entry) = unsafe {
+            let node = TrieEntry(*words.add(TRIE + self.node + byte as usize));
+            (node, Entry(*words.add(ROWS + self.row + node.symbol())))
+        };
+        self.node = node.row();
+        self.slot = self.slot.wrapping_offset(entry.shift());
+        // SAFETY: the slot is in the room that `walk` asserts.
+        unsafe { self.slot.write(position.wrapping_sub(node.before())) };
+        self.row = entry.row();
+    }
+}
