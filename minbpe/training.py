@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress", "VocabularyWarning", "learn_merges", "train"]
 
+TIE_BREAKS = {"first": False, "lowest": True}
+"""Whether ids decide between pairs of the same count."""
+
 _PRINTED = {*range(33, 127), *range(161, 173), *range(174, 256)}
 """The bytes that Latin-1 prints. GPT-2's vocabulary has them first."""
 
@@ -34,6 +37,7 @@ BYTE_ORDERS = {
     "identity": list(range(256)),
     "gpt2": sorted(range(256), key=lambda byte: (byte not in _PRINTED, byte)),
 }
+"""The byte of each id."""
 
 
 class VocabularyWarning(UserWarning):
@@ -85,6 +89,7 @@ def train(
         VocabularyWarning: the corpus was exhausted before the vocabulary was full.
     """
     pattern = resolve(pattern)
+    _choice("tie_break", tie_break, TIE_BREAKS)
     order = _choice("byte_order", byte_order, BYTE_ORDERS)
     given = _special_tokens(special_tokens)
     room = len(set(given.values())) if isinstance(given, dict) else len(given)
@@ -130,7 +135,7 @@ def learn_merges(
 
     The arguments are those of `train`.
     """
-    lowest = _choice("tie_break", tie_break, {"first": False, "lowest": True})
+    lowest = _choice("tie_break", tie_break, TIE_BREAKS)
     order = _choice("byte_order", byte_order, BYTE_ORDERS)
     report = partial(_report, progress) if progress else None
     learned = [

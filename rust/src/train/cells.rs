@@ -77,10 +77,10 @@ impl Cells {
         self.lengths[token as usize] as usize
     }
 
-    /// Whether `left` begins at the cell, and `right` follows it.
+    /// Whether `left` begins at the cell, and `right` follows it. Both are looked at always: most often both are there.
     pub(super) fn holds(&self, (left, right): Pair, at: u32) -> bool {
-        let at = at as usize;
-        self.cells[at] == left && self.cells[at + self.length(left)] == right
+        let next = at as usize + self.length(left);
+        (self.cells[at as usize] == left) & (self.cells.get(next) == Some(&right))
     }
 
     /// How often the piece around a cell occurs in the corpus.

@@ -39,8 +39,11 @@ impl Merger {
             let mut sites = [(0, 0); GROUP];
             let mut found = 0;
             for &at in group {
-                sites[found] = (at, cells.weight(at));
+                sites[found].0 = at;
                 found += usize::from(cells.holds(pair.tokens, at));
+            }
+            for (at, weight) in &mut sites[..found] {
+                *weight = cells.weight(*at);
             }
             for &(at, weight) in &sites[..found] {
                 // In a run ("aaa") the place before may have taken this one.

@@ -1,0 +1,68 @@
+"""Byte pair encoding as one explains it: count all pairs, merge the best, start again.
+
+Obviously right and slow. It takes ready pieces, for what splitting does is a question of its own; a text of one piece is a list
+of one.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+Pair = tuple[int, int]
+
+
+def merge(ids: Sequence[int], pair: Pair, token: int) -> Sequence[int]:
+    """Put `token` wherever `pair` stands, from left to right."""
+    if pair not in pairwise(ids):
+        return ids
+    merged: list[int] = []
+    for id in ids:
+        merged.append(id)
+        # A token just made is no part of the pair, so "aaa" becomes (aa)(a).
+        if tuple(merged[-2:]) == pair:
+            merged[-2:] = [token]
+    return merged
+
+
+def to_ids(piece: bytes, byte_order: Sequence[int]) -> Sequence[int]:
+    """Turn each byte into its id: its place in `byte_order`."""
+    return [byte_order.index(byte) for byte in piece]
+
+
+def train(
+    pieces: Iterable[bytes], merges: int, tie_break: str, byte_order: Sequence[int] = range(256)
+) -> list[tuple[Pair, int]]:
+    """Learn merges, and how often each pair occurred; fewer if no pair is left. `byte_order` holds the byte of each id."""
+    # A dict keeps the order in which its keys came: of pieces here, of pairs below.
+    words = [(to_ids(piece, byte_order), count) for piece, count in Counter(pieces).items()]
+    learned: list[tuple[Pair, int]] = []
+    while len(learned) < merges:
+        counts: dict[Pair, int] = {}
+        for ids, count in words:
+            for pair in pairwise(ids):  # overlapping ones too: "aaa" holds (a, a) twice
+                counts[pair] = counts.get(pair, 0) + count
+        if not counts:
+            break
+        if tie_break == "first":
+            best = max(counts, key=lambda pair: counts[pair])  # the first of those with the largest count
+        else:
+            best = min(counts, key=lambda pair: (-counts[pair], pair))
+        words = [(merge(ids, best, 256 + len(learned)), count) for ids, count in words]
+        learned.append((best, counts[best]))
+    return learned
+
+
+def encode(piece: bytes, merges: Sequence[Pair], byte_order: Sequence[int] = range(256)) -> Sequence[int]:
+    """Turn a piece into ids: each merge in the order of training."""
+    ids = to_ids(piece, byte_order)
+    for number, pair in enumerate(merges):
+        ids = merge(ids, pair, 256 + number)
+    return ids
+
+
+def decode(ids: Iterable[int], merges: Sequence[Pair], byte_order: Sequence[int] = range(256)) -> bytes:
+    """Turn ids into bytes: each merge backwards."""
+    tokens = [bytes([byte]) for byte in byte_order]
+    for left, right in merges:
+        tokens.append(tokens[left] + tokens[right])
+    return b"".join(tokens[id] for id in ids)

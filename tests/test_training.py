@@ -1,0 +1,314 @@
+"""Training: the merges are those of the reference, whatever the corpus, and of other exact trainers under their tie rule."""
+
+import json
+import os
+import pickle
+import random
+import signal
+import subprocess
+import sys
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minbpe.counting import PieceCounts, Progress, count
+from minbpe.errors import CorpusError, PatternError, SpecialTokenError, VocabularyError
+from minbpe.patterns import resolve
+from minbpe.training import BYTE_ORDERS, VocabularyWarning, learn_merges, train
+from minbpe.vocabulary import Vocabulary
+from tests import reference
+
+CORPORA = int(os.environ.get("MINBPE_CORPORA", "300"))
+"""How many generated corpora are compared with the reference."""
+CASES = json.loads((Path(__file__).parent / "golden" / "merges.json").read_text(encoding="utf-8"))
+GPT2 = BYTE_ORDERS["gpt2"]
+TIE_BREAKS = ["first", "lowest"]
+
+Learned = list[tuple[tuple[int, int], int]]
+
+
+def pieces_of(counts: PieceCounts) -> list[bytes]:
+    """Each piece as often as it was counted."""
+    return [piece for piece, times in counts.items() for _ in range(times)]
+
+
+@pytest.mark.parametrize(
+    ("case", "rule"),
+    [
+        pytest.param(case, rule, id=f"{case['name']} ({rule})")
+        for case in CASES
+        for rule in ("first", "lowest", "lowest_gpt2")
+        if rule in case
+    ],
+)
+def test_the_golden_cases_hold(case: dict[str, Any], rule: str) -> None:
+    counts = PieceCounts.from_items(map(tuple, case["pieces"]))
+    tie_break, _, byte_order = rule.partition("_")
+    learned = learn_merges(counts, case["merges"], tie_break=tie_break, byte_order=byte_order or "identity")
+    assert learned == [(tuple(pair), times) for pair, times in case[rule]]
+
+
+def test_merges_equal_the_reference_on_corpora_of_few_letters() -> None:
+    chosen = random.Random(CORPORA)
+    for _ in range(CORPORA):
+        alphabet = "abcd"[: chosen.randint(1, 4)]
+        longest = chosen.choice([3, 8, 30, 100])
+        pieces = [
+            bytes(chosen.choices(alphabet.encode(), k=chosen.randint(1, longest))) for _ in range(chosen.randint(1, 12))
+        ]
+        merges, byte_order = chosen.randint(1, 40), chosen.choice(["identity", "gpt2"])
+        for tie_break in TIE_BREAKS:
+            learned = learn_merges(count(pieces, pattern=None), merges, tie_break=tie_break, byte_order=byte_order)
+            expected = reference.train(pieces, merges, tie_break, BYTE_ORDERS[byte_order])
+            assert learned == expected, (pieces, merges, tie_break, byte_order)
+
+
+@given(
+    st.lists(st.text(max_size=60) | st.text("ab \n1", max_size=60), max_size=5),
+    st.integers(0, 60),
+    st.sampled_from(TIE_BREAKS),
+    st.sampled_from(sorted(BYTE_ORDERS)),
+    st.sampled_from([None, "gpt2", "gpt4", "cl100k", "o200k", "[a-m]+"]),
+)
+def test_merges_equal_the_reference_on_any_text(
+    documents: list[str], merges: int, tie_break: str, byte_order: str, pattern: str | None
+) -> None:
+    splitter = Vocabulary.from_merges((), pattern=resolve(pattern))
+    pieces = [piece.encode() for document in documents for piece in splitter.split(document)]
+    learned = learn_merges(count(documents, pattern=pattern), merges, tie_break=tie_break, byte_order=byte_order)
+    assert learned == reference.train(pieces, merges, tie_break, BYTE_ORDERS[byte_order])
+
+
+@given(st.text("abc", min_size=2, max_size=80), st.integers(1, 30), st.sampled_from(TIE_BREAKS))
+def test_a_vocabulary_encodes_and_decodes_its_corpus_as_the_reference_does(
+    text: str, merges: int, tie_break: str
+) -> None:
+    learned = [pair for pair, _ in reference.train([text.encode()], merges, tie_break)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", VocabularyWarning)
+        vocabulary = train(text, 256 + merges, pattern=None, tie_break=tie_break)
+    assert vocabulary.merges == tuple(learned)
+    ids = reference.encode(text.encode(), learned)
+    assert b"".join(vocabulary[id] for id in ids) == reference.decode(ids, learned) == text.encode()
+
+
+def train_with_an_index(pieces: Sequence[bytes], merges: int, tie_break: str) -> Learned:
+    """What `reference.train` gives, some twenty times sooner: only pieces that hold the pair are looked at again."""
+    words = [(list(piece), times) for piece, times in Counter(pieces).items()]
+    counts: Counter[tuple[int, int]] = Counter()
+    holders: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
+
+    def add(number: int, sign: int) -> None:
+        ids, times = words[number]
+        for pair in pairwise(ids):
+            counts[pair] += sign * times
+            holders[pair].add(number)
+
+    for number in range(len(words)):
+        add(number, 1)
+    learned: Learned = []
+    while len(learned) < merges and (most := max(counts.values(), default=0)):
+        tied = {pair for pair, times in counts.items() if times == most}
+        if tie_break == "lowest":
+            best = min(tied)
+        else:
+            numbers = sorted({number for pair in tied for number in holders[pair]})
+            best = next(pair for number in numbers for pair in pairwise(words[number][0]) if pair in tied)
+        learned.append((best, most))
+        for number in list(holders[best]):
+            add(number, -1)
+            ids, times = words[number]
+            words[number] = reference.merge(ids, best, 255 + len(learned)), times
+            add(number, 1)
+        del counts[best]
+    return learned
+
+
+@pytest.mark.parametrize("tie_break", TIE_BREAKS)
+def test_2048_merges_of_the_taylor_swift_text_equal_the_reference(shared_data: Path, tie_break: str) -> None:
+    counts = count(shared_data / "taylorswift.txt")
+    pieces = pieces_of(counts)
+    expected = train_with_an_index(pieces, 2048, tie_break)
+    assert expected[:20] == reference.train(pieces, 20, tie_break)
+    assert learn_merges(counts, 2048, tie_break=tie_break) == expected
+
+
+@pytest.mark.parametrize("tie_break", TIE_BREAKS)
+def test_a_text_that_is_not_split_gives_the_merges_of_the_reference(shared_data: Path, tie_break: str) -> None:
+    text = (shared_data / "taylorswift.txt").read_bytes()[:20_000]
+    assert learn_merges(count(text, pattern=None), 100, tie_break=tie_break) == reference.train([text], 100, tie_break)
+
+
+def tokens_of(vocabulary: Vocabulary) -> list[bytes]:
+    """The tokens that merges made, in order."""
+    return [vocabulary[id] for id in vocabulary.ids]
+
+
+def test_lowest_gives_the_tokens_of_rustbpe(shared_data: Path) -> None:
+    rustbpe = pytest.importorskip("rustbpe", reason="rustbpe, which merges are compared with, is not installed")
+    text = (shared_data / "taylorswift.txt").read_text(encoding="utf-8")
+    vocabulary = train(text, 3000, tie_break="lowest")
+    other = rustbpe.Tokenizer()
+    other.train_from_iterator(iter([text]), 3000, pattern=vocabulary.pattern)
+    assert vocabulary.mergeable_ranks == {bytes(token): id for token, id in other.get_mergeable_ranks()}
+
+
+def test_lowest_with_the_order_of_gpt2_gives_the_tokens_of_tokenizers(shared_data: Path) -> None:
+    tokenizers = pytest.importorskip(
+        "tokenizers", reason="tokenizers, which merges are compared with, is not installed"
+    )
+    text = (shared_data / "taylorswift.txt").read_text(encoding="utf-8")
+    level = tokenizers.pre_tokenizers.ByteLevel
+    other = tokenizers.Tokenizer(tokenizers.models.BPE())
+    other.pre_tokenizer = level(add_prefix_space=False, use_regex=True)
+    other.train_from_iterator(
+        [text], tokenizers.trainers.BpeTrainer(vocab_size=3000, initial_alphabet=level.alphabet(), show_progress=False)
+    )
+    letters = {letter: byte for byte, letter in zip(GPT2, sorted(level.alphabet()), strict=True)}
+    tokens = [
+        bytes(letters[letter] for letter in token)
+        for token, _ in sorted(other.get_vocab().items(), key=lambda item: item[1])
+    ]
+    vocabulary = train(text, 3000, pattern="gpt2", tie_break="lowest", byte_order="gpt2")
+    assert tokens_of(vocabulary) == tokens[256:]
+    assert list(vocabulary.byte_ids) == [GPT2.index(byte) for byte in range(256)]
+
+
+def test_merges_do_not_cross_documents() -> None:
+    vocabulary = train(["ab", "ab", "cd"], 258, pattern=None)
+    assert tokens_of(vocabulary) == [b"ab", b"cd"]
+
+
+def test_special_tokens_get_the_ids_after_the_last_merge() -> None:
+    vocabulary = train("abababc", 260, pattern=None, special_tokens=["<|b|>", "<|a|>"])
+    assert len(vocabulary.merges) == 2
+    assert vocabulary.special_tokens == {"<|b|>": 258, "<|a|>": 259}
+    assert vocabulary.n_vocab == 260
+
+
+def test_special_tokens_may_bring_their_ids_and_share_them() -> None:
+    vocabulary = train("abababc", 258, pattern=None, special_tokens={"<|a|>": 300, "<|b|>": 300})
+    assert len(vocabulary.merges) == 1
+    assert vocabulary.special_tokens == {"<|a|>": 300, "<|b|>": 300}
+
+
+@pytest.mark.parametrize("source", ["", b"", [], [""], "a", ["a", "b"], PieceCounts.from_items([])])
+@pytest.mark.parametrize("pattern", [None, "gpt4"])
+def test_a_corpus_without_pairs_gives_the_bytes_and_a_warning(source: Any, pattern: str | None) -> None:
+    with pytest.warns(VocabularyWarning, match="after 0 merges, so there are 257 tokens and not 300"):
+        vocabulary = train(source, 300, pattern=pattern, special_tokens=["<|end|>"])
+    assert vocabulary.merges == ()
+    assert vocabulary.special_tokens == {"<|end|>": 256}
+
+
+def test_a_corpus_that_cannot_fill_the_vocabulary_ends_early_with_a_warning() -> None:
+    with pytest.warns(VocabularyWarning, match="after 2 merges, so there are 258 tokens and not 1000"):
+        assert tokens_of(train("aaaa", 1000, pattern=None)) == [b"aa", b"aaaa"]
+
+
+def test_no_merges_are_made_where_only_bytes_are_asked_for() -> None:
+    assert train("some text", 256).merges == ()
+
+
+def test_counts_above_2_to_the_32_are_exact() -> None:
+    counts = PieceCounts.from_items([("ab", 2**32 + 1), ("bc", 2**32), ("abc", 3)])
+    assert learn_merges(counts, 3) == [((97, 98), 2**32 + 4), ((98, 99), 2**32), ((256, 99), 3)]
+
+
+def test_a_pair_past_2_to_the_63_is_an_error() -> None:
+    with pytest.raises(CorpusError, match=r"2\^63"):
+        train(PieceCounts.from_items([("aaaa", 2**62)]), 300)
+
+
+def test_a_piece_of_many_million_letters_trains() -> None:
+    learned = learn_merges(count(b"a" * 2**22, pattern=None), 100)
+    assert [times for _, times in learned] == [2**22 - 1, *(2**power - 1 for power in range(21, 0, -1))]
+
+
+WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"vocab_size": 255}, VocabularyError, "vocab_size is 255, .* give that or more"),
+    ({"vocab_size": 257, "special_tokens": ["<|a|>", "<|b|>"]}, VocabularyError, "are 258"),
+    ({"vocab_size": "300"}, TypeError, "str"),
+    ({"tie_break": "random"}, ValueError, "tie_break is 'random': it must be 'first' or 'lowest'"),
+    ({"byte_order": ["a"]}, ValueError, "it must be 'identity' or 'gpt2'"),
+    ({"pattern": "("}, PatternError, "does not compile"),
+    ({"threads": 0}, ValueError, "threads must be 1 or more"),
+    ({"special_tokens": "<|end|>"}, TypeError, r"write \['<\|end\|>'\]"),
+    ({"special_tokens": ["<|a|>", "<|a|>"]}, SpecialTokenError, "given twice"),
+    ({"special_tokens": [""]}, SpecialTokenError, "empty"),
+    ({"special_tokens": {"<|a|>": 256}}, SpecialTokenError, "merges have the ids below 299"),
+    ({"source": 5}, TypeError, "type int"),
+    ({"source": ["text", 5]}, TypeError, "document 1 of the corpus is of type int"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "error", "message"), WRONG)
+def test_what_cannot_be_is_an_error_that_says_so(
+    arguments: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        train(**{"source": "some text", "vocab_size": 300, **arguments})
+
+
+def test_wrong_arguments_are_found_before_the_corpus_is_read() -> None:
+    def corpus() -> Iterator[str]:
+        pytest.fail("the corpus was read")
+        yield ""
+
+    for arguments, error, _ in WRONG:
+        if "source" not in arguments:
+            with pytest.raises(error):
+                train(**{"source": corpus(), "vocab_size": 300, **arguments})
+
+
+def test_progress_tells_each_stage_to_its_end() -> None:
+    told: list[Progress] = []
+    train(["some text ", "some more text"], 260, pattern=None, progress=told.append)
+    assert told == [Progress("count", 24, 24), Progress("train", 4, 4)]
+    assert pickle.loads(pickle.dumps(told)) == told
+
+
+def test_what_progress_raises_ends_the_training() -> None:
+    counts = count(bytes(random.Random(1).choices(b"abcdefgh", k=2**22)), pattern=None)
+
+    def stop(progress: Progress) -> None:
+        raise InterruptedError(f"at {progress.done} of {progress.total}")
+
+    with pytest.raises(InterruptedError, match="of 20000"):
+        learn_merges(counts, 20000, progress=stop)
+
+
+LONG_WORK = """
+import sys
+from minbpe.counting import count
+from minbpe.training import learn_merges
+print("ready", flush=True)
+counts = count(b"abcdefghij" * 10_000_000, pattern={pattern!r})
+learn_merges(counts, 1000)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to a child alone")
+@pytest.mark.parametrize("pattern", [None, "(?=[a-z])."])
+def test_ctrl_c_ends_the_work(pattern: str | None) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", LONG_WORK.format(pattern=pattern)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.wait(0.5)
+        child.send_signal(signal.SIGINT)
+        _, errors = child.communicate(timeout=60)
+    assert errors.rstrip().endswith("KeyboardInterrupt")
