@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -74,7 +74,7 @@ def encode(
     text: Text = Text(),
     common: Common = Common(),
 ) -> None:
-    """Text to ids: new text, seen text, long and short, as lists and buffers.
+    """Encode text: new text, seen text, long and short, as lists and buffers.
 
     Args:
         encodings: Published encodings.
@@ -99,7 +99,7 @@ def train(
     text: Text = Text(),
     common: Common = Common(),
 ) -> None:
-    """A corpus to a vocabulary: seconds, memory, and how few tokens held-out text has.
+    """Train vocabularies: seconds, memory, and how few tokens held-out text has.
 
     Args:
         sizes: How many tokens, bytes among them.
@@ -120,7 +120,7 @@ def load(
     encodings: Annotated[tuple[str, ...], Many] = ("cl100k_base", "o200k_base"),
     common: Common = Common(),
 ) -> None:
-    """A fresh process to its first ids: seconds to import, seconds to load, memory.
+    """Load encodings in fresh processes: seconds to import, seconds to load, memory.
 
     Args:
         encodings: Published encodings.
@@ -138,7 +138,7 @@ def table(*files: Path) -> None:
         files: What the other commands wrote.
     """
     rows = [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
-    print(tables.markdown(rows))
+    print(tables.markdown(rows), end="")
 
 
 @contextmanager
@@ -164,7 +164,7 @@ def _runner(benchmark: str, common: Common) -> Iterator[Runner]:
         if common.json:
             print("\n".join(map(json.dumps, runner.rows)))
         else:
-            print(tables.markdown(runner.rows))
+            print(tables.markdown(runner.rows), end="")
 
 
 def _relevant(engine: Engine, benchmark: str) -> bool:
@@ -172,7 +172,11 @@ def _relevant(engine: Engine, benchmark: str) -> bool:
 
 
 def _corpora(text: Text, common: Common) -> Sequence[str]:
-    return text.corpora or (("code",) if common.quick else corpora.available())
+    """Return the names of the corpora; a wrong one is told before anything is measured."""
+    names = text.corpora or (("code",) if common.quick else tuple(corpora.available()))
+    for name in names:
+        corpora.find(name)
+    return names
 
 
 def _bytes(text: Text, common: Common) -> int:

@@ -112,11 +112,29 @@ def available() -> list[str]:
     return [*ALWAYS, *(SHARED if DATA.is_dir() else ())]
 
 
+def find(name: str) -> Callable[[Path, int], Path]:
+    """Return what writes the text of a corpus into a directory: of one of `available()`, or of a file or a directory.
+
+    Raises:
+        ValueError: there is no such corpus.
+    """
+    if name in available():
+        return (ALWAYS | SHARED)[name]
+    if (path := Path(name)).is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        return lambda scratch, size: _joined(files, scratch / f"{path.resolve().name}.txt")
+    if path.is_file():
+        return lambda scratch, size: path
+    if name in SHARED:
+        raise ValueError(f"{name}: this corpus is read from ../shared/data, which is not there: choose another")
+    raise ValueError(f"{name}: neither a corpus ({', '.join(available())}) nor a file or a directory")
+
+
 def prepare(name: str, size: int, scratch: Path, every: int = 2) -> Corpus:
     """Write a corpus into `scratch`.
 
     Args:
-        name: one of `available()`, or the path of a file or a directory.
+        name: what `find` knows.
         size: how many bytes of the corpus to take, about; fewer if it has fewer.
         scratch: an existing directory.
         every: each so many blocks, one goes to the second file.
@@ -124,27 +142,14 @@ def prepare(name: str, size: int, scratch: Path, every: int = 2) -> Corpus:
     Raises:
         ValueError: there is no such corpus, or too little text in it.
     """
-    known = ALWAYS | SHARED
-    if name in known:
-        if name not in available():
-            raise ValueError(f"{name}: this corpus is read from ../shared/data, which is not there: choose another")
-        source = known[name](scratch, size)
-    elif (path := Path(name)).is_dir():
-        source = _joined(
-            sorted(file for file in path.rglob("*") if file.is_file()), scratch / f"{path.resolve().name}.txt"
-        )
-    elif path.is_file():
-        source = path
-    else:
-        raise ValueError(f"{name}: neither a corpus ({', '.join(available())}) nor a file or a directory")
-    return _split(source, Path(name).stem, size, scratch, every)
+    return _split(find(name)(scratch, size), Path(name).stem, size, scratch, every)
 
 
 def cut(text: str, shortest: int, longest: int) -> list[str]:
     r"""Cut `text` into documents of so many bytes, at a line's end if one comes in time, else between characters.
 
-    >>> cut("one\ntwo\nthree", 4, 5)
-    ['one\n', 'two\n', 'three']
+    >>> cut("one\ntwo\n", 2, 4)
+    ['one\n', 'two\n']
     """
     data, rng, start = text.encode(), random.Random(2), 0
     documents = []

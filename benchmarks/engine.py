@@ -33,7 +33,8 @@ class Setting:
 class Encoder:
     """The ways in which a loaded tokenizer encodes, by what they return; only those that use all the threads of the setting.
 
-    `text` takes a str, `documents` a list of them. A result is a list of ids, a list of such lists or of buffers, or one buffer with the ids of all texts as uint32.
+    `text` takes a str, `documents` a list of them. A result is a list of ids, a list of such lists or of buffers, or one
+    buffer with the ids of all texts as uint32.
     """
 
     text: Ways = field(default_factory=dict)

@@ -12,7 +12,7 @@ from typing import Any
 import minbpe
 from minbpe.tiktoken_files import TIKTOKEN_FILES, tiktoken_file, write_tiktoken_cache
 
-# The pattern as `tokenizer.json` files have it: Oniguruma takes some of the possessive repetitions of tiktoken's for something else.
+# The pattern as `tokenizer.json` files have it: to Oniguruma, some of tiktoken's possessive repetitions mean something else.
 CL100K_IN_ONIGURUMA = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"

@@ -110,12 +110,9 @@ class Runner:
 
     def add(self, engine: Engine, *parts: Mapping[str, Any]) -> None:
         """Add a row to the results, and write it at once."""
-        row: Row = {
-            "benchmark": self.benchmark,
-            **self.common,
-            "engine": engine.name,
-            "version": engine.version if engine.installed else None,
-        }
+        row: Row = {"benchmark": self.benchmark, **self.common, "engine": engine.name}
+        if engine.installed:
+            row["version"] = engine.version
         for part in parts:
             row |= part
         self.rows.append(row)

@@ -20,7 +20,7 @@ def markdown(rows: Sequence[Row]) -> str:
     >>> row = {"benchmark": "load", "encoding": "gpt2", "threads": 1, "status": "ok", "version": "1", "memory_mb": 2}
     >>> rows = [row | {"engine": OURS, "seconds": [0.01], "import_seconds": [0]}]
     >>> rows += [row | {"engine": "other", "seconds": [0.03], "import_seconds": [0.02]}]
-    >>> print(markdown(rows).partition("Versions")[0].strip())
+    >>> print(markdown(rows).partition("A ratio")[0].strip())
     ### load: gpt2
     <BLANKLINE>
     | what | minbpe | other | ours to the best rival |
@@ -31,7 +31,7 @@ def markdown(rows: Sequence[Row]) -> str:
     """
     tables = {"encode": _encode, "load": _load, "train": _train}
     parts = [table for benchmark, make in tables.items() for table in make(_of(rows, benchmark=benchmark))]
-    return "\n".join([*parts, *_notes(rows), *_conditions(rows)])
+    return "\n".join([*parts, *_notes(rows), *_conditions(rows), ""])
 
 
 def _encode(rows: Sequence[Row]) -> Iterator[str]:
@@ -156,7 +156,8 @@ def _notes(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _conditions(rows: Sequence[Row]) -> Iterator[str]:
-    versions = dict.fromkeys(f"{row['engine']} {row['version']}" for row in rows if row.get("version"))
+    versions = dict.fromkeys(f"{row['engine']} {row['version']}" for row in rows if "threads" in row)
+    yield "A ratio above 1 says that ours is the better, in memory too.\n"
     yield f"Versions: {', '.join(versions)}.\n"
     for machine in dict.fromkeys(
         f"{found['cpu']}, {found['cores']} cores, {found['system']}, Python {found['python']}, "

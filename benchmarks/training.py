@@ -149,7 +149,7 @@ def _about(corpus: Corpus, tokens: int, pattern: str, threads: int) -> dict[str,
 
 def _references(runner: Runner, common: Mapping[str, Any]) -> dict[str, str]:
     """Have our tokens written for each order of bytes in which a rival may be compared with them, and return the files."""
-    files = {}
+    files: dict[str, str] = {}
     for order in sorted({engine.exact for engine in runner.engines.values() if engine.exact}):
         files[order] = str(runner.scratch / f"{order}.tokens")
         outcome = runner.measure(OURS.name, "tokens", byte_order=order, target=files[order], **common)

@@ -286,7 +286,8 @@ class Encoding:
 
         Returns:
             The ids, and for each the half-open range of characters of `text`, or of bytes of its UTF-8. A token that holds only
-            some bytes of a character covers it whole, so that neighbours may share one. Joined surrogate pairs count as one character.
+            some bytes of a character covers it whole, so that neighbours may share one. Joined surrogate pairs count as one
+            character.
 
         >>> import minbpe
         >>> enc = minbpe.get_encoding("cl100k_base")

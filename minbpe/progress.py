@@ -22,13 +22,14 @@ class Bars:
     """
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True)
+        console = Console(stderr=True)
+        self._drawn = console.is_terminal
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.fields[amount]}"),
             TimeRemainingColumn(compact=True),
-            console=self._console,
+            console=console,
             transient=True,
         )
         self._stages: dict[str, tuple[TaskID, float]] = {}
@@ -46,6 +47,8 @@ class Bars:
 
     def show(self, stage: str, done: int, total: int | None, unit: Unit = "bytes") -> None:
         """Say that `done` of `total` is done in `stage`; cheap enough to be called for every document."""
+        if not self._drawn:
+            return
         now = monotonic()
         if stage not in self._stages:
             for task in self._progress.tasks:
@@ -53,7 +56,7 @@ class Bars:
             self._stages[stage] = (self._progress.add_task(stage, total=total, amount=""), now)
         elif now < self._next:
             return
-        if now < self._patience or not self._console.is_terminal:
+        if now < self._patience:
             return
         self._next = now + INTERVAL
         task_id, began = self._stages[stage]

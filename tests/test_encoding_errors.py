@@ -242,7 +242,7 @@ def test_arguments_of_the_wrong_kind_are_refused(call: Any, error: type[Exceptio
 
 
 def test_a_pattern_that_tries_too_long_is_an_error_that_says_where(tiktoken_module: ModuleType) -> None:
-    fields: dict[str, Any] = {"pat_str": r"(?:a|aa)+(?!a)b|a+|[^a]+", "mergeable_ranks": BYTES, "special_tokens": {}}
+    fields: dict[str, Any] = {"pat_str": r"(a|aa)+\1b|a+|[^a]+", "mergeable_ranks": BYTES, "special_tokens": {}}
     encoding = Encoding("", **fields)
     assert encoding.encode("aab") == tiktoken_module.Encoding("", **fields).encode("aab") == [97, 97, 98]
     calls: list[Callable[[str], Any]] = [
@@ -257,6 +257,6 @@ def test_a_pattern_that_tries_too_long_is_an_error_that_says_where(tiktoken_modu
         lambda text: encoding.truncate(text, 10**9),
     ]
     for call in calls:
-        with pytest.raises(PatternError, match="gave up on the text from byte 1 on"):
+        with pytest.raises(PatternError, match=r"gave up on the text .*byte 1\b"):
             call("b" + "a" * 5_000)
     assert encoding.encode("aab") == [97, 97, 98]

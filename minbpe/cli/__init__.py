@@ -57,9 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say("error", error)
         return FAILED
     except KeyboardInterrupt:
-        _say(
-            "interrupted", "nothing half-written is left; finished shards stay, and the same command goes on from them"
-        )
+        _say("interrupted", "nothing half-written is left; minbpe shard goes on from its finished shards")
         return INTERRUPTED
     return 0
 

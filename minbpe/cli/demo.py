@@ -61,9 +61,8 @@ def _print(result: Result, console: Console) -> None:
     console.print(f"\nThe corpus: {corpus.bytes / 1e6:.1f} MB in {corpus.files:,} files of {corpus.place}{more}\n")
     console.print(_table(result))
     console.print("\nMB/s: one thread, a text at a time, median of three interleaved runs on a sample.")
-    console.print(
-        "Ids of minbpe and tiktoken were compared on the whole corpus; the shards were decoded and compared.\n"
-    )
+    console.print("Ids of minbpe and tiktoken were compared on the whole corpus; the shards were decoded and compared.")
+    console.print("sentencepiece trains on lines and encodes lines: a newline is always a token of its own to it.\n")
     for encoding in result.encodings:
         console.print(_coloured(encoding, _line(corpus), console.is_terminal))
     speed = manifest.bytes / 1e6 / max(result.sharding_seconds, 1e-9)
