@@ -20,8 +20,6 @@ use crate::split::{Scratch, Splitter};
 const STRETCH: usize = 1 << 20;
 /// Less text than this is counted at once, in the caller's thread: some milliseconds by the slowest pattern.
 const SMALL: usize = 1 << 16;
-/// A cut may look at the character that follows it.
-const LONGEST_CHARACTER: usize = 4;
 
 /// Counts the pieces of documents.
 pub struct Counter {
@@ -188,20 +186,14 @@ impl Worker {
     }
 
     fn count(&mut self, stretch: &Stretch, shared: &Shared<'_>) -> Result<()> {
-        let document: &[u8] = &shared.documents[stretch.document];
+        let text = &shared.documents[stretch.document][stretch.start..stretch.end];
         let source = shared.first_source + stretch.document as u64;
-        let text = &document[stretch.start..document.len().min(stretch.end + LONGEST_CHARACTER)];
-        let length = stretch.end - stretch.start;
+        let position = |at: usize| Position { source, offset: (stretch.start + at) as u64 };
         let Worker { table, scratch } = self;
         let _stopped = shared.splitter.split_bytes(text, scratch, |base, ends| {
-            let inside = ends.partition_point(|&end| base + end as usize <= length);
-            let position = |at: usize| Position { source, offset: (stretch.start + at) as u64 };
-            table.count(text, base, &ends[..inside], position);
-            shared.done.fetch_add(ends[..inside].last().map_or(0, |&end| u64::from(end)), Relaxed);
-            if inside < ends.len() || shared.stop.load(Relaxed) {
-                return ControlFlow::Break(());
-            }
-            ControlFlow::Continue(())
+            table.count(text, base, ends, position);
+            shared.done.fetch_add(ends.last().map_or(0, |&end| u64::from(end)), Relaxed);
+            if shared.stop.load(Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         Ok(())
     }
