@@ -84,10 +84,11 @@ def encode(
         text: Which text.
         common: Engines and runs.
     """
+    names = _corpora(text, common)
+    if common.quick:
+        encodings, threads = encodings[:1], threads[:1]
     with _runner("encode", common) as runner:
-        if common.quick:
-            encodings, threads = encodings[:1], threads[:1]
-        encoding.run(runner, encodings, _corpora(text, common), shapes, outputs, threads, _bytes(text, common))
+        encoding.run(runner, encodings, names, shapes, outputs, threads, _bytes(text, common))
 
 
 @app.command
@@ -108,10 +109,11 @@ def train(
         text: Which text.
         common: Engines and runs.
     """
+    names = _corpora(text, common)
+    if common.quick:
+        sizes, patterns, threads = (512,), patterns[:1], threads[:1]
     with _runner("train", common) as runner:
-        if common.quick:
-            sizes, patterns, threads = (512,), patterns[:1], threads[:1]
-        training.run(runner, _corpora(text, common), sizes, patterns, threads, _bytes(text, common))
+        training.run(runner, names, sizes, patterns, threads, _bytes(text, common))
 
 
 @app.command
@@ -145,6 +147,7 @@ def table(*files: Path) -> None:
 def _runner(benchmark: str, common: Common) -> Iterator[Runner]:
     """Give what measures, and print what it measured."""
     names = common.engines or [name for name, engine in ENGINES.items() if _relevant(engine, benchmark)]
+    engines = {name: find_engine(name) for name in names}
     about = {
         "machine": machine.describe(),
         "command": "python -m benchmarks " + shlex.join(sys.argv[1:]),
@@ -157,7 +160,6 @@ def _runner(benchmark: str, common: Common) -> Iterator[Runner]:
             out = RESULTS / f"{benchmark}-{datetime.now():%Y-%m-%d-%H%M}.jsonl"
             out.parent.mkdir(exist_ok=True)
         sink = stack.enter_context(out.open("w", encoding="utf-8")) if out else None
-        engines = {name: find_engine(name) for name in names}
         runner = Runner(benchmark, engines, 1 if common.quick else common.runs, scratch, about, sink)
         runner.refuse()
         yield runner
