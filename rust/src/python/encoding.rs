@@ -77,6 +77,8 @@ impl Encoder {
         }
         if let Ok(buffer) = PyBuffer::<u32>::get(ids)
             && buffer.dimensions() == 1
+            // pyo3 takes these for native on little-endian machines
+            && !matches!(buffer.format().to_bytes(), [b'>' | b'!', ..])
         {
             return buffer.to_vec(ids.py());
         }
