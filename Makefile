@@ -50,16 +50,16 @@ bench: $(VENV)/built  ## measure against other tokenizers
 
 $(VENV)/built: $(VENV)/tools $(SOURCES)
 	@echo "== Building the release and installing it into $(VENV)"
-	$(PIP_INSTALL) --no-build-isolation --editable '.[dev]'
+	@$(PIP_INSTALL) --no-build-isolation --editable '.[dev]'
 	@touch $@
 
 $(VENV)/tools: dev/constraints.txt
 	@echo "== Making the virtual environment $(VENV)"
 	@command -v cargo > /dev/null || { echo "cargo is missing: install Rust first" >&2; exit 1; }
-	for python in python3.11 python3.12 python3.13 python3.14 python3; do \
+	@for python in python3.11 python3.12 python3.13 python3.14 python3; do \
 	    if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then \
 	        exec $$python -m venv $(VENV); \
 	    fi; \
 	done; echo "Python 3.11 or later is missing" >&2; exit 1
-	$(PIP_INSTALL) maturin
+	@$(PIP_INSTALL) maturin
 	@touch $@

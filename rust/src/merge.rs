@@ -79,7 +79,9 @@ impl Rules<'_> {
         let first = out.len();
         let mut done = 0;
         let mut block_length = SHORT;
+        // The tokens of the last block, and where that was: text that repeats costs a comparison a block.
         let mut block = Vec::with_capacity(SHORT);
+        let mut merged = 0..0;
         while done < piece.len() {
             let mut kept = out.len();
             let mut start = done;
@@ -89,12 +91,15 @@ impl Rules<'_> {
             }
             let end = (start + block_length).max(done + block_length / 2).min(piece.len());
             loop {
-                block.clear();
-                if end - start <= SHORT {
-                    merge_short(self.pairs, &piece[start..end], &mut block);
-                } else {
-                    merge_by_heap(self.pairs, &piece[start..end], &mut block);
+                if piece[start..end] != piece[merged] {
+                    block.clear();
+                    if end - start <= SHORT {
+                        merge_short(self.pairs, &piece[start..end], &mut block);
+                    } else {
+                        merge_by_heap(self.pairs, &piece[start..end], &mut block);
+                    }
                 }
+                merged = start..end;
                 if kept == first || self.seam_holds(out[kept - 1], block[0]) {
                     break;
                 }
@@ -109,7 +114,7 @@ impl Rules<'_> {
                 block_length *= 2;
             }
             out.truncate(kept);
-            out.append(&mut block);
+            out.extend_from_slice(&block);
             done = end;
         }
     }
