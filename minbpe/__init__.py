@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from minbpe.patterns import GPT2_SPLIT_PATTERN as GPT2_SPLIT_PATTERN
     from minbpe.patterns import GPT4_SPLIT_PATTERN as GPT4_SPLIT_PATTERN
     from minbpe.regex import RegexTokenizer as RegexTokenizer
+    from minbpe.training import Training as Training
+    from minbpe.training import learn as learn
     from minbpe.training import train as train
 
 # Imported when first asked for: who only encodes does not wait for what trains.
@@ -44,7 +46,7 @@ _LATER = {
     "gpt4": ("GPT2Tokenizer", "GPT4Tokenizer", "GPT4oTokenizer", "GPT4_SPECIAL_TOKENS", "recover_merges"),
     "patterns": ("GPT2_SPLIT_PATTERN", "GPT4_SPLIT_PATTERN"),
     "regex": ("RegexTokenizer",),
-    "training": ("train",),
+    "training": ("Training", "learn", "train"),
 }
 _MODULES = {name: module for module, names in _LATER.items() for name in names}
 

@@ -7,6 +7,7 @@ of one.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from math import inf
 
 Pair = tuple[int, int]
 
@@ -30,17 +31,31 @@ def to_ids(piece: bytes, byte_order: Sequence[int]) -> Sequence[int]:
 
 
 def train(
-    pieces: Iterable[bytes], merges: int, tie_break: str, byte_order: Sequence[int] = range(256)
+    pieces: Iterable[bytes],
+    merges: int,
+    tie_break: str,
+    byte_order: Sequence[int] = range(256),
+    min_frequency: int = 1,
+    max_token_length: float = inf,
 ) -> list[tuple[Pair, int]]:
-    """Learn merges, and how often each pair occurred; fewer if no pair is left. `byte_order` holds the byte of each id."""
+    """Learn merges, and how often each pair occurred; fewer if no pair is left. `byte_order` holds the byte of each id.
+
+    A pair that occurs less than `min_frequency` times, or is longer than `max_token_length` bytes, is no pair.
+    """
     # A dict keeps the order in which its keys came: of pieces here, of pairs below.
     words = [(to_ids(piece, byte_order), count) for piece, count in Counter(pieces).items()]
+    lengths = [1] * 256
     learned: list[tuple[Pair, int]] = []
     while len(learned) < merges:
         counts: dict[Pair, int] = {}
         for ids, count in words:
             for pair in pairwise(ids):  # overlapping ones too: "aaa" holds (a, a) twice
                 counts[pair] = counts.get(pair, 0) + count
+        counts = {
+            pair: times
+            for pair, times in counts.items()
+            if times >= min_frequency and lengths[pair[0]] + lengths[pair[1]] <= max_token_length
+        }
         if not counts:
             break
         if tie_break == "first":
@@ -48,6 +63,7 @@ def train(
         else:
             best = min(counts, key=lambda pair: (-counts[pair], pair))
         words = [(merge(ids, best, 256 + len(learned)), count) for ids, count in words]
+        lengths.append(lengths[best[0]] + lengths[best[1]])
         learned.append((best, counts[best]))
     return learned
 
