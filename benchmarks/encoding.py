@@ -30,6 +30,9 @@ OUTPUTS = ("buffer", "list")
 PASSES = {"first": 0, "new": 1, "later": 1}
 """Each pass and the half of the corpus that it encodes."""
 
+LEFT_OUT = "mixed"
+"""Not measured unless it is named: the others are all that it is mixed of."""
+
 DOCUMENT = 1024, 4096
 CALL, CALLS = 20, 50_000
 """Bytes of a short text, and how many such texts one pass encodes, one call each."""

@@ -132,7 +132,9 @@ def _line(rows: Iterable[Row], figure: Callable[[Row], Figure], *, least: bool) 
 
 
 def _table(title: str, first: str, rows: Sequence[Row], lines: Iterable[tuple[str, Mapping[str, str]]]) -> str:
-    engines = sorted(dict.fromkeys(row["engine"] for row in rows), key=lambda engine: engine != OURS)
+    measured = {row["engine"] for row in rows if row["status"] == "ok"}
+    names = dict.fromkeys(row["engine"] for row in rows)
+    engines = sorted(names, key=lambda engine: (engine != OURS, engine not in measured))
     head = [first, *engines, "ours to the best rival"]
     text = [f"### {title}\n", "| " + " | ".join(head) + " |", "|---|" + "--:|" * (len(head) - 1)]
     for name, cells in lines:
@@ -149,7 +151,8 @@ def _notes(rows: Sequence[Row]) -> Iterator[str]:
             place = " ".join(str(row[key]) for key in keys if key in row)
             notes.setdefault((row["engine"], row["status"], row["note"]), []).append(place)
     for (engine, status, note), places in notes.items():
-        where = ", ".join(place for place in dict.fromkeys(places) if place)
+        first, *others = dict.fromkeys(places)
+        where = f"{first} and {len(others)} more" if others else first
         yield f"- {engine} {status.upper()}{f' ({where})' if where else ''}: {note}"
     if notes:
         yield ""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from minbpe._core import Matcher
     from minbpe.streaming import StreamDecoder
 
 NO_LIMIT = 2**63 - 1
@@ -181,7 +182,7 @@ class Encoding:
         import numpy as np
 
         special = self._special.check(text, allowed_special, disallowed_special)
-        return np.frombuffer(self._core.encode_buffer(text, special), dtype=np.uint32)
+        return np.frombuffer(memoryview(self._core.encode_buffer(text, special)), dtype=np.uint32)
 
     def encode_bytes(self, data: bytes) -> list[int]:
         r"""Encode bytes that need not be UTF-8: valid stretches as text, each invalid stretch as one piece.
@@ -482,7 +483,7 @@ class Encoding:
         texts: Sequence[str],
         allowed_special: Literal["all"] | AbstractSet[str],
         disallowed_special: Literal["all"] | Collection[str],
-    ) -> _core.Matcher | None:
+    ) -> Matcher | None:
         if not isinstance(disallowed_special, str):
             disallowed_special = frozenset(disallowed_special)  # it may be an iterator, and is read for each text
         special = self._special.matchers(allowed_special, disallowed_special)[0]

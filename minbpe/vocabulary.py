@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import NoReturn
 
+    from minbpe._core import Vocabulary as CoreVocabulary
+
 HIGHEST_ID = 2**32 - 1
 
 
@@ -40,7 +42,7 @@ class Vocabulary:
         raise TypeError("a Vocabulary is made by minbpe.train, from_merges, from_ranks or load")
 
     @classmethod
-    def _from_core(cls, core: _core.Vocabulary) -> Vocabulary:
+    def _from_core(cls, core: CoreVocabulary) -> Vocabulary:
         self = object.__new__(cls)
         object.__setattr__(self, "_core", core)
         object.__setattr__(self, "_digest", None)

@@ -82,12 +82,10 @@ def test_64_threads_that_share_an_encoding_get_the_same() -> None:
         assert all(pool.map(work, range(64)))
 
 
-@pytest.mark.parametrize(
-    "method", ["encode", "encode_ordinary", "encode_to_numpy", "count", "encode_with_offsets", "encode_batch_flat"]
-)
+@pytest.mark.parametrize("method", ["encode", "encode_to_numpy", "count", "encode_batch_flat"])
 def test_other_threads_run_while_a_text_is_encoded(method: str) -> None:
     encoding = minbpe.get_encoding("o200k_base")
-    encode, long = getattr(encoding, method), TEXT * 500
+    encode, long = getattr(encoding, method), TEXT * 4000
     argument = [long] if method == "encode_batch_flat" else long
     calls, seen = 0, threading.Event()
 
@@ -97,16 +95,16 @@ def test_other_threads_run_while_a_text_is_encoded(method: str) -> None:
             calls += 1
             encode(argument)
 
-    # A call that held the lock would leave this thread hardly a step before the next call is counted.
+    # If a call held the lock, this thread would wake at its end, and find the next one begun when it wakes again.
     worker = threading.Thread(target=work)
     worker.start()
     steps, call = 0, 0
-    while steps < 100 and worker.is_alive():
-        time.sleep(0)
+    while steps < 15 and worker.is_alive():
+        time.sleep(0.001)
         steps, call = (steps + 1, call) if calls == call else (0, calls)
     seen.set()
     worker.join()
-    assert steps == 100
+    assert steps == 15
 
 
 @pytest.mark.skipif(not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="this Python has an interpreter lock")

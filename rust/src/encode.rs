@@ -17,8 +17,8 @@ use crate::vocab::Vocabulary;
 pub trait Sink {
     /// Takes the ids of one piece.
     fn piece(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> ControlFlow<()>;
-    /// Takes the id of a special token.
-    fn special(&mut self, vocabulary: &Vocabulary, id: u32) -> ControlFlow<()>;
+    /// Takes the id of a special token, which stood for `length` bytes: several texts may share the id.
+    fn special(&mut self, id: u32, length: usize) -> ControlFlow<()>;
 
     /// Takes the first `count` ids, all that a piece in the cache has.
     #[inline(always)]
@@ -40,7 +40,7 @@ impl Sink for Vec<u32> {
         ControlFlow::Continue(())
     }
 
-    fn special(&mut self, _: &Vocabulary, id: u32) -> ControlFlow<()> {
+    fn special(&mut self, id: u32, _: usize) -> ControlFlow<()> {
         self.push(id);
         ControlFlow::Continue(())
     }
@@ -82,7 +82,7 @@ impl Sink for Counted {
         self.add(ids.len())
     }
 
-    fn special(&mut self, _: &Vocabulary, _: u32) -> ControlFlow<()> {
+    fn special(&mut self, _: u32, _: usize) -> ControlFlow<()> {
         self.add(1)
     }
 
@@ -133,7 +133,7 @@ impl Vocabulary {
             let mut from = 0;
             while let Some(found) = special.and_then(|special| special.find(text, from)) {
                 let flow = encoder.stretch(&text[from..found.start], split, sink)?;
-                if flow.is_break() || sink.special(self, found.id).is_break() {
+                if flow.is_break() || sink.special(found.id, found.end - found.start).is_break() {
                     return Ok(());
                 }
                 from = found.end;

@@ -11,7 +11,7 @@ pub mod count;
 pub mod encode;
 pub mod error;
 mod merge;
-mod offsets;
+pub mod offsets;
 pub mod progress;
 pub mod special;
 pub mod split;

@@ -4,28 +4,39 @@ use std::ops::ControlFlow;
 
 use crate::encode::{BYTES_A_TOKEN, Sink};
 use crate::error::Result;
+use crate::special::Matcher;
 use crate::vocab::Vocabulary;
 
+/// Half-open ranges, one for each id.
+pub type Offsets = Vec<(usize, usize)>;
+
 impl Vocabulary {
-    /// For each id the half-open range of `text` that it stands for; `ids` decode to `text`. In characters, a token that holds only
-    /// some bytes of a character covers it whole, so neighbours may overlap in one.
-    pub fn offsets(&self, ids: &[u32], text: &[u8], characters: bool) -> Result<Vec<(usize, usize)>> {
+    /// The ids of `text`, and for each the half-open range of bytes, or of characters, that it stands for. A token that holds only some
+    /// bytes of a character covers it whole, so neighbours may overlap in one.
+    pub fn encode_with_offsets(
+        &self,
+        text: &str,
+        special: Option<&Matcher>,
+        characters: bool,
+    ) -> Result<(Vec<u32>, Offsets)> {
+        let mut encoded = WithEnds::default();
+        self.encode(text, special, &mut encoded)?;
+        let WithEnds { ids, ends } = encoded;
         let mut offsets = Vec::with_capacity(ids.len());
-        let mut place = 0;
-        let mut character = 0; // how many characters begin before `place`
-        for &id in ids {
-            let end = place + self.bytes_of_id(id)?.len();
+        let mut start = 0;
+        let mut begun = 0; // how many characters begin before `start`
+        for end in ends {
             if characters {
-                let begun = character + text[place..end].iter().filter(|&&byte| begins_character(byte)).count();
-                let starts_inside = !text.get(place).is_none_or(|&byte| begins_character(byte));
-                offsets.push((character - usize::from(starts_inside), begun));
-                character = begun;
+                let inside = !text.is_char_boundary(start);
+                let first = begun - usize::from(inside);
+                begun += text.as_bytes()[start..end].iter().filter(|&&byte| byte & 0xc0 != 0x80).count();
+                offsets.push((first, begun));
             } else {
-                offsets.push((place, end));
+                offsets.push((start, end));
             }
-            place = end;
+            start = end;
         }
-        Ok(offsets)
+        Ok((ids, offsets))
     }
 
     /// The length in bytes of the longest prefix of `text` that is made of whole tokens among its first `limit`, ends on a character,
@@ -46,6 +57,32 @@ impl Vocabulary {
     }
 }
 
+/// Ids, and where the text of each ends.
+#[derive(Default)]
+struct WithEnds {
+    ids: Vec<u32>,
+    ends: Vec<usize>,
+}
+
+impl WithEnds {
+    fn push(&mut self, id: u32, length: usize) {
+        self.ids.push(id);
+        self.ends.push(self.ends.last().unwrap_or(&0) + length);
+    }
+}
+
+impl Sink for WithEnds {
+    fn piece(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
+        ids.iter().for_each(|&id| self.push(id, vocabulary.length_of_id(id)));
+        ControlFlow::Continue(())
+    }
+
+    fn special(&mut self, id: u32, length: usize) -> ControlFlow<()> {
+        self.push(id, length);
+        ControlFlow::Continue(())
+    }
+}
+
 /// The end of the last token that ends on a character, among so many.
 struct Prefix<'a> {
     text: &'a str,
@@ -57,7 +94,7 @@ struct Prefix<'a> {
 impl Sink for Prefix<'_> {
     fn piece(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
         for &id in ids.iter().take(self.left) {
-            self.place += vocabulary.bytes_of_id(id).map_or(0, <[u8]>::len);
+            self.place += vocabulary.length_of_id(id);
             if self.text.is_char_boundary(self.place) {
                 self.end = self.place;
             }
@@ -66,15 +103,11 @@ impl Sink for Prefix<'_> {
         if self.left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    fn special(&mut self, _: &Vocabulary, _: u32) -> ControlFlow<()> {
+    fn special(&mut self, _: u32, _: usize) -> ControlFlow<()> {
         ControlFlow::Break(())
     }
 
     fn appetite(&self, bytes: usize) -> usize {
         bytes.min(self.left.saturating_mul(BYTES_A_TOKEN))
     }
-}
-
-fn begins_character(byte: u8) -> bool {
-    byte & 0xc0 != 0x80
 }

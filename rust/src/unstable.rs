@@ -23,7 +23,7 @@ impl Sink for WithLastPiece {
         self.ids.piece(vocabulary, ids)
     }
 
-    fn special(&mut self, _: &Vocabulary, id: u32) -> ControlFlow<()> {
+    fn special(&mut self, id: u32, _: usize) -> ControlFlow<()> {
         self.last_piece = 0;
         self.ids.push(id);
         ControlFlow::Continue(())
@@ -87,7 +87,7 @@ impl Vocabulary {
                 let mut covered = 0;
                 let needed = encoded.iter().take_while(|&&id| {
                     let more = covered < end.len();
-                    covered += self.bytes_of_id(id).map_or(0, <[u8]>::len);
+                    covered += self.length_of_id(id);
                     more
                 });
                 completions.insert(needed.copied().collect());

@@ -196,6 +196,12 @@ impl Vocabulary {
         }
     }
 
+    /// How many bytes an id of this vocabulary has.
+    #[inline]
+    pub(crate) fn length_of_id(&self, id: u32) -> usize {
+        self.bytes_of_id(id).map_or(0, <[u8]>::len)
+    }
+
     /// Appends the bytes of `ids`.
     pub fn decode(&self, ids: &[u32], out: &mut Vec<u8>) -> Result<()> {
         out.reserve(4 * ids.len());

@@ -107,6 +107,13 @@ fn a_pattern_that_backtracks_too_far_is_an_error_that_says_the_way_out() {
 }
 
 #[test]
+fn matches_that_reach_back_or_move_their_start_lose_no_text() {
+    for pattern in [r"(?<=a\Kb)c|a|b", r"(?=aa\K)a", r"a\Kb", r"\Gab|c"] {
+        assert_eq!(pieces(&splitter(pattern), b"abcaab").concat(), b"abcaab", "{pattern}");
+    }
+}
+
+#[test]
 fn patterns_that_would_grow_without_bound_are_refused_and_not_waited_for() {
     let monsters = [
         r"\w{5000}",

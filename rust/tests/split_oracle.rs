@@ -7,6 +7,7 @@
 use std::ops::ControlFlow;
 
 use fancy_regex::Regex;
+use minbpe_core::error::Error;
 use minbpe_core::split::{Engine, PATTERNS, Scratch, Splitter};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -217,6 +218,14 @@ fn random_patterns_split_as_with_fancy_regex_or_are_refused() {
         let pattern = parts.concat();
         let Ok(splitter) = Splitter::new(Some(&pattern)) else { return count(0) };
         if splitter.engine() == Engine::Backtracking {
+            let mut last = 0;
+            let flow = splitter.split(&text, &mut Scratch::default(), |base, ends| {
+                assert_eq!(base, last, "{pattern:?}");
+                ends.iter()
+                    .for_each(|&end| assert!(base + end as usize > std::mem::replace(&mut last, base + end as usize)));
+                ControlFlow::<()>::Continue(())
+            });
+            assert!(last == text.len() || matches!(flow, Err(Error::Pattern(_))), "{pattern:?}");
             return count(1);
         }
         let Ok(regex) = Regex::new(&pattern) else { panic!("{pattern:?} compiles here alone") };

@@ -14,6 +14,7 @@ use super::to_py_err;
 use super::vocabulary::Vocabulary;
 use crate::encode::{Counted, in_parallel};
 use crate::error::{Error, Result};
+use crate::offsets::Offsets;
 use crate::special;
 use crate::vocab;
 
@@ -45,9 +46,6 @@ pub(super) struct Encoder {
     sorted: OnceLock<Vec<u32>>,
 }
 
-/// Half-open ranges.
-type Offsets = Vec<(usize, usize)>;
-
 /// Texts as the rows of a batch: borrowed from Python, or repaired.
 type Texts<'a> = Vec<Cow<'a, str>>;
 
@@ -77,7 +75,9 @@ impl Encoder {
         if let Ok(list) = ids.cast::<PyList>() {
             return list.iter().map(|id| self.extract_id(&id)).collect();
         }
-        if let Ok(buffer) = PyBuffer::<u32>::get(ids) {
+        if let Ok(buffer) = PyBuffer::<u32>::get(ids)
+            && buffer.dimensions() == 1
+        {
             return buffer.to_vec(ids.py());
         }
         ids.try_iter()?.map(|id| self.extract_id(&id?)).collect()
@@ -222,12 +222,7 @@ impl Encoder {
         special: Option<&Bound<'_, Matcher>>,
     ) -> PyResult<(Vec<u32>, Offsets)> {
         let special = matcher(special);
-        with_text(text, |text| {
-            let ids = self.ids(text, special)?;
-            let offsets = self.vocabulary.offsets(&ids, text.as_bytes(), characters)?;
-            Ok((ids, offsets))
-        })?
-        .map_err(to_py_err)
+        with_text(text, |text| self.vocabulary.encode_with_offsets(text, special, characters))?.map_err(to_py_err)
     }
 
     /// How many tokens `text` has, at most `limit`.

@@ -1,6 +1,12 @@
 //! Splitting text into pieces, the units that no merge crosses.
 //!
-//! Nothing is lost: what lies between two matches of a pattern is a piece too, so the pieces of a text always concatenate to it.
+//! ```text
+//! pattern --parse--> NFA over classes --symbols, automaton--> DFA over symbols --machine--> streaming machine --table, trie--> table
+//! text --walk--> pieces
+//! ```
+//!
+//! Compiling takes 1 to 5 ms, so nothing is generated or cached. A pattern is compiled exactly or refused; refused ones run on fancy-regex
+//! (`fallback`). Nothing is lost: what lies between two matches is a piece too, so the pieces of a text always concatenate to it.
 
 use std::ops::ControlFlow;
 

@@ -4,6 +4,11 @@
 //! fill it. Each lane begins at a proven cut before its window, and the lane before runs past it: no speculation, no repair. Where no
 //! cut is near, one lane walks alone until there is one.
 //!
+//! Rows are indices into one array of words: with addresses in their place the same walk is 10 % faster, and the table twice as large, bound
+//! to 48-bit pointers and hard to prove sound. cl100k, one thread of a busy 2-core x86-64, best of many runs of 20 MB, MB/s: English 1550,
+//! code and 17 languages 1180, CJK 700 (addresses: 1690, 1290, 780). One lane: 690 on English. Pairs walk all four lanes together; single bytes,
+//! which need a third register a lane, two and two (four together: 430 on CJK; three: 710, but 1260 on English).
+//!
 //! The only file of the splitter with unsafe code: `walk`, a safe function that asserts what it needs, and `Run`, its inner steps.
 
 use std::ops::ControlFlow;
@@ -199,6 +204,9 @@ fn walk<const N: usize, const L: usize>(
 ) {
     assert!(text.len() >= (N - 1) * L, "no text for a lane");
     let length = text.len() - (N - 1) * L;
+    if length == 0 {
+        return;
+    }
     for lane in lanes.iter() {
         // Every write is between the first slot that is not settled and the last free one, which moves by at most a slot a byte.
         let settled = lane.slot + table.pending(lane.row);
@@ -211,7 +219,8 @@ fn walk<const N: usize, const L: usize>(
     let mut positions = position as u64 * 0x1_0000_0001 + 0x1_0000_0000;
     let mut at = text.as_ptr();
     // SAFETY: lane j reads text[j * L..j * L + length], which the first assertion found to be there. The rows and nodes of the runs are the
-    // table's, whose `is_sound` bounds what a step reads and where it writes; the second assertion says that there is that much room.
+    // table's, whose `is_sound` bounds what a step reads and where it writes; the second assertion says that there is that much room. Each run
+    // writes at least once, so its slot is inside `slots` in the end, though it may begin one before.
     unsafe {
         let end = at.add(length);
         while end.offset_from(at) >= UNIT as isize {
@@ -229,6 +238,7 @@ fn walk<const N: usize, const L: usize>(
                     positions = positions.wrapping_add(0x2_0000_0002);
                 }
             } else {
+                // Two lanes at a time: more do not fit the registers, and the processor overlaps the two rounds.
                 for (half, runs) in runs.chunks_mut(2).enumerate() {
                     let at = at.add(2 * half * L);
                     for byte in 0..UNIT {
