@@ -44,7 +44,19 @@ def train(
     """
     # A dict keeps the order in which its keys came: of pieces here, of pairs below.
     words = [(to_ids(piece, byte_order), count) for piece, count in Counter(pieces).items()]
-    lengths = [1] * 256
+    return go_on(words, merges, tie_break, dict.fromkeys(range(256), 1), 256, min_frequency, max_token_length)
+
+
+def go_on(
+    words: list[tuple[Sequence[int], int]],
+    merges: int,
+    tie_break: str,
+    lengths: dict[int, int],
+    next_id: int,
+    min_frequency: int = 1,
+    max_token_length: float = inf,
+) -> list[tuple[Pair, int]]:
+    """Learn merges from pieces that are ids already, of tokens with these lengths; new tokens have the ids from `next_id` on."""
     learned: list[tuple[Pair, int]] = []
     while len(learned) < merges:
         counts: dict[Pair, int] = {}
@@ -62,8 +74,9 @@ def train(
             best = max(counts, key=lambda pair: counts[pair])  # the first of those with the largest count
         else:
             best = min(counts, key=lambda pair: (-counts[pair], pair))
-        words = [(merge(ids, best, 256 + len(learned)), count) for ids, count in words]
-        lengths.append(lengths[best[0]] + lengths[best[1]])
+        token = next_id + len(learned)
+        words = [(merge(ids, best, token), count) for ids, count in words]
+        lengths[token] = lengths[best[0]] + lengths[best[1]]
         learned.append((best, counts[best]))
     return learned
 

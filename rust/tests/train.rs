@@ -128,7 +128,7 @@ fn random_pieces(random: &mut Random, round: usize) -> Vec<(Vec<u8>, u64)> {
     let mut seen = std::collections::HashSet::new();
     (0..1 + random.below(12))
         .map(|_| {
-            let length = 1 + random.below(if round % 7 == 0 { 200 } else { 12 });
+            let length = 1 + random.below(if round.is_multiple_of(7) { 200 } else { 12 });
             let bytes: Vec<u8> = (0..length).map(|_| b'a' + random.below(letters) as u8).collect();
             (bytes, 1 + random.below(largest))
         })
@@ -145,13 +145,13 @@ fn merges_equal_the_naive_ones_on_random_pieces() {
         let pieces = random_pieces(&mut random, round);
         for tie_break in [TieBreak::First, TieBreak::Lowest] {
             let mut options = options(1 + random.below(60) as usize, tie_break);
-            if round % 2 == 0 {
+            if round.is_multiple_of(2) {
                 options.start = Start::Bytes(&reversed);
             }
-            if round % 3 == 0 {
+            if round.is_multiple_of(3) {
                 options.max_length = 1 + random.below(9) as usize;
             }
-            if round % 5 == 0 {
+            if round.is_multiple_of(5) {
                 options.min_count = random.below(60);
             }
             let learnt = learn(&pieces, &options);

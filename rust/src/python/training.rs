@@ -238,6 +238,7 @@ fn hold<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Held<'a>> {
 
 /// What training starts from.
 #[derive(FromPyObject)]
+#[expect(clippy::large_enum_variant, reason = "there is one, for the length of a call")]
 enum Begin<'py> {
     Vocabulary(Bound<'py, Vocabulary>),
     Bytes([u8; 256]),
