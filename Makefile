@@ -44,7 +44,9 @@ lint: $(VENV)/built  ## check format, types and lints of Python and Rust; change
 
 bench: $(VENV)/built  ## measure against other tokenizers
 	@echo "== Benchmarks"
-	$(PYTHON) -m benchmarks
+	$(PYTHON) -m benchmarks load
+	$(PYTHON) -m benchmarks train
+	$(PYTHON) -m benchmarks encode
 
 $(VENV)/built: $(VENV)/tools $(SOURCES)
 	@echo "== Building the release and installing it into $(VENV)"

@@ -2,6 +2,8 @@
 
 Names, keywords and errors are tiktoken's (0.14), so that `import minbpe as tiktoken` is a change of one line. An Encoding never
 changes: threads share it freely, and it is safe after a fork.
+
+The file is long because tiktoken's class is: three lines in four are docstrings and signatures.
 """
 
 from __future__ import annotations

@@ -326,8 +326,12 @@ def _from_ranks(ranks: dict[bytes, int], pattern: str | None, special_tokens: di
 
 
 def _checked(make: Callable[[], _core.Vocabulary]) -> _core.Vocabulary:
-    """Return what `make` returns; numbers that no id can be become a VocabularyError."""
+    """Return what `make` returns; numbers that no id can be, and text that UTF-8 cannot hold, become a VocabularyError."""
     try:
         return make()
     except OverflowError as error:
         raise VocabularyError(f"ids are whole numbers from 0 to {HIGHEST_ID}: {error}") from None
+    except UnicodeEncodeError as error:
+        raise VocabularyError(
+            f"patterns and special tokens are text, and lone surrogates are not: {error.object!a} holds one"
+        ) from None

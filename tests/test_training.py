@@ -299,7 +299,7 @@ learn_merges(counts, 1000)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to a child alone")
-@pytest.mark.parametrize("pattern", [None, "(?=[a-z])."])
+@pytest.mark.parametrize("pattern", [None, "(?<![0-9])."])
 def test_ctrl_c_ends_the_work(pattern: str | None) -> None:
     child = subprocess.Popen(
         [sys.executable, "-c", LONG_WORK.format(pattern=pattern)],

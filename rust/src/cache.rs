@@ -69,7 +69,7 @@ pub(crate) fn key(text: &[u8], start: usize, end: usize) -> Key {
 impl Cache {
     /// A cache that holds the tokens that are whole pieces.
     pub(crate) fn new(tokens: &Tokens) -> Cache {
-        let count = tokens.count().next_power_of_two().max(1 << 12);
+        let count = (tokens.count() * 2).next_power_of_two().max(1 << 12);
         let mut cache = Cache { lines: vec![Line::default(); count], shift: 64 - count.trailing_zeros() };
         if tokens.whole_pieces() {
             cache.seed(tokens);
@@ -95,10 +95,18 @@ impl Cache {
         (fold(key as u64 ^ 0x9E37_79B9_7F4A_7C15, (key >> 64) as u64 ^ 0xD1B5_4A32_D192_ED03) >> self.shift) as usize
     }
 
-    /// Fetches a line ahead of its use.
+    /// Has the processor fetch a line ahead of its use: a load in its place would hold up what comes after it.
     #[inline(always)]
-    pub(crate) fn fetch(&self, place: usize) -> u64 {
-        self.lines[place].0[0].key as u64
+    pub(crate) fn fetch(&self, place: usize) {
+        let line: *const Line = &raw const self.lines[place];
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: SSE is part of x86-64, and a prefetch of any address is harmless; this one is a line of ours.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        std::hint::black_box(line);
     }
 
     /// The ids of a piece, if they are here.

@@ -166,14 +166,17 @@ impl Tokens {
         self.make_table().get(bytes, |index| self.bytes(index))
     }
 
+    /// The table, made now if it was not. It is made before its place is claimed: a fork while another thread makes it would leave the
+    /// child waiting for a thread that it does not have.
     fn make_table(&self) -> &TokenTable {
-        self.table.get_or_init(|| {
-            let mut table = TokenTable::with_capacity(self.count());
-            for index in 0..self.count() as u32 {
-                table.insert(self.bytes(index), index, |other| self.bytes(other));
-            }
-            table
-        })
+        if let Some(table) = self.table.get() {
+            return table;
+        }
+        let mut table = TokenTable::with_capacity(self.count());
+        for index in 0..self.count() as u32 {
+            table.insert(self.bytes(index), index, |other| self.bytes(other));
+        }
+        self.table.get_or_init(|| table)
     }
 
     /// Whether a piece that is a token is that token, without merging.

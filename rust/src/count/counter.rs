@@ -7,6 +7,7 @@ use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread::Builder;
 use std::time::Duration;
 
 use super::document::{Contents, Document};
@@ -139,17 +140,19 @@ impl Counter {
 fn share(workers: &mut [Worker], shared: &Shared<'_>, given: u64, progress: &mut Progress<'_>) -> Result<()> {
     std::thread::scope(|scope| {
         let (finished, all_finished) = channel::<()>();
-        let handles: Vec<_> = workers
-            .iter_mut()
-            .map(|worker| {
-                let finished = finished.clone();
-                scope.spawn(move || {
-                    let result = worker.run(shared);
-                    drop(finished);
-                    result
-                })
-            })
-            .collect();
+        let mut handles = Vec::with_capacity(workers.len());
+        for worker in workers {
+            let finished = finished.clone();
+            let started = Builder::new().spawn_scoped(scope, move || {
+                let result = worker.run(shared);
+                drop(finished);
+                result
+            });
+            handles.push(started.map_err(|error| {
+                shared.stop.store(true, Relaxed);
+                Error::Io(format!("cannot start a thread to count with: {error}; ask for fewer threads"))
+            })?);
+        }
         drop(finished);
         let mut interrupted = false;
         while all_finished.recv_timeout(Duration::from_millis(20)) == Err(RecvTimeoutError::Timeout) {

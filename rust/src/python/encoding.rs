@@ -50,8 +50,13 @@ pub(super) struct Encoder {
 type Texts<'a> = Vec<Cow<'a, str>>;
 
 impl Encoder {
+    /// Sorted before its place is claimed, for the sake of forks, as `Tokens` makes its table.
     fn sorted(&self) -> &[u32] {
-        self.sorted.get_or_init(|| self.vocabulary.tokens_by_bytes())
+        if let Some(sorted) = self.sorted.get() {
+            return sorted;
+        }
+        let sorted = self.vocabulary.tokens_by_bytes();
+        self.sorted.get_or_init(|| sorted)
     }
 
     fn ids(&self, text: &str, special: Option<&special::Matcher>) -> Result<Vec<u32>> {
@@ -77,6 +82,8 @@ impl Encoder {
         }
         if let Ok(buffer) = PyBuffer::<u32>::get(ids)
             && buffer.dimensions() == 1
+            // pyo3 takes these for native on little-endian machines
+            && !matches!(buffer.format().to_bytes(), [b'>' | b'!', ..])
         {
             return buffer.to_vec(ids.py());
         }
