@@ -181,7 +181,9 @@ class PieceCounts:
         >>> count("a rose is a rose is a rose").at_least(2)
         <PieceCounts of 7 pieces, 3 of them distinct>
         """
-        return PieceCounts._from_core(self._counts.at_least(min(max(min_count, 0), MOST)), self._pattern)
+        if min_count <= 1:
+            return self
+        return PieceCounts._from_core(self._counts.at_least(min(min_count, MOST)), self._pattern)
 
     def shift_sources(self, by: int) -> PieceCounts:
         """Return the same counts with the documents numbered from `by` on instead of from 0."""

@@ -63,8 +63,7 @@ def extend(
         raise VocabularyError(f"cannot extend by {tokens} tokens: give 0 or more, or truncate to a smaller size")
     limits = Limits(min_frequency, max_token_length)
     counts, _ = counted(source, vocabulary.pattern, threads, progress)
-    counts = counts.at_least(min_count) if min_count > 1 else counts
-    learned = run(counts, vocabulary._core, tokens, tie_break, limits, progress)
+    learned = run(counts.at_least(min_count), vocabulary._core, tokens, tie_break, limits, progress)
     first = vocabulary.n_vocab
     extended = Vocabulary.from_merges(
         [*vocabulary.merges, *((left, right) for left, right, _, _ in learned)],

@@ -201,7 +201,7 @@ def learn(
         )
     _check_special_tokens(given, 256 + wanted)
     all_counts, regex = counted(source, pattern, threads, progress)
-    counts = all_counts.at_least(min_count) if min_count > 1 else all_counts
+    counts = all_counts.at_least(min_count)
     learned = run(counts, order, wanted, tie_break, limits, progress)
     vocabulary = Vocabulary.from_merges(
         [(left, right) for left, right, _, _ in learned],
