@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from minbpe.basic import BasicTokenizer as BasicTokenizer
     from minbpe.counting import PieceCounts as PieceCounts
     from minbpe.counting import count as count
+    from minbpe.extending import extend as extend
     from minbpe.gpt4 import GPT4_SPECIAL_TOKENS as GPT4_SPECIAL_TOKENS
     from minbpe.gpt4 import GPT2Tokenizer as GPT2Tokenizer
     from minbpe.gpt4 import GPT4oTokenizer as GPT4oTokenizer
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from minbpe.patterns import GPT2_SPLIT_PATTERN as GPT2_SPLIT_PATTERN
     from minbpe.patterns import GPT4_SPLIT_PATTERN as GPT4_SPLIT_PATTERN
     from minbpe.regex import RegexTokenizer as RegexTokenizer
+    from minbpe.training import Training as Training
+    from minbpe.training import learn as learn
     from minbpe.training import train as train
 
 # Imported when first asked for: who only encodes does not wait for what trains.
@@ -41,10 +44,11 @@ _LATER = {
     "base": ("Tokenizer", "get_stats", "merge", "render_token", "replace_control_characters"),
     "basic": ("BasicTokenizer",),
     "counting": ("PieceCounts", "count"),
+    "extending": ("extend",),
     "gpt4": ("GPT2Tokenizer", "GPT4Tokenizer", "GPT4oTokenizer", "GPT4_SPECIAL_TOKENS", "recover_merges"),
     "patterns": ("GPT2_SPLIT_PATTERN", "GPT4_SPLIT_PATTERN"),
     "regex": ("RegexTokenizer",),
-    "training": ("train",),
+    "training": ("Training", "learn", "train"),
 }
 _MODULES = {name: module for module, names in _LATER.items() for name in names}
 

@@ -133,8 +133,7 @@ class Tokenizer:
             ValueError: `vocab_size` is below 256.
             SpecialTokenError: a special token that is registered has an id below `vocab_size`.
         """
-        from minbpe.counting import PieceCounts, count
-        from minbpe.training import learn_merges, train
+        from minbpe.training import learn
 
         for special, token_id in self.special_tokens.items():
             if token_id < vocab_size:
@@ -142,13 +141,12 @@ class Tokenizer:
                     f"cannot train {vocab_size} tokens: the special token {special!r} has the id {token_id} already; "
                     f"register special tokens after training, with ids from {vocab_size} on"
                 )
-        pattern = self.vocabulary.pattern
-        source = count(text, pattern=pattern) if verbose and not isinstance(text, PieceCounts) else text
-        vocabulary = train(source, vocab_size, pattern=pattern)
-        self._adopt(vocabulary.with_special_tokens(self.special_tokens))
-        if isinstance(source, PieceCounts) and verbose:  # the merges once more: a vocabulary does not keep their counts
-            for number, (pair, times) in enumerate(learn_merges(source, len(vocabulary.merges)), start=1):
-                token = f"{255 + number} ({vocabulary[255 + number]!r})"
+        training = learn(text, vocab_size, pattern=self.vocabulary.pattern)
+        learned = training.vocabulary
+        self._adopt(learned.with_special_tokens(self.special_tokens))
+        if verbose:
+            for number, (pair, times) in enumerate(zip(learned.merges, training.pair_counts, strict=True), start=1):
+                token = f"{255 + number} ({learned[255 + number]!r})"
                 print(f"merge {number}/{vocab_size - 256}: {pair} -> {token} had {times} occurrences")
 
     def encode(self, text: str) -> list[int]:

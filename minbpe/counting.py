@@ -11,16 +11,21 @@ from itertools import chain
 
 from minbpe import _core
 from minbpe.corpus import batches
-from minbpe.patterns import resolve
+from minbpe.errors import CorpusError
+from minbpe.patterns import resolve, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    import os
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from types import EllipsisType
     from typing import Literal
 
     from minbpe.corpus import Corpus
 
 READ_AT_ONCE = 4096
+MOST = 2**63
+"""Counts add up to less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +49,29 @@ class PieceCounts:
     >>> counts.total
     4
 
-    A value: never changed after it is made, compared and pickled by content. Each piece also has its place: the number of
-    the document it was first seen in, and the byte there. Adding two keeps the lower place.
+    A value: never changed after it is made, compared and pickled by content, saved to files. Each piece also has its place:
+    the number of the document it was first seen in, and the byte there. Adding two keeps the lower place.
     """
 
-    __slots__ = ("_counts",)
+    __slots__ = ("_counts", "_pattern")
 
     _counts: _core.PieceCounts
+    _pattern: str | EllipsisType | None
 
     def __init__(self) -> None:
-        raise TypeError("PieceCounts are made by minbpe.count or PieceCounts.from_items")
+        raise TypeError("PieceCounts are made by minbpe.count, PieceCounts.from_items or PieceCounts.load")
 
     @classmethod
-    def _from_core(cls, core: _core.PieceCounts) -> PieceCounts:
+    def _from_core(cls, core: _core.PieceCounts, pattern: str | EllipsisType | None) -> PieceCounts:
         self = object.__new__(cls)
         object.__setattr__(self, "_counts", core)
+        object.__setattr__(self, "_pattern", pattern)
         return self
 
     @classmethod
-    def from_items(cls, items: Iterable[tuple[bytes | str, int]]) -> PieceCounts:
+    def from_items(
+        cls, items: Iterable[tuple[bytes | str, int]], *, pattern: str | EllipsisType | None = ...
+    ) -> PieceCounts:
         """Return counts that were made elsewhere: (piece, count), in the order in which training is to see the pieces.
 
         The counts of a piece that is given twice add up; one with a count of 0 is left out.
@@ -70,11 +79,61 @@ class PieceCounts:
         >>> PieceCounts.from_items([(b"low", 5), (b" lower", 2)])
         <PieceCounts of 7 pieces, 2 of them distinct>
 
+        Args:
+            items: the pieces, none empty, each with its count.
+            pattern: what split the text into these pieces, by name or as a regular expression; None: each document is one
+                piece; not given: it is not known.
+
         Raises:
             CorpusError: an empty piece, a negative count, or counts that add up to 2^63 or more.
+            PatternError: a word that names no pattern.
             TypeError: an item that is no pair of bytes or str and int.
         """
-        return cls._from_core(_core.PieceCounts.from_items(items))
+        known = pattern if pattern is ... else resolve(pattern)
+        return cls._from_core(_core.PieceCounts.from_items(items), known)
+
+    @classmethod
+    def concatenate(cls, parts: Iterable[PieceCounts]) -> PieceCounts:
+        """Return the counts of corpora one after the other: the documents of each come after those of the one before.
+
+        >>> a, b = count("one", pattern=None), count(["two", "one"], pattern=None)
+        >>> PieceCounts.concatenate([a, b]) == count(["one", "two", "one"], pattern=None)
+        True
+
+        Raises:
+            CorpusError: as for `merge`.
+        """
+        moved: list[PieceCounts] = []
+        before = 0
+        for part in parts:
+            moved.append(part.shift_sources(before) if before else part)
+            before += part.documents
+        return _sum(moved)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> PieceCounts:
+        """Return the counts that `save` wrote to a file.
+
+        Warns:
+            UserWarning: the pieces were split with other Unicode tables than this minbpe splits with.
+
+        Raises:
+            FormatError: the file holds no piece counts, is truncated or changed, or a later version wrote it.
+            OSError: the file cannot be read.
+        """
+        from minbpe.formats.counts import load_counts
+
+        return load_counts(path)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the counts to a file, from which `load` restores equal ones; it appears whole or not at all.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        from minbpe.formats.counts import save_counts
+
+        save_counts(self, path)
 
     def items(self) -> Iterator[tuple[bytes, int]]:
         """Iterate over (piece, count) in first-seen order."""
@@ -86,24 +145,49 @@ class PieceCounts:
         """The number of pieces of the corpus: the sum of all counts."""
         return self._counts.total
 
+    @property
+    def corpus_bytes(self) -> int:
+        """The bytes of the corpus. O(len(self))."""
+        return self._counts.corpus_bytes()
+
+    @property
+    def documents(self) -> int:
+        """How many documents were counted, those without a piece too."""
+        return self._counts.sources
+
+    @property
+    def pattern(self) -> str | EllipsisType | None:
+        """The regular expression that split the corpus; None: each document is one piece; `...`: it is not known."""
+        return self._pattern
+
     def merge(self, *others: PieceCounts) -> PieceCounts:
         """Return the counts of this corpus and the others together; `a + b` is `a.merge(b)`.
 
-        The order of adding does not matter. The documents keep their numbers, so counts that were made apart, each from
-        document 0 on, want `shift_sources` first if the result is to equal that of counting all at once.
-
-        >>> a, b = count("one", pattern=None), count(["two", "one"], pattern=None)
-        >>> a + b.shift_sources(1) == count(["one", "two", "one"], pattern=None)
-        True
+        The order of adding does not matter. The documents keep their numbers; counts that were made apart, each from
+        document 0 on, are for `concatenate`, which gives what counting all at once gives.
 
         Raises:
-            CorpusError: counts that add up to 2^63 or more.
+            CorpusError: counts that add up to 2^63 or more, or pieces that different patterns made. Counts that do not
+                know their pattern go with any.
         """
-        return PieceCounts._from_core(_core.PieceCounts.merge([self._counts, *(other._counts for other in others)]))
+        return _sum([self, *others])
+
+    def at_least(self, min_count: int) -> PieceCounts:
+        """Return the counts of the pieces that were seen `min_count` times or more; the others are left out.
+
+        In a large corpus most distinct pieces are rare, so training takes much less memory without them, and nearly all of
+        the text remains.
+
+        >>> count("a rose is a rose is a rose").at_least(2)
+        <PieceCounts of 7 pieces, 3 of them distinct>
+        """
+        if min_count <= 1:
+            return self
+        return PieceCounts._from_core(self._counts.at_least(min(min_count, MOST)), self._pattern)
 
     def shift_sources(self, by: int) -> PieceCounts:
         """Return the same counts with the documents numbered from `by` on instead of from 0."""
-        return PieceCounts._from_core(self._counts.shift_sources(by))
+        return PieceCounts._from_core(self._counts.shift_sources(by), self._pattern)
 
     def __add__(self, other: PieceCounts) -> PieceCounts:
         return self.merge(other) if isinstance(other, PieceCounts) else NotImplemented
@@ -113,8 +197,10 @@ class PieceCounts:
         return len(self._counts)
 
     def __eq__(self, other: object) -> bool:
-        """Whether the pieces, their counts and their places are the same."""
-        return self._counts == other._counts if isinstance(other, PieceCounts) else NotImplemented
+        """Whether the pieces, their counts, their places and the pattern are the same."""
+        if not isinstance(other, PieceCounts):
+            return NotImplemented
+        return self._pattern == other._pattern and self._counts == other._counts
 
     def __hash__(self) -> int:
         return hash((len(self), self.total))
@@ -129,7 +215,7 @@ class PieceCounts:
         raise AttributeError(f"PieceCounts never change: cannot delete {name}")
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _from_bytes, (self._counts.to_bytes(),)
+        return _from_bytes, (self._counts.to_bytes(), self._pattern)
 
     def __copy__(self) -> PieceCounts:
         return self
@@ -138,8 +224,21 @@ class PieceCounts:
         return self
 
 
-def _from_bytes(data: bytes) -> PieceCounts:
-    return PieceCounts._from_core(_core.PieceCounts.from_bytes(data))
+def _from_bytes(data: bytes, pattern: str | EllipsisType | None) -> PieceCounts:
+    return PieceCounts._from_core(_core.PieceCounts.from_bytes(data), pattern)
+
+
+def _sum(parts: Sequence[PieceCounts]) -> PieceCounts:
+    pattern: str | EllipsisType | None = ...
+    for part in parts:
+        if pattern is ...:
+            pattern = part.pattern
+        elif part.pattern not in (pattern, ...):
+            raise CorpusError(
+                f"counts of pieces that different patterns made do not add up, {shown(pattern)} and {shown(part.pattern)}: "
+                "count both corpora with one pattern"
+            )
+    return PieceCounts._from_core(_core.PieceCounts.merge([part._counts for part in parts]), pattern)
 
 
 def count(
@@ -170,11 +269,12 @@ def count(
     """
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be 1 or more, not {threads}; None takes all cores")
-    counter = _core.Counter(resolve(pattern), threads or 0)
+    regex = resolve(pattern)
+    counter = _core.Counter(regex, threads or 0)
     done = 0
     for documents, last in batches(corpus):
         done = counter.add(documents, partial(_report, progress, last) if progress else None)
-    counts = PieceCounts._from_core(counter.finish())
+    counts = PieceCounts._from_core(counter.finish(), regex)
     if progress:
         progress(Progress("count", done, done))
     return counts

@@ -34,3 +34,13 @@ def resolve(pattern: str | None) -> str | None:
             f"if it is meant as a regular expression, write '(?:{pattern})'"
         )
     return named or pattern
+
+
+def shown(pattern: str | None) -> str:
+    """Return a pattern as messages show it: by its name if it has one.
+
+    >>> shown(GPT2_SPLIT_PATTERN), shown(None), shown(" ?[a-z]+")
+    ("'gpt2'", 'None', "' ?[a-z]+'")
+    """
+    names = [name for name, regex in _core.PATTERNS.items() if regex == pattern]
+    return repr(names[0] if names else pattern)

@@ -1,20 +1,25 @@
-"""Training: from a corpus to the vocabulary that byte pair encoding makes of it."""
+"""Training: from a corpus to the vocabulary that byte pair encoding makes of it, and what each merge brought."""
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
+from operator import sub
 
 from minbpe import _core
-from minbpe.counting import PieceCounts, Progress, count
-from minbpe.errors import SpecialTokenError, VocabularyError
-from minbpe.patterns import resolve
+from minbpe.counting import MOST, PieceCounts, Progress, count
+from minbpe.errors import CorpusError, SpecialTokenError, VocabularyError
+from minbpe.patterns import GPT4_SPLIT_PATTERN, resolve, shown
 from minbpe.vocabulary import Vocabulary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
+    from types import EllipsisType
     from typing import Literal, TypeAlias, TypeVar
 
     from minbpe.corpus import Corpus
@@ -25,7 +30,7 @@ if TYPE_CHECKING:
     ByteOrder: TypeAlias = Literal["identity", "gpt2"]
     T = TypeVar("T")
 
-__all__ = ["Progress", "VocabularyWarning", "learn_merges", "train"]
+__all__ = ["Progress", "Training", "VocabularyWarning", "learn", "learn_merges", "train"]
 
 TIE_BREAKS = {"first": False, "lowest": True}
 """Whether ids decide between pairs of the same count."""
@@ -44,14 +49,73 @@ class VocabularyWarning(UserWarning):
     """A vocabulary came out smaller than it was asked to be."""
 
 
+@dataclass(frozen=True, slots=True)
+class Training:
+    """A vocabulary and what each of its merges brought, for every smaller vocabulary too."""
+
+    vocabulary: Vocabulary
+    pair_counts: tuple[int, ...]
+    """How often the pair of each merge occurred when it was merged, in rank order."""
+    token_counts: tuple[int, ...]
+    """How many tokens the corpus had as bytes, then after each merge: one number more than there are merges."""
+    pieces: int
+    """How many pieces were trained on."""
+    dropped_pieces: int = 0
+    """How many pieces were left out because they were seen less than `min_count` times."""
+    dropped_distinct: int = 0
+    """How many different ones."""
+
+    def bytes_per_token(self, size: int | None = None) -> float:
+        """Return the bytes of the corpus for each of its tokens, as the vocabulary truncated to `size` tokens encodes it.
+
+        >>> training = learn("aaabdaaabac", 259, pattern=None)
+        >>> training.token_counts
+        (11, 9, 7, 5)
+        >>> training.bytes_per_token(), training.bytes_per_token(256)
+        (2.2, 1.0)
+
+        Args:
+            size: bytes and merges, as for `Vocabulary.truncate`; by default all.
+
+        Raises:
+            VocabularyError: `size` is below 256 or above the size of the vocabulary.
+        """
+        size = len(self.vocabulary) if size is None else size
+        if not 256 <= size <= len(self.vocabulary):
+            raise VocabularyError(f"no vocabulary of {size} tokens was trained: give 256 to {len(self.vocabulary)}")
+        return self.token_counts[0] / max(1, self.token_counts[size - 256])
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Which pairs may be merged."""
+
+    min_frequency: int = 1
+    max_token_length: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("min_frequency", "max_token_length"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}: it must be 1 or more")
+
+    def __str__(self) -> str:
+        longest = [] if self.max_token_length is None else [f"max_token_length={self.max_token_length}"]
+        rarest = [] if self.min_frequency == 1 else [f"min_frequency={self.min_frequency}"]
+        return " and ".join(rarest + longest)
+
+
 def train(
     source: Source,
     vocab_size: int,
     *,
-    pattern: str | None = "gpt4",
+    pattern: str | EllipsisType | None = ...,
     tie_break: TieBreak = "first",
     byte_order: ByteOrder = "identity",
     special_tokens: Iterable[str] | Mapping[str, int] = (),
+    min_count: int = 1,
+    min_frequency: int = 1,
+    max_token_length: int | None = None,
     threads: int | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> Vocabulary:
@@ -67,13 +131,16 @@ def train(
     Args:
         source: a text as str or bytes, a file as `pathlib.Path`, an iterable of these, one document each, or `PieceCounts`.
         vocab_size: at least 256 and the number of special tokens.
-        pattern: the name of a split pattern, or a regular expression; None: a document is one piece. For `PieceCounts`, the
-            pattern that made the pieces.
+        pattern: the name of a split pattern, or a regular expression; None: a document is one piece. By default "gpt4", or
+            for `PieceCounts` the pattern that made the pieces, where they know it.
         tie_break: which of several pairs with the same count is merged. "first": the one that comes first in the text, as
             minbpe always did; "lowest": the one of lowest ids, as most other trainers do.
         byte_order: which byte has which id below 256: its value, or the order of GPT-2's vocabulary, printed bytes first.
         special_tokens: texts that get the ids after the last merge, in order; or texts with their ids. In the corpus they
             are text as any other.
+        min_count: pieces that were seen less often are left out before training (`PieceCounts.at_least`).
+        min_frequency: a pair that occurs less often is never merged; training ends when no other is left.
+        max_token_length: a pair whose bytes together are more than this is never merged, and the best of the others is.
         threads: how many work side by side, by default as many as there are cores. The result does not depend on it.
         progress: called some twenty times a second, and at the end of each stage. What it raises ends the training.
 
@@ -81,16 +148,50 @@ def train(
         VocabularyError: `vocab_size` leaves no room for the bytes and the special tokens.
         SpecialTokenError: a special token is empty, given twice, or has an id that a merge will have.
         PatternError: the pattern does not compile, or gave up on a text.
-        CorpusError: counts of 2^63 or more, or distinct pieces of 4 GiB or more.
+        CorpusError: counts of 2^63 or more, distinct pieces of 4 GiB or more, or `PieceCounts` of another pattern.
         TypeError: what is given is no corpus.
         OSError: a file cannot be read.
 
     Warns:
         VocabularyWarning: the corpus was exhausted before the vocabulary was full.
     """
-    pattern = resolve(pattern)
+    return learn(
+        source,
+        vocab_size,
+        pattern=pattern,
+        tie_break=tie_break,
+        byte_order=byte_order,
+        special_tokens=special_tokens,
+        min_count=min_count,
+        min_frequency=min_frequency,
+        max_token_length=max_token_length,
+        threads=threads,
+        progress=progress,
+    ).vocabulary
+
+
+def learn(
+    source: Source,
+    vocab_size: int,
+    *,
+    pattern: str | EllipsisType | None = ...,
+    tie_break: TieBreak = "first",
+    byte_order: ByteOrder = "identity",
+    special_tokens: Iterable[str] | Mapping[str, int] = (),
+    min_count: int = 1,
+    min_frequency: int = 1,
+    max_token_length: int | None = None,
+    threads: int | None = None,
+    progress: Callable[[Progress], object] | None = None,
+) -> Training:
+    """Learn a vocabulary as `train` does, and return it with what each merge brought.
+
+    The arguments, errors and warnings are those of `train`. One training tells about every smaller vocabulary: the first
+    merges are the same whatever `vocab_size` is.
+    """
     _choice("tie_break", tie_break, TIE_BREAKS)
     order = _choice("byte_order", byte_order, BYTE_ORDERS)
+    limits = Limits(min_frequency, max_token_length)
     given = _special_tokens(special_tokens)
     room = len(set(given.values())) if isinstance(given, dict) else len(given)
     wanted = vocab_size - 256 - room
@@ -99,25 +200,24 @@ def train(
             f"vocab_size is {vocab_size}, and the 256 bytes and {room} special tokens alone are {256 + room}: give that or more"
         )
     _check_special_tokens(given, 256 + wanted)
-    if not isinstance(source, PieceCounts):
-        source = count(source, pattern=pattern, threads=threads, progress=progress)
-    merges = [
-        pair for pair, _ in learn_merges(source, wanted, tie_break=tie_break, byte_order=byte_order, progress=progress)
-    ]
+    all_counts, regex = counted(source, pattern, threads, progress)
+    counts = all_counts.at_least(min_count)
+    learned = run(counts, order, wanted, tie_break, limits, progress)
     vocabulary = Vocabulary.from_merges(
-        merges,
-        pattern=pattern,
-        special_tokens=_with_ids(given, 256 + len(merges)),
+        [(left, right) for left, right, _, _ in learned],
+        pattern=regex,
+        special_tokens=_with_ids(given, 256 + len(learned)),
         byte_ids=sorted(range(256), key=order.__getitem__),
     )
-    if len(merges) < wanted:
-        warnings.warn(
-            f"the corpus has no pairs left after {len(merges)} merges, so there are {len(vocabulary) + room} tokens and not "
-            f"{vocab_size}: train on more text, or ask for fewer tokens",
-            VocabularyWarning,
-            stacklevel=2,
-        )
-    return vocabulary
+    warn_of_early_end(len(learned), wanted, len(vocabulary) + room, vocab_size, limits)
+    return Training(
+        vocabulary,
+        pair_counts=tuple(times for _, _, times, _ in learned),
+        token_counts=tuple(accumulate((places for *_, places in learned), sub, initial=counts.corpus_bytes)),
+        pieces=counts.total,
+        dropped_pieces=all_counts.total - counts.total,
+        dropped_distinct=len(all_counts) - len(counts),
+    )
 
 
 def learn_merges(
@@ -126,6 +226,8 @@ def learn_merges(
     *,
     tie_break: TieBreak = "first",
     byte_order: ByteOrder = "identity",
+    min_frequency: int = 1,
+    max_token_length: int | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> list[tuple[tuple[int, int], int]]:
     """Return the merges of a vocabulary in order, each a pair of ids and how often it occurred; fewer if none are left.
@@ -135,15 +237,68 @@ def learn_merges(
 
     The arguments are those of `train`.
     """
-    lowest = _choice("tie_break", tie_break, TIE_BREAKS)
     order = _choice("byte_order", byte_order, BYTE_ORDERS)
+    learned = run(counts, order, merges, tie_break, Limits(min_frequency, max_token_length), progress)
+    return [((left, right), times) for left, right, times, _ in learned]
+
+
+def counted(
+    source: Source,
+    pattern: str | EllipsisType | None,
+    threads: int | None,
+    progress: Callable[[Progress], object] | None,
+) -> tuple[PieceCounts, str | None]:
+    """Return the counts of `source`, and the regular expression that made its pieces.
+
+    Raises:
+        CorpusError: the source is counts, and made with another pattern than is asked for.
+    """
+    wanted = pattern if pattern is ... else resolve(pattern)
+    if not isinstance(source, PieceCounts):
+        regex = GPT4_SPLIT_PATTERN if wanted is ... else wanted
+        return count(source, pattern=regex, threads=threads, progress=progress), regex
+    if source.pattern is ...:
+        return source, GPT4_SPLIT_PATTERN if wanted is ... else wanted
+    if wanted not in (source.pattern, ...):
+        raise CorpusError(
+            f"these piece counts were made with the pattern {shown(source.pattern)}, and {shown(wanted)} is asked for: count "
+            "the corpus again with that, or train on the counts without naming a pattern"
+        )
+    return source, source.pattern
+
+
+def run(
+    counts: PieceCounts,
+    start: Sequence[int] | _core.Vocabulary,
+    merges: int,
+    tie_break: TieBreak,
+    limits: Limits,
+    progress: Callable[[Progress], object] | None,
+) -> list[tuple[int, int, int, int]]:
+    """Return merges: left id, right id, how often the pair occurred, and in how many places it became a token."""
+    lowest = _choice("tie_break", tie_break, TIE_BREAKS)
     report = partial(_report, progress) if progress else None
-    learned = [
-        ((left, right), times) for left, right, times in _core.train(counts._counts, merges, lowest, order, report)
-    ]
+    longest = min(limits.max_token_length or sys.maxsize, sys.maxsize)
+    learned = _core.train(counts._counts, start, merges, lowest, min(limits.min_frequency, MOST), longest, report)
     if progress:
         progress(Progress("train", len(learned), len(learned)))
     return learned
+
+
+def warn_of_early_end(learned: int, wanted: int, tokens: int, vocab_size: int, limits: Limits) -> None:
+    """Warn, at the line that called minbpe, if there are fewer merges than wanted."""
+    if learned == wanted:
+        return
+    frame, level = sys._getframe(), 1
+    while frame.f_back and frame.f_globals["__name__"].startswith("minbpe."):
+        frame, level = frame.f_back, level + 1
+    within = f" within {limits}" if str(limits) else ""
+    warnings.warn(
+        f"the corpus has no pairs left{within} after {learned} merges, so there are {tokens} tokens and not {vocab_size}: "
+        "train on more text, or ask for fewer tokens",
+        VocabularyWarning,
+        stacklevel=level,
+    )
 
 
 def _report(progress: Callable[[Progress], object], done: int, total: int) -> None:

@@ -224,6 +224,33 @@ class Vocabulary:
         """
         return Vocabulary._from_core(_checked(lambda: self._core.truncate(size)))
 
+    def prune(self, keep: Iterable[int]) -> tuple[Vocabulary, dict[int, int | None]]:
+        """Return a vocabulary of fewer tokens, and each id of this one with its new id, None for those that are gone.
+
+        Kept are exactly: the tokens `keep`, all that their merges are made of, the 256 bytes, and the special tokens. Ranks
+        keep their order; ids become 0, 1, 2, ... in the order of the old ids. A text that this vocabulary encodes with
+        tokens of `keep` alone becomes the same tokens; in other text, what is gone falls apart into smaller ones.
+
+        The map is what a model's embedding needs: its new rows are the old rows of the ids that are not None, in order.
+
+        >>> v = Vocabulary.from_merges([(97, 97), (98, 98), (256, 99)], special_tokens={"<|end|>": 259})
+        >>> pruned, new_ids = v.prune(keep=[258])
+        >>> [pruned[id] for id in pruned.ids], pruned.special_tokens
+        ([b'aa', b'aac'], {'<|end|>': 258})
+        >>> [new_ids[id] for id in (97, 256, 257, 258, 259)]
+        [97, 256, None, 257, 258]
+
+        Args:
+            keep: ids, such as those of all tokens that occur in some corpus.
+
+        Raises:
+            UnknownTokenError: no token has an id of `keep`.
+            VocabularyError: the merges are not known (`by_rank`).
+        """
+        from minbpe.pruning import prune
+
+        return prune(self, keep)
+
     def with_special_tokens(self, special_tokens: Mapping[str, int]) -> Vocabulary:
         """Return this vocabulary with further special tokens, text to id. All else is shared, not copied.
 

@@ -7,6 +7,7 @@ of one.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from math import inf
 
 Pair = tuple[int, int]
 
@@ -30,24 +31,52 @@ def to_ids(piece: bytes, byte_order: Sequence[int]) -> Sequence[int]:
 
 
 def train(
-    pieces: Iterable[bytes], merges: int, tie_break: str, byte_order: Sequence[int] = range(256)
+    pieces: Iterable[bytes],
+    merges: int,
+    tie_break: str,
+    byte_order: Sequence[int] = range(256),
+    min_frequency: int = 1,
+    max_token_length: float = inf,
 ) -> list[tuple[Pair, int]]:
-    """Learn merges, and how often each pair occurred; fewer if no pair is left. `byte_order` holds the byte of each id."""
+    """Learn merges, and how often each pair occurred; fewer if no pair is left. `byte_order` holds the byte of each id.
+
+    A pair that occurs less than `min_frequency` times, or is longer than `max_token_length` bytes, is no pair.
+    """
     # A dict keeps the order in which its keys came: of pieces here, of pairs below.
     words = [(to_ids(piece, byte_order), count) for piece, count in Counter(pieces).items()]
+    return go_on(words, merges, tie_break, dict.fromkeys(range(256), 1), 256, min_frequency, max_token_length)
+
+
+def go_on(
+    words: list[tuple[Sequence[int], int]],
+    merges: int,
+    tie_break: str,
+    lengths: dict[int, int],
+    next_id: int,
+    min_frequency: int = 1,
+    max_token_length: float = inf,
+) -> list[tuple[Pair, int]]:
+    """Learn merges from pieces that are ids already, of tokens with these lengths; new tokens have the ids from `next_id` on."""
     learned: list[tuple[Pair, int]] = []
     while len(learned) < merges:
         counts: dict[Pair, int] = {}
         for ids, count in words:
             for pair in pairwise(ids):  # overlapping ones too: "aaa" holds (a, a) twice
                 counts[pair] = counts.get(pair, 0) + count
+        counts = {
+            pair: times
+            for pair, times in counts.items()
+            if times >= min_frequency and lengths[pair[0]] + lengths[pair[1]] <= max_token_length
+        }
         if not counts:
             break
         if tie_break == "first":
             best = max(counts, key=lambda pair: counts[pair])  # the first of those with the largest count
         else:
             best = min(counts, key=lambda pair: (-counts[pair], pair))
-        words = [(merge(ids, best, 256 + len(learned)), count) for ids, count in words]
+        token = next_id + len(learned)
+        words = [(merge(ids, best, token), count) for ids, count in words]
+        lengths[token] = lengths[best[0]] + lengths[best[1]]
         learned.append((best, counts[best]))
     return learned
 

@@ -54,7 +54,7 @@ def error(capfd: pytest.CaptureFixture[str], code: int, *arguments: str | Path) 
     return line
 
 
-@pytest.mark.parametrize("command", ["train", "shard", "encode", "decode", "inspect", "demo"])
+@pytest.mark.parametrize("command", ["train", "count", "shard", "encode", "decode", "inspect", "demo"])
 def test_every_command_has_a_page_of_help_with_an_example(command: str, capfd: pytest.CaptureFixture[str]) -> None:
     page = output(capfd, command, "--help")
     assert f"Example: minbpe {command}" in page

@@ -1,6 +1,7 @@
 """Training: the merges are those of the reference, whatever the corpus, and of other exact trainers under their tie rule."""
 
 import json
+import math
 import os
 import pickle
 import random
@@ -18,10 +19,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minbpe.basic import BasicTokenizer
 from minbpe.counting import PieceCounts, Progress, count
+from minbpe.encoding import Encoding
 from minbpe.errors import CorpusError, PatternError, SpecialTokenError, VocabularyError
 from minbpe.patterns import resolve
-from minbpe.training import BYTE_ORDERS, VocabularyWarning, learn_merges, train
+from minbpe.training import BYTE_ORDERS, VocabularyWarning, learn, learn_merges, train
 from minbpe.vocabulary import Vocabulary
 from tests import reference
 
@@ -312,3 +315,70 @@ def test_ctrl_c_ends_the_work(pattern: str | None) -> None:
         child.send_signal(signal.SIGINT)
         _, errors = child.communicate(timeout=60)
     assert errors.rstrip().endswith("KeyboardInterrupt")
+
+
+@given(
+    st.lists(st.text("abc", min_size=1, max_size=30), min_size=1, max_size=6),
+    st.integers(1, 40),
+    st.sampled_from(TIE_BREAKS),
+    st.integers(1, 4),
+    st.integers(1, 8) | st.none(),
+)
+def test_limits_are_those_of_the_reference(
+    pieces: list[str], merges: int, tie_break: str, least: int, longest: int | None
+) -> None:
+    learned = learn_merges(
+        count(pieces, pattern=None), merges, tie_break=tie_break, min_frequency=least, max_token_length=longest
+    )
+    data = [piece.encode() for piece in pieces]
+    assert learned == reference.train(
+        data, merges, tie_break, min_frequency=least, max_token_length=math.inf if longest is None else longest
+    )
+
+
+def test_limits_name_themselves_where_they_end_the_training() -> None:
+    with pytest.warns(
+        VocabularyWarning, match="no pairs left within min_frequency=3 and max_token_length=2 after 1 merges"
+    ):
+        vocabulary = train("abab abab", 300, pattern=None, min_frequency=3, max_token_length=2)
+    assert tokens_of(vocabulary) == [b"ab"]
+    assert tokens_of(train("abab abab", 257, pattern=None, min_frequency=4, max_token_length=2)) == [b"ab"]
+
+
+@pytest.mark.parametrize("name", ["min_frequency", "max_token_length"])
+def test_a_limit_below_1_is_an_error(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} is 0: it must be 1 or more"):
+        train("text", 300, **{name: 0})
+
+
+def test_a_warning_names_the_line_that_called() -> None:
+    tokenizer = BasicTokenizer()
+    for call in (lambda: train("aa", 300), lambda: learn("aa", 300), lambda: tokenizer.train("aa", 300)):
+        with pytest.warns(VocabularyWarning) as caught:
+            call()
+        assert [warning.filename for warning in caught] == [__file__]
+
+
+@given(st.lists(st.text("ab \n1"), max_size=5), st.integers(0, 30), st.sampled_from([None, "gpt2", "gpt4"]))
+def test_token_counts_are_those_of_the_truncated_vocabularies(
+    documents: list[str], merges: int, pattern: str | None
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", VocabularyWarning)
+        training = learn(documents, 256 + merges, pattern=pattern)
+    made = len(training.vocabulary) - 256
+    assert len(training.token_counts) - 1 == len(training.pair_counts) == made
+    for size, tokens in enumerate(training.token_counts, start=256):
+        encoding = Encoding.from_vocabulary(training.vocabulary.truncate(size))
+        assert tokens == sum(map(encoding.count, documents))
+        assert training.bytes_per_token(size) == sum(map(len, documents)) / max(1, tokens)
+    assert training.pieces == count(documents, pattern=pattern).total
+    with pytest.raises(VocabularyError, match="no vocabulary of 255 tokens was trained"):
+        training.bytes_per_token(255)
+
+
+def test_rare_pieces_are_left_out_and_counted() -> None:
+    training = learn(["ab", "ab", "cd", "ef", "ef"], 258, pattern=None, min_count=2)
+    assert tokens_of(training.vocabulary) == [b"ab", b"ef"]
+    assert (training.pieces, training.dropped_pieces, training.dropped_distinct) == (4, 1, 1)
+    assert training.token_counts == (8, 6, 4)

@@ -9,6 +9,7 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 
 from minbpe import __version__
+from minbpe.cli.count import count
 from minbpe.cli.demo import demo
 from minbpe.cli.ids import decode, encode
 from minbpe.cli.inspect import inspect
@@ -21,6 +22,7 @@ FAILED, MISUSED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 EXAMPLES: dict[Callable[..., None], str] = {
     demo: "minbpe demo",
     train: "minbpe train books/ --glob '*.txt' --size 32768 --out tok32k",
+    count: "minbpe count books/ --glob '*.txt' --out books.counts",
     shard: "minbpe shard books/ --tokenizer tok32k.model --out shards",
     encode: "minbpe encode -t o200k_base 'hello world'",
     decode: "minbpe decode -t o200k_base 24912 2375",

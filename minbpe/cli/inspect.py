@@ -1,9 +1,12 @@
-"""`minbpe inspect`: what a vocabulary or a directory of shards holds."""
+"""`minbpe inspect`: what a vocabulary, a directory of shards or a file of piece counts holds."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from minbpe.cli.count import facts_of
 from minbpe.cli.shared import Json, load_encoding, print_facts
+from minbpe.counting import PieceCounts
+from minbpe.formats.counts import is_counts
 from minbpe.manifest import FILE, Manifest
 from minbpe.shards import read_shard
 
@@ -16,13 +19,16 @@ PREVIEW = 24
 
 
 def inspect(name: str, /, *, json: Json = False) -> None:
-    """Show what a vocabulary or a directory of shards holds.
+    """Show what a vocabulary, a directory of shards or a file of piece counts holds.
 
     Args:
-        name: A name such as o200k_base, a .model file, or a directory of shards.
+        name: A name such as o200k_base, a .model file, a directory of shards, or a file of piece counts.
         json: Print the result as JSON.
     """
     directory = Path(name)
+    if directory.is_file() and is_counts(directory):
+        print_facts(facts_of(PieceCounts.load(directory), json), json)
+        return
     shards = directory.is_dir() and (directory / FILE).exists()
     encoding = load_encoding(name)
     facts = _of_vocabulary(encoding, json)

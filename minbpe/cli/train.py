@@ -1,4 +1,4 @@
-"""`minbpe train`: a vocabulary out of text files."""
+"""`minbpe train`: a vocabulary out of text files, or out of piece counts."""
 
 from pathlib import Path
 from time import perf_counter
@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from minbpe.cli.shared import Json, Reading, Threads, print_facts
+from minbpe.cli.count import load_parts, show
+from minbpe.cli.shared import Flag, Json, Reading, Threads, print_facts
 from minbpe.documents import find_files, is_plain_text
 from minbpe.errors import MinbpeError
 from minbpe.progress import Bars
 
 if TYPE_CHECKING:
-    from minbpe.training import Progress
+    from minbpe.training import Training
 
 
 def train(
@@ -21,12 +22,16 @@ def train(
     *,
     out: Annotated[str, Parameter(name=["--out", "-o"])],
     size: Annotated[int, Parameter(name=["--size", "-s"])] = 32768,
-    pattern: str = "gpt4",
+    pattern: str | None = None,
     special: Annotated[list[str], Parameter(negative="--no-special")] = ["<|endoftext|>"],  # noqa: B006 (never changed)
     tie_break: Literal["first", "lowest"] = "first",
     byte_order: Literal["identity", "gpt2"] = "identity",
+    min_count: int = 1,
+    min_frequency: int = 1,
+    max_token_length: int | None = None,
     threads: Threads = None,
     reading: Reading = Reading(),  # noqa: B008 (frozen)
+    report: Flag = False,
     json: Json = False,
 ) -> None:
     """Train a vocabulary on text.
@@ -34,51 +39,78 @@ def train(
     Writes OUT.model, which the other commands take as --tokenizer, and OUT.vocab, which people read.
 
     Args:
-        sources: Files and directories: text, .jsonl, .parquet, and .gz of these.
+        sources: Files and directories: text, .jsonl, .parquet, and .gz of these; or files that minbpe count wrote.
         out: The path to write, with or without .model.
         size: Tokens in all: 256 bytes, the merges, and the special tokens.
-        pattern: How text is split first: gpt2, gpt4, cl100k, o200k, a regular expression, or none.
+        pattern: How text is split first: gpt2, gpt4 (the default, if not counts), cl100k, o200k, a regular expression, or none.
         special: A special token. May be given several times.
         tie_break: Among equally frequent pairs, the one that occurs first, or the one of lowest ids.
         byte_order: Which ids bytes have: their value, or GPT-2's order.
+        min_count: Leave out pieces that were seen less often.
+        min_frequency: Merge no pair that occurs less often.
+        max_token_length: Make no token of more bytes.
         threads: All cores by default. The vocabulary does not depend on it.
         reading: How sources become documents.
+        report: Print the bytes per token of every smaller vocabulary too.
         json: Print the result as JSON.
     """
-    from minbpe.training import train as train_vocabulary
+    from minbpe.training import learn
 
     prefix = Path(out.removesuffix(".model"))
     if not prefix.parent.is_dir():
         raise MinbpeError(f"{prefix.parent}: no such directory to write {prefix.name}.model in: make it first")
     files = find_files(sources, glob=reading.glob)
     whole = not reading.lines and all(map(is_plain_text, files))
+    counts = load_parts(files)
     began = perf_counter()
     with Bars() as bars:
-
-        def show(progress: "Progress") -> None:
-            unit: Literal["bytes", "merges"] = "merges" if progress.stage == "train" else "bytes"
-            bars.show(progress.stage, progress.done, progress.total, unit)
-
-        vocabulary = train_vocabulary(
-            files if whole else reading.documents(sources, bars, "read"),
+        training = learn(
+            counts if counts is not None else (files if whole else reading.documents(sources, bars, "read")),
             size,
-            pattern=None if pattern == "none" else pattern,
+            pattern=... if pattern is None else None if pattern == "none" else pattern,
             tie_break=tie_break,
             byte_order=byte_order,
             special_tokens=special,
+            min_count=min_count,
+            min_frequency=min_frequency,
+            max_token_length=max_token_length,
             threads=threads,
-            progress=show,
+            progress=lambda progress: show(bars, progress),
         )
     seconds = perf_counter() - began
+    vocabulary = training.vocabulary
     vocabulary.save(prefix)
+    dropped = {"dropped": training.dropped_pieces, "dropped distinct": training.dropped_distinct}
     facts = {
         "model": f"{prefix}.model",
         "tokens": vocabulary.n_vocab,
         "merges": len(vocabulary) - 256,
         "special": vocabulary.special_tokens if json else " ".join(vocabulary.special_tokens) or "none",
         "files": len(files),
-        "bytes": sum(file.stat().st_size for file in files),
+        "bytes": training.token_counts[0],
+        "bytes per token": round(training.bytes_per_token(), 3),
+        **(dropped if min_count > 1 else {}),
         "seconds": round(seconds, 2),
         "digest": vocabulary.digest,
     }
-    print_facts(facts, json)
+    rows = _sizes(training) if report else []
+    print_facts({**facts, "report": rows} if report and json else facts, json)
+    if report and not json:
+        print(f"\n{'size':>9} {'ids':>15} {'bytes/token':>12} {'last merge':>15}")
+        for row in rows:
+            print("{size:>9,} {ids:>15,} {bytes_per_token:>12.3f} {last_merge:>15,}".format(**row))
+
+
+def _sizes(training: "Training") -> list[dict[str, float]]:
+    """Say what each vocabulary of 256 tokens, twice as many, and so on brings, up to all; special tokens not counted."""
+    whole = len(training.vocabulary)
+    doubled = [256 << power for power in range(32) if 256 << power < whole]
+    return [
+        {
+            "size": size,
+            "ids": training.token_counts[size - 256],
+            "bytes_per_token": training.bytes_per_token(size),
+            "last_merge": training.pair_counts[size - 257] if size > 256 else 0,
+        }
+        for size in [*doubled, whole]
+    ]

@@ -8,36 +8,45 @@ use std::ops::ControlFlow;
 use minbpe_core::count::PieceCounts;
 use minbpe_core::error::Error;
 use minbpe_core::progress::unwatched;
-use minbpe_core::train::{Options, Pair, TieBreak, train};
+use minbpe_core::train::{Options, Pair, Start, TieBreak, train};
+use minbpe_core::vocab::Vocabulary;
 use serde_json::Value;
 
-fn identity() -> [u8; 256] {
-    std::array::from_fn(|id| id as u8)
-}
+const IDENTITY: [u8; 256] = {
+    let mut order = [0; 256];
+    let mut id = 0;
+    while id < 256 {
+        order[id] = id as u8;
+        id += 1;
+    }
+    order
+};
 
 /// The bytes that Latin-1 prints, then the others.
 fn gpt2() -> [u8; 256] {
     let printed = |byte: &u8| matches!(byte, 33..=126 | 161..=172 | 174..=255);
-    let mut order = identity();
+    let mut order = IDENTITY;
     order.sort_by_key(|byte| (!printed(byte), *byte));
     order
 }
 
-fn options(merges: usize, tie_break: TieBreak) -> Options {
-    Options { merges, tie_break, byte_order: identity() }
+fn options(merges: usize, tie_break: TieBreak) -> Options<'static> {
+    Options::new(Start::Bytes(&IDENTITY), merges, tie_break)
 }
 
-fn learn(pieces: &[(Vec<u8>, u64)], options: &Options) -> Vec<(Pair, u64)> {
+fn learn(pieces: &[(Vec<u8>, u64)], options: &Options<'_>) -> Vec<(Pair, u64)> {
     let counts = PieceCounts::from_items(pieces.iter().map(|(bytes, count)| (&bytes[..], *count))).unwrap();
     let merges = train(&counts, options, &mut unwatched).unwrap();
     merges.iter().map(|merge| (merge.pair, merge.count)).collect()
 }
 
-/// The naive algorithm: count all pairs, merge the best, start again.
-fn naive(pieces: &[(Vec<u8>, u64)], options: &Options) -> Vec<(Pair, u64)> {
-    let id = |byte: u8| options.byte_order.iter().position(|&other| other == byte).unwrap() as u32;
+/// The naive algorithm: count all pairs, merge the best of those that the limits admit, start again.
+fn naive(pieces: &[(Vec<u8>, u64)], options: &Options<'_>) -> Vec<(Pair, u64)> {
+    let Start::Bytes(byte_order) = options.start else { panic!("the naive algorithm starts from bytes") };
+    let id = |byte: u8| byte_order.iter().position(|&other| other == byte).unwrap() as u32;
     let mut pieces: Vec<(Vec<u32>, u64)> =
         pieces.iter().map(|(bytes, count)| (bytes.iter().map(|&byte| id(byte)).collect(), *count)).collect();
+    let mut lengths = vec![1; 256];
     let mut merges = Vec::new();
     while merges.len() < options.merges {
         let mut stats: HashMap<Pair, (u64, usize)> = HashMap::new();
@@ -48,12 +57,15 @@ fn naive(pieces: &[(Vec<u8>, u64)], options: &Options) -> Vec<(Pair, u64)> {
                 at += 1;
             }
         }
+        let length = |(left, right): Pair| lengths[left as usize] + lengths[right as usize];
+        stats.retain(|&pair, &mut (count, _)| count >= options.min_count && length(pair) <= options.max_length);
         let best = stats.into_iter().max_by_key(|&(pair, (count, first))| match options.tie_break {
             TieBreak::First => (count, !first, (0, 0)),
             TieBreak::Lowest => (count, 0, (!pair.0, !pair.1)),
         });
         let Some((pair, (count, _))) = best else { break };
         let token = 256 + merges.len() as u32;
+        lengths.push(length(pair));
         merges.push((pair, count));
         for (ids, _) in &mut pieces {
             let mut at = 0;
@@ -92,8 +104,8 @@ fn the_golden_cases_hold() {
             .map(|piece| (piece[0].as_str().unwrap().into(), number(&piece[1])))
             .collect();
         for (key, tie_break, byte_order) in [
-            ("first", TieBreak::First, identity()),
-            ("lowest", TieBreak::Lowest, identity()),
+            ("first", TieBreak::First, IDENTITY),
+            ("lowest", TieBreak::Lowest, IDENTITY),
             ("lowest_gpt2", TieBreak::Lowest, gpt2()),
         ] {
             let Some(expected) = case[key].as_array() else { continue };
@@ -101,37 +113,109 @@ fn the_golden_cases_hold() {
                 .iter()
                 .map(|merge| ((number(&merge[0][0]) as u32, number(&merge[0][1]) as u32), number(&merge[1])))
                 .collect();
-            let options = Options { merges: number(&case["merges"]) as usize, tie_break, byte_order };
+            let options = Options::new(Start::Bytes(&byte_order), number(&case["merges"]) as usize, tie_break);
             assert_eq!(learn(&pieces, &options), expected, "{} ({key})", case["name"]);
             assert_eq!(naive(&pieces, &options), expected, "{} ({key}), naively", case["name"]);
         }
     }
 }
 
+/// Pieces of few letters.
+fn random_pieces(random: &mut Random, round: usize) -> Vec<(Vec<u8>, u64)> {
+    let letters = 1 + random.below(4);
+    // Large counts put the index's floor high, so that it is made anew on the way.
+    let largest = [1, 3, 100, 1 << 40][round % 4];
+    let mut seen = std::collections::HashSet::new();
+    (0..1 + random.below(12))
+        .map(|_| {
+            let length = 1 + random.below(if round.is_multiple_of(7) { 200 } else { 12 });
+            let bytes: Vec<u8> = (0..length).map(|_| b'a' + random.below(letters) as u8).collect();
+            (bytes, 1 + random.below(largest))
+        })
+        .filter(|(bytes, _)| seen.insert(bytes.clone()))
+        .collect()
+}
+
 #[test]
 fn merges_equal_the_naive_ones_on_random_pieces() {
     let mut random = Random(88_172_645_463_325_252);
+    let mut reversed = IDENTITY;
+    reversed.reverse();
     for round in 0..3000 {
-        let letters = 1 + random.below(4);
-        // Large counts put the index's floor high, so that it is made anew on the way.
-        let largest = [1, 3, 100, 1 << 40][round % 4];
-        let mut seen = std::collections::HashSet::new();
-        let pieces: Vec<(Vec<u8>, u64)> = (0..1 + random.below(12))
-            .map(|_| {
-                let length = 1 + random.below(if round % 7 == 0 { 200 } else { 12 });
-                let bytes: Vec<u8> = (0..length).map(|_| b'a' + random.below(letters) as u8).collect();
-                (bytes, 1 + random.below(largest))
-            })
-            .filter(|(bytes, _)| seen.insert(bytes.clone()))
-            .collect();
+        let pieces = random_pieces(&mut random, round);
         for tie_break in [TieBreak::First, TieBreak::Lowest] {
             let mut options = options(1 + random.below(60) as usize, tie_break);
-            if round % 2 == 0 {
-                options.byte_order.reverse();
+            if round.is_multiple_of(2) {
+                options.start = Start::Bytes(&reversed);
             }
-            assert_eq!(learn(&pieces, &options), naive(&pieces, &options), "{pieces:?} {options:?}");
+            if round.is_multiple_of(3) {
+                options.max_length = 1 + random.below(9) as usize;
+            }
+            if round.is_multiple_of(5) {
+                options.min_count = random.below(60);
+            }
+            let learnt = learn(&pieces, &options);
+            assert_eq!(learnt, naive(&pieces, &options), "round {round}: {pieces:?} {tie_break:?}");
         }
     }
+}
+
+#[test]
+fn training_that_is_continued_equals_training_at_once() {
+    let mut random = Random(1_234_567);
+    let byte_ids: [u32; 256] = std::array::from_fn(|byte| 255 - byte as u32);
+    let mut reversed = IDENTITY;
+    reversed.reverse();
+    for round in 0..1000 {
+        let pieces = random_pieces(&mut random, round);
+        let counts = PieceCounts::from_items(pieces.iter().map(|(bytes, count)| (&bytes[..], *count))).unwrap();
+        for tie_break in [TieBreak::First, TieBreak::Lowest] {
+            let start = Start::Bytes(&reversed);
+            let all = train(&counts, &Options::new(start, 40, tie_break), &mut unwatched).unwrap();
+            let some = &all[..random.below(all.len() as u64 + 1) as usize];
+            let pairs: Vec<Pair> = some.iter().map(|merge| merge.pair).collect();
+            let ids: Vec<u32> = (256..).take(pairs.len()).collect();
+            let vocabulary = Vocabulary::from_merges(&byte_ids, &pairs, &ids, vec![], None).unwrap();
+            let options = Options::new(Start::Vocabulary(&vocabulary), all.len() - some.len(), tie_break);
+            let more = train(&counts, &options, &mut unwatched).unwrap();
+            assert_eq!([some, &more].concat(), all, "round {round}: {pieces:?} {tie_break:?}");
+        }
+    }
+}
+
+#[test]
+fn ids_of_a_vocabulary_may_have_any_order_and_new_ones_follow_the_highest() {
+    let merges = [(97, 98), (99, 100)];
+    let special = vec![("<|end|>".to_string(), 1000)];
+    let vocabulary = Vocabulary::from_merges(&IDENTITY.map(u32::from), &merges, &[700, 300], special, None).unwrap();
+    let pieces = [(b"abcd".to_vec(), 5), (b"cdab".to_vec(), 5), (b"abcdx".to_vec(), 1)];
+    let options = Options::new(Start::Vocabulary(&vocabulary), 9, TieBreak::Lowest);
+    assert_eq!(learn(&pieces, &options), [((700, 300), 6), ((300, 700), 5), ((1001, 120), 1)]);
+}
+
+#[test]
+fn each_merge_tells_by_how_many_tokens_it_shortens_the_corpus() {
+    let counts = PieceCounts::from_items([(&b"aaaab"[..], 3), (b"aa", 1)]).unwrap();
+    let merges = train(&counts, &options(3, TieBreak::First), &mut unwatched).unwrap();
+    let counts: Vec<(u64, u64)> = merges.iter().map(|merge| (merge.count, merge.merged)).collect();
+    assert_eq!(counts, [(10, 7), (3, 3), (3, 3)]);
+}
+
+#[test]
+fn a_vocabulary_whose_merges_are_not_known_is_not_extended() {
+    let mut ranks: Vec<(Vec<u8>, u32)> = (0..=255).map(|byte| (vec![byte], u32::from(byte))).collect();
+    ranks.push((b"abc".to_vec(), 256));
+    let vocabulary = Vocabulary::from_ranks(ranks, vec![], None).unwrap();
+    let options = Options::new(Start::Vocabulary(&vocabulary), 1, TieBreak::First);
+    assert!(matches!(train(&PieceCounts::default(), &options, &mut unwatched), Err(Error::Vocabulary(_))));
+}
+
+#[test]
+fn more_merges_than_there_are_ids_are_an_error() {
+    let special = vec![("<|end|>".to_string(), u32::MAX)];
+    let vocabulary = Vocabulary::from_merges(&IDENTITY.map(u32::from), &[], &[], special, None).unwrap();
+    let options = Options::new(Start::Vocabulary(&vocabulary), 1, TieBreak::First);
+    assert!(matches!(train(&PieceCounts::default(), &options, &mut unwatched), Err(Error::Vocabulary(_))));
 }
 
 #[test]
@@ -158,8 +242,9 @@ fn a_pair_that_occurs_too_often_to_count_is_an_error() {
 
 #[test]
 fn a_byte_order_that_repeats_a_byte_is_an_error() {
-    let mut options = options(1, TieBreak::Lowest);
-    options.byte_order[7] = 8;
+    let mut byte_order = IDENTITY;
+    byte_order[7] = 8;
+    let options = Options::new(Start::Bytes(&byte_order), 1, TieBreak::Lowest);
     let error = train(&PieceCounts::default(), &options, &mut unwatched).unwrap_err();
     assert_eq!(error, Error::Vocabulary("the byte order names byte 8 twice: it must hold each byte once".into()));
 }

@@ -162,11 +162,42 @@ fn counts_written_to_bytes_are_read_back() {
     let counts = count(&[&prose(), "the end"], Some(pattern("o200k")), 1);
     let bytes = counts.to_bytes();
     assert!(PieceCounts::from_bytes(&bytes).unwrap() == counts);
-    for cut in [1, 8, 32, bytes.len() - 1] {
+    for cut in 0..bytes.len() {
         assert!(PieceCounts::from_bytes(&bytes[..cut]).is_err(), "cut after {cut} bytes");
     }
     let twice = [&bytes[..], &bytes].concat();
     assert!(PieceCounts::from_bytes(&twice).is_err());
+}
+
+#[test]
+fn large_numbers_are_written_to_bytes_and_read_back() {
+    let counts = PieceCounts::from_items([(&b"ab"[..], (1 << 63) - 2), (b"c", 1)]).unwrap();
+    let moved = counts.shift_sources(u64::MAX - 1).unwrap();
+    assert_eq!(PieceCounts::from_bytes(&moved.to_bytes()).unwrap(), moved);
+    assert!(counts.shift_sources(u64::MAX).is_err());
+    assert_eq!(counts.corpus_bytes(), (1 << 64) - 3);
+}
+
+#[test]
+fn bytes_that_are_no_counts_are_an_error() {
+    let sound = [1, 1, 1, 1, 0, 0, b'a'];
+    assert_eq!(PieceCounts::from_bytes(&sound).unwrap(), PieceCounts::from_items([(b"a", 1)]).unwrap());
+    let full = [255, 255, 255, 255, 255, 255, 255, 255, 255, 1];
+    let cases: [(&str, &[u8]); 8] = [
+        ("a length past the end", &[1, 1, 2, 1, 0, 0, b'a']),
+        ("a length that no memory holds", &[&[1, 1][..], &full, &[1, 0, 0, b'a']].concat()),
+        ("more pieces than there are", &[&[1][..], &full, &[1, 1, 0, 0, b'a']].concat()),
+        ("an empty piece", &[1, 1, 0, 1, 0, 0]),
+        ("a count of 0", &[1, 1, 1, 0, 0, 0, b'a']),
+        ("a source past the last", &[1, 1, 1, 1, 1, 0, b'a']),
+        ("a piece twice", &[1, 2, 1, 1, 0, 0, b'a', 1, 1, 0, 0, b'a']),
+        ("a number longer than it need be", &[1, 1, 1, 129, 0, 0, 0, b'a']),
+    ];
+    for (wrong, bytes) in cases {
+        assert!(matches!(PieceCounts::from_bytes(bytes), Err(Error::Corpus(_))), "{wrong}");
+    }
+    let past = [&[1, 1][..], &[255; 9], &[2, 1, 0, 0, b'a']].concat();
+    assert!(PieceCounts::from_bytes(&past).is_err(), "a number past 2^64");
 }
 
 #[test]

@@ -109,7 +109,7 @@ impl Counter {
     /// The counts of all documents.
     pub fn finish(self) -> Result<PieceCounts> {
         let mut parts: Vec<PieceCounts> =
-            self.workers.into_iter().map(|worker| worker.table.finish()).collect::<Result<_>>()?;
+            self.workers.into_iter().map(|worker| worker.table.finish(self.sources)).collect::<Result<_>>()?;
         if parts.len() == 1 {
             return Ok(parts.remove(0));
         }

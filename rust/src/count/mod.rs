@@ -4,6 +4,7 @@
 //! `PieceCounts` merge by adding counts and keeping the lower position, which is commutative and associative, so the
 //! threads, the chunks and the machines that counted leave no trace in the result.
 
+mod bytes;
 mod counter;
 mod document;
 mod table;
@@ -45,6 +46,7 @@ pub struct PieceCounts {
     counts: Vec<u64>,
     firsts: Vec<Position>,
     total: u64,
+    sources: u64,
 }
 
 impl PieceCounts {
@@ -65,7 +67,7 @@ impl PieceCounts {
                 first.offset += bytes.len() as u64;
             }
         }
-        table.finish()
+        table.finish(1)
     }
 
     /// The sum of all `parts`: counts add up, the lower position stays. `Error::Corpus` past 2^63.
@@ -83,19 +85,34 @@ impl PieceCounts {
             table.add(piece)?;
             heads.extend(queues[which].next().map(|piece| Reverse((piece, which))));
         }
-        table.finish()
+        table.finish(parts.iter().map(|part| part.sources).max().unwrap_or(0))
     }
 
     /// The same counts with `by` added to each source number: what to do before merging counts that were made apart, so that
     /// the sources of the one come after those of the other.
     pub fn shift_sources(&self, by: u64) -> Result<PieceCounts> {
         let mut shifted = self.clone();
+        shifted.sources = self
+            .sources
+            .checked_add(by)
+            .ok_or_else(|| Error::Corpus(format!("{} sources and {by} more pass 2^64: shift by less", self.sources)))?;
         for first in &mut shifted.firsts {
-            first.source = first.source.checked_add(by).ok_or_else(|| {
-                Error::Corpus(format!("source {} and {by} more pass 2^64: shift by less", first.source))
-            })?;
+            first.source += by;
         }
         Ok(shifted)
+    }
+
+    /// The pieces that were seen at least so often, where they were first seen.
+    pub fn at_least(&self, min_count: u64) -> PieceCounts {
+        let mut kept = PieceCounts { sources: self.sources, ..PieceCounts::default() };
+        for piece in self.iter().filter(|piece| piece.count >= min_count) {
+            kept.bytes.extend_from_slice(piece.bytes);
+            kept.ends.push(kept.bytes.len());
+            kept.counts.push(piece.count);
+            kept.firsts.push(piece.first);
+            kept.total += piece.count;
+        }
+        kept
     }
 
     /// The number of distinct pieces.
@@ -111,6 +128,16 @@ impl PieceCounts {
     /// The number of pieces of the corpus: the sum of all counts.
     pub fn total(&self) -> u64 {
         self.total
+    }
+
+    /// The number of sources that were counted, those without a piece too: the sources' numbers are below it.
+    pub fn sources(&self) -> u64 {
+        self.sources
+    }
+
+    /// The bytes of the corpus.
+    pub fn corpus_bytes(&self) -> u128 {
+        self.iter().map(|piece| piece.bytes.len() as u128 * u128::from(piece.count)).sum()
     }
 
     /// The bytes of all distinct pieces together.
@@ -129,44 +156,4 @@ impl PieceCounts {
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Piece<'_>> {
         (0..self.len()).map(|index| self.get(index).expect("an index below the length"))
     }
-
-    /// The counts as bytes, for `from_bytes`.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.bytes.len() + 32 * self.len());
-        for piece in self.iter() {
-            for number in [piece.bytes.len() as u64, piece.count, piece.first.source, piece.first.offset] {
-                bytes.extend_from_slice(&number.to_le_bytes());
-            }
-            bytes.extend_from_slice(piece.bytes);
-        }
-        bytes
-    }
-
-    /// The value that `to_bytes` wrote; `Error::Corpus` for bytes that it did not write.
-    pub fn from_bytes(mut bytes: &[u8]) -> Result<PieceCounts> {
-        let mut table = Table::new();
-        let mut read = 0;
-        while !bytes.is_empty() {
-            let (piece, rest) = take_piece(bytes).ok_or_else(not_counts)?;
-            table.add(piece)?;
-            bytes = rest;
-            read += 1;
-        }
-        let counts = table.finish()?;
-        if counts.len() == read && counts.iter().is_sorted() { Ok(counts) } else { Err(not_counts()) }
-    }
-}
-
-/// The first piece of what `to_bytes` wrote, and the rest.
-fn take_piece(bytes: &[u8]) -> Option<(Piece<'_>, &[u8])> {
-    let (head, rest) = bytes.split_at_checked(32)?;
-    let number = |at: usize| Some(u64::from_le_bytes(head[at..at + 8].try_into().ok()?));
-    let (bytes, rest) = rest.split_at_checked(usize::try_from(number(0)?).ok()?)?;
-    let count = number(8)?;
-    let first = Position { source: number(16)?, offset: number(24)? };
-    (!bytes.is_empty() && count > 0).then_some((Piece { bytes, count, first }, rest))
-}
-
-fn not_counts() -> Error {
-    Error::Corpus("these bytes are no piece counts: they were cut short or changed; count the corpus again".into())
 }

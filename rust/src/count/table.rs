@@ -111,15 +111,15 @@ impl Table {
         Ok(())
     }
 
-    /// The counts, `Error::Corpus` if they add up past 2^63.
-    pub(super) fn finish(self) -> Result<PieceCounts> {
+    /// The counts of so many sources, `Error::Corpus` if they add up past 2^63.
+    pub(super) fn finish(self, sources: u64) -> Result<PieceCounts> {
         let mut counts = vec![0; self.ends.len()];
         let mut total = 0u64;
         for slot in self.slots.iter().filter(|slot| !slot.key.is_none()) {
             counts[slot.index] = slot.count;
             total = total.checked_add(slot.count).filter(|&sum| sum < LIMIT).ok_or_else(too_many)?;
         }
-        Ok(PieceCounts { bytes: self.bytes, ends: self.ends, counts, firsts: self.firsts, total })
+        Ok(PieceCounts { bytes: self.bytes, ends: self.ends, counts, firsts: self.firsts, total, sources })
     }
 
     fn key(&self, piece: &[u8]) -> Key {

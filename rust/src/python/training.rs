@@ -12,11 +12,12 @@ use pyo3::types::{PyBytes, PyString};
 
 use super::text::text_of;
 use super::to_py_err;
+use super::vocabulary::Vocabulary;
 use crate::count::{self, Document};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::split::Splitter;
-use crate::train::{Options, TieBreak};
+use crate::train::{Merge, Options, Start, TieBreak};
 
 /// How often Python hears of work under way, and may stop it: signals, and the caller's progress function.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -119,6 +120,15 @@ impl PieceCounts {
         self.inner.total()
     }
 
+    #[getter]
+    fn sources(&self) -> u64 {
+        self.inner.sources()
+    }
+
+    fn corpus_bytes(&self) -> u128 {
+        self.inner.corpus_bytes()
+    }
+
     fn __len__(&self) -> usize {
         self.inner.len()
     }
@@ -127,6 +137,10 @@ impl PieceCounts {
     fn merge(py: Python<'_>, parts: Vec<PyRef<'_, PieceCounts>>) -> PyResult<PieceCounts> {
         let parts: Vec<&count::PieceCounts> = parts.iter().map(|part| &part.inner).collect();
         wrap(py.detach(|| count::PieceCounts::merge(&parts)))
+    }
+
+    fn at_least(&self, py: Python<'_>, min_count: u64) -> PieceCounts {
+        PieceCounts { inner: py.detach(|| self.inner.at_least(min_count)) }
     }
 
     fn shift_sources(&self, py: Python<'_>, by: u64) -> PyResult<PieceCounts> {
@@ -222,19 +236,34 @@ fn hold<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Held<'a>> {
     }
 }
 
-/// The merges that training on `counts` makes: left id, right id, and count of each.
+/// What training starts from.
+#[derive(FromPyObject)]
+#[expect(clippy::large_enum_variant, reason = "there is one, for the length of a call")]
+enum Begin<'py> {
+    Vocabulary(Bound<'py, Vocabulary>),
+    Bytes([u8; 256]),
+}
+
+/// The merges that training on `counts` makes: left id, right id, count, and in how many places they were made.
 #[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "Python passes each option by itself")]
 fn train(
     py: Python<'_>,
     counts: &Bound<'_, PieceCounts>,
+    start: Begin<'_>,
     merges: usize,
     lowest: bool,
-    byte_order: [u8; 256],
+    min_count: u64,
+    max_length: usize,
     progress: Option<Py<PyAny>>,
-) -> PyResult<Vec<(u32, u32, u64)>> {
+) -> PyResult<Vec<(u32, u32, u64, u64)>> {
     let counts = &counts.get().inner;
+    let start = match &start {
+        Begin::Vocabulary(vocabulary) => Start::Vocabulary(&vocabulary.get().inner),
+        Begin::Bytes(byte_order) => Start::Bytes(byte_order),
+    };
     let tie_break = if lowest { TieBreak::Lowest } else { TieBreak::First };
-    let options = Options { merges, tie_break, byte_order };
+    let options = Options { start, merges, tie_break, min_count, max_length };
     let merges = watched(py, progress.as_ref(), |progress| crate::train::train(counts, &options, progress))?;
-    Ok(merges.into_iter().map(|merge| (merge.pair.0, merge.pair.1, merge.count)).collect())
+    Ok(merges.into_iter().map(|Merge { pair, count, merged }| (pair.0, pair.1, count, merged)).collect())
 }

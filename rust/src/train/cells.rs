@@ -1,16 +1,17 @@
 //! The distinct pieces side by side, a cell a byte, with a border before and after each.
 //!
-//! A token holds its id in the first of its bytes' cells, and marked in the last: what stands left of a token is in the cell
+//! A token holds its number in the first of its bytes' cells, and marked in the last: what stands left of a token is in the cell
 //! before it, what stands right of it in the cell after it, and a merge rewrites at most four cells. Pieces lie in first-seen
 //! order, so that the lower of two cells is the one that comes first in the corpus.
 
 use super::Pair;
+use super::start::Alphabet;
 use crate::count::PieceCounts;
 use crate::error::{Error, Result};
 
 /// A cell between two pieces.
 const BORDER: u32 = u32::MAX;
-/// A cell inside a token, neither its first nor its last. It is not the id of any.
+/// A cell inside a token, neither its first nor its last. It is not the number of any.
 const INSIDE: u32 = u32::MAX - 1;
 /// Marks the last cell of a token of two bytes or more.
 const LAST: u32 = 1 << 31;
@@ -22,7 +23,7 @@ pub(super) struct Cells {
     starts: Vec<Starts>,
     /// The count of each piece.
     weights: Vec<u64>,
-    /// The bytes of each token, by id.
+    /// The bytes of each token, by number.
     lengths: Vec<u32>,
 }
 
@@ -33,8 +34,9 @@ struct Starts {
 }
 
 impl Cells {
-    /// Lays out the pieces of two bytes and more; the others have no pairs. `Error::Corpus` past 2^32 cells.
-    pub(super) fn new(counts: &PieceCounts, byte_ids: &[u32; 256]) -> Result<Cells> {
+    /// Lays out the pieces of two bytes and more, as tokens of `alphabet`; the others have no pairs. `Error::Corpus` past 2^32
+    /// cells.
+    pub(super) fn new(counts: &PieceCounts, alphabet: &Alphabet<'_>) -> Result<Cells> {
         let long = || counts.iter().filter(|piece| piece.bytes.len() > 1);
         let needed = 1 + long().map(|piece| piece.bytes.len() + 1).sum::<usize>();
         if u32::try_from(needed).is_err() {
@@ -47,11 +49,21 @@ impl Cells {
         let mut cells = Vec::with_capacity(needed);
         let mut weights = Vec::with_capacity(long().count());
         let mut starts = vec![Starts::default(); needed.div_ceil(64)];
+        let mut tokens = Vec::new();
         cells.push(BORDER);
         for piece in long() {
             starts[cells.len() / 64].bits |= 1 << (cells.len() % 64);
             weights.push(piece.count);
-            cells.extend(piece.bytes.iter().map(|&byte| byte_ids[usize::from(byte)]));
+            if alphabet.encode(piece.bytes, &mut tokens) {
+                for &token in &tokens {
+                    let (start, length) = (cells.len(), alphabet.lengths()[token as usize] as usize);
+                    cells.resize(start + length, INSIDE);
+                    cells[start + length - 1] = token | LAST;
+                    cells[start] = token;
+                }
+            } else {
+                cells.extend(piece.bytes.iter().map(|&byte| alphabet.bytes()[usize::from(byte)]));
+            }
             cells.push(BORDER);
         }
         let mut before = 0;
@@ -59,16 +71,16 @@ impl Cells {
             start.before = before;
             before += start.bits.count_ones();
         }
-        Ok(Cells { cells, starts, weights, lengths: vec![1; 256] })
+        Ok(Cells { cells, starts, weights, lengths: alphabet.lengths().to_vec() })
     }
 
-    /// Makes the token of a merge; its id is the next.
+    /// Makes the token of a merge; its number is the next.
     pub(super) fn add_token(&mut self, (left, right): Pair) -> u32 {
         self.lengths.push(self.length(left) as u32 + self.length(right) as u32);
         self.lengths.len() as u32 - 1
     }
 
-    /// The number of tokens, the highest id and one.
+    /// How many tokens there are, the highest number and one.
     pub(super) fn tokens(&self) -> usize {
         self.lengths.len()
     }

@@ -25,16 +25,32 @@ pub(super) struct IndexedPair {
     gone: u32,
 }
 
-/// Pairs by their tokens. Those that had a count below `floor` when they came up are left out, and count as if they were not.
+/// Which pairs are of interest.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    /// The count that a pair needs.
+    pub(super) floor: u64,
+    /// The bytes that its token may have.
+    pub(super) max_length: usize,
+}
+
+impl Wanted {
+    /// Whether a pair with this count, and a token of this length, is of interest.
+    pub(super) fn admits(self, count: u64, length: usize) -> bool {
+        count >= self.floor && length <= self.max_length
+    }
+}
+
+/// Pairs by their tokens. Those that were not wanted when they came up are left out, and count as if they were not.
 pub(super) struct Index {
-    floor: u64,
+    wanted: Wanted,
     ids: HashMap<Pair, PairId, BuildHasherDefault<PairHasher>>,
     pairs: Vec<IndexedPair>,
 }
 
 impl Index {
-    /// Indexes all pairs of `cells` with a count of at least `floor`. `Error::Corpus` for a count past 2^63.
-    pub(super) fn new(cells: &Cells, floor: u64, pulse: &mut Pulse<'_>) -> Result<Index> {
+    /// Indexes all pairs of `cells` that are wanted. `Error::Corpus` for a count past 2^63.
+    pub(super) fn new(cells: &Cells, wanted: Wanted, pulse: &mut Pulse<'_>) -> Result<Index> {
         let mut tallies: HashMap<Pair, (u64, usize), BuildHasherDefault<PairHasher>> = HashMap::default();
         cells.each_pair(|_, tokens, weight| {
             let (count, places) = tallies.entry(tokens).or_default();
@@ -42,14 +58,14 @@ impl Index {
             *places += 1;
             pulse.step(1)
         })?;
-        let mut index = Index { floor, ids: HashMap::default(), pairs: Vec::new() };
+        let mut index = Index { wanted, ids: HashMap::default(), pairs: Vec::new() };
         for (tokens, (count, places)) in tallies {
             if count >= 1 << 63 {
                 return Err(Error::Corpus(format!(
                     "the pair {tokens:?} occurs more than 2^63 times: divide all counts by the same number"
                 )));
             }
-            if count >= floor {
+            if wanted.admits(count, cells.length(tokens.0) + cells.length(tokens.1)) {
                 index.insert(tokens, count, Vec::with_capacity(places));
             }
         }
@@ -63,9 +79,9 @@ impl Index {
         Ok(index)
     }
 
-    /// The count that a pair needs to be of interest.
-    pub(super) fn floor(&self) -> u64 {
-        self.floor
+    /// Which pairs are here.
+    pub(super) fn wanted(&self) -> Wanted {
+        self.wanted
     }
 
     /// All pairs there are.

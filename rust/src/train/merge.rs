@@ -18,8 +18,16 @@ pub(super) struct Merger {
     created: Vec<PairId>,
 }
 
+/// What a merge did.
+pub(super) struct Merged<'a> {
+    /// In how many places of the corpus the pair became a token.
+    pub(super) places: u64,
+    /// The pairs that are new.
+    pub(super) created: &'a [PairId],
+}
+
 impl Merger {
-    /// Writes `token` for `pair` in all its places and brings the index up to date. Gives the pairs that are new.
+    /// Writes `token` for `pair` in all its places and brings the index up to date.
     pub(super) fn merge(
         &mut self,
         pair: &IndexedPair,
@@ -27,10 +35,11 @@ impl Merger {
         cells: &mut Cells,
         index: &mut Index,
         pulse: &mut Pulse<'_>,
-    ) -> Result<&[PairId]> {
+    ) -> Result<Merged<'_>> {
         let (first, second) = pair.tokens;
         let length = cells.length(token) as u32;
-        let floor = index.floor();
+        let wanted = index.wanted();
+        let mut places = 0;
         self.left.make_room(cells.tokens());
         self.right.make_room(cells.tokens());
         self.created.clear();
@@ -62,6 +71,7 @@ impl Merger {
                     self.right.gather(right, at, weight);
                 }
                 cells.write(pair.tokens, at, token);
+                places += weight;
             }
         }
         let created = &mut self.created;
@@ -69,12 +79,13 @@ impl Merger {
             index.lower(old, weight);
             created.extend(places.map(|places| index.insert(new, weight, places)));
         };
-        self.left.drain(floor, |left, weight, places| {
+        let admits = |neighbour, weight| wanted.admits(weight, cells.length(neighbour) + length as usize);
+        self.left.drain(admits, |left, weight, places| {
             let old = if left == token { second } else { left };
             change((old, first), (left, token), weight, places);
         });
-        self.right.drain(floor, |right, weight, places| change((second, right), (token, right), weight, places));
-        Ok(created)
+        self.right.drain(admits, |right, weight, places| change((second, right), (token, right), weight, places));
+        Ok(Merged { places, created })
     }
 }
 
@@ -110,12 +121,12 @@ impl Neighbours {
         self.places.push((neighbour, place));
     }
 
-    /// Calls `each(neighbour, weight, places)` and forgets all; no places where the weight is below `floor`.
-    fn drain(&mut self, floor: u64, mut each: impl FnMut(u32, u64, Option<Vec<u32>>)) {
+    /// Calls `each(neighbour, weight, places)` and forgets all; no places where not `admits(neighbour, weight)`.
+    fn drain(&mut self, admits: impl Fn(u32, u64) -> bool, mut each: impl FnMut(u32, u64, Option<Vec<u32>>)) {
         let mut lists = Vec::with_capacity(self.seen.len());
         for (&neighbour, number) in self.seen.iter().zip(0..) {
             let tally = &mut self.tallies[neighbour as usize];
-            lists.push((tally.weight >= floor).then(|| Vec::with_capacity(tally.places as usize)));
+            lists.push(admits(neighbour, tally.weight).then(|| Vec::with_capacity(tally.places as usize)));
             tally.places = number;
         }
         for (neighbour, place) in self.places.drain(..) {

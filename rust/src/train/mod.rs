@@ -2,6 +2,7 @@
 //!
 //! The naive algorithm counts all pairs of neighbours, merges the best, and starts again. Here each of its steps is an update:
 //!
+//! * `start`: the tokens that are there before the first merge;
 //! * `cells`: the distinct pieces side by side in one array, in which a token keeps the cells of its bytes, so that a merge
 //!   shifts nothing and finds its neighbours in one step;
 //! * `index`: each pair's count and where it stands;
@@ -15,14 +16,18 @@ mod cells;
 mod index;
 mod merge;
 mod queue;
+mod start;
 
 use crate::count::PieceCounts;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::progress::{Progress, Pulse};
 use cells::Cells;
-use index::Index;
-use merge::Merger;
+use index::{Index, Wanted};
+use merge::{Merged, Merger};
 use queue::Queue;
+use start::Alphabet;
+
+pub use start::Start;
 
 /// Two neighbouring tokens, by their ids.
 pub type Pair = (u32, u32);
@@ -37,69 +42,83 @@ pub enum TieBreak {
 }
 
 /// How to train.
-#[derive(Debug, Clone)]
-pub struct Options {
+#[derive(Clone, Copy)]
+pub struct Options<'a> {
+    /// What there is before the first merge.
+    pub start: Start<'a>,
     /// How many merges to make, at most.
     pub merges: usize,
     /// Which of several pairs with the same count is merged.
     pub tie_break: TieBreak,
-    /// The byte that each id below 256 stands for. `TieBreak::Lowest` compares ids, so the merges depend on it.
-    pub byte_order: [u8; 256],
+    /// No pair that occurs less often is merged. 0 asks for no more than 1 does.
+    pub min_count: u64,
+    /// No pair that makes a token of more bytes is merged.
+    pub max_length: usize,
 }
 
-/// One merge. Its token's id is 256 and the number of merges before it.
+impl<'a> Options<'a> {
+    /// No limits but the number of merges.
+    pub fn new(start: Start<'a>, merges: usize, tie_break: TieBreak) -> Options<'a> {
+        Options { start, merges, tie_break, min_count: 1, max_length: usize::MAX }
+    }
+}
+
+/// One merge. Its token's id is the next after those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Merge {
-    /// What is merged.
+    /// What is merged, by ids.
     pub pair: Pair,
     /// How often the pair stood in the corpus; overlaps count, so "aaa" holds (a, a) twice.
     pub count: u64,
+    /// In how many places it became a token: by so many tokens the corpus is shorter.
+    pub merged: u64,
 }
 
-/// Ids with the highest bits set mark cells that hold no token.
-const MOST_MERGES: usize = (1 << 31) - 512;
-
-/// Trains on `counts`. Gives fewer merges than asked for once every piece is a single token.
+/// Trains on `counts`. Gives fewer merges than asked for once no pair is left that may be merged.
+///
+/// Each merge is of the pair of the highest count, of those that the limits admit.
 ///
 /// `progress` is told the merges made and wanted. `Error::Corpus` for a corpus of which a pair occurs 2^63 times or whose distinct
 /// pieces pass 4 GiB, `Error::Vocabulary` for options that make no sense, `Error::Interrupted` if `progress` breaks.
 ///
 /// ```
-/// use minbpe_core::{count::PieceCounts, progress::unwatched, train::{Options, TieBreak, train}};
+/// use minbpe_core::{count::PieceCounts, progress::unwatched, train::{Options, Start, TieBreak, train}};
 ///
 /// let counts = PieceCounts::from_items([("aaabdaaabac".as_bytes(), 1)])?;
-/// let options = Options { merges: 3, tie_break: TieBreak::First, byte_order: std::array::from_fn(|id| id as u8) };
+/// let identity = std::array::from_fn(|id| id as u8);
+/// let options = Options::new(Start::Bytes(&identity), 3, TieBreak::First);
 /// let merges: Vec<_> = train(&counts, &options, &mut unwatched)?.iter().map(|merge| merge.pair).collect();
 /// assert_eq!(merges, [(97, 97), (256, 97), (257, 98)]);
 /// # Ok::<(), minbpe_core::error::Error>(())
 /// ```
-pub fn train<'a>(counts: &PieceCounts, options: &Options, progress: &'a mut Progress<'a>) -> Result<Vec<Merge>> {
-    if options.merges > MOST_MERGES {
-        return Err(Error::Vocabulary(format!("{} merges: there can be {MOST_MERGES} at most", options.merges)));
-    }
+pub fn train<'a>(counts: &PieceCounts, options: &Options<'_>, progress: &'a mut Progress<'a>) -> Result<Vec<Merge>> {
+    let alphabet = Alphabet::new(options.start)?;
+    alphabet.check_room(options.merges)?;
     let mut pulse = Pulse::new(progress, options.merges as u64);
-    let mut cells = Cells::new(counts, &byte_ids(&options.byte_order)?)?;
+    let mut cells = Cells::new(counts, &alphabet)?;
     let mut merges = Vec::new();
-    let mut floor = first_floor(counts, options.merges);
+    let least = options.min_count.max(1);
+    let mut floor = first_floor(counts, alphabet.merges() + options.merges).max(least);
     let mut merger = Merger::default();
     while merges.len() < options.merges {
-        let mut index = Index::new(&cells, floor, &mut pulse)?;
+        let mut index = Index::new(&cells, Wanted { floor, max_length: options.max_length }, &mut pulse)?;
         let mut queue = Queue::new(options.tie_break, &mut index, &cells);
         while merges.len() < options.merges
             && let Some(best) = queue.pop(&mut index, &cells)
         {
             let pair = index.take(best);
-            merges.push(Merge { pair: pair.tokens, count: pair.count });
             let token = cells.add_token(pair.tokens);
-            for &new in merger.merge(&pair, token, &mut cells, &mut index, &mut pulse)? {
+            let Merged { places, created } = merger.merge(&pair, token, &mut cells, &mut index, &mut pulse)?;
+            merges.push(Merge { pair: alphabet.ids(pair.tokens), count: pair.count, merged: places });
+            for &new in created {
                 queue.push(new, &mut index, &cells);
             }
             pulse.done += 1;
         }
-        if floor == 1 {
+        if floor == least {
             break;
         }
-        floor = (floor / 8).max(1);
+        floor = (floor / 8).max(least);
     }
     Ok(merges)
 }
@@ -112,18 +131,4 @@ pub fn train<'a>(counts: &PieceCounts, options: &Options, progress: &'a mut Prog
 fn first_floor(counts: &PieceCounts, merges: usize) -> u64 {
     let pairs: u128 = counts.iter().map(|piece| (piece.bytes.len() as u128 - 1) * u128::from(piece.count)).sum();
     u64::try_from(pairs / (128 * merges.max(1) as u128)).unwrap_or(u64::MAX).max(1)
-}
-
-/// The id of each byte.
-fn byte_ids(byte_order: &[u8; 256]) -> Result<[u32; 256]> {
-    let mut ids = [u32::MAX; 256];
-    for (id, &byte) in (0..).zip(byte_order) {
-        if ids[usize::from(byte)] != u32::MAX {
-            return Err(Error::Vocabulary(format!(
-                "the byte order names byte {byte} twice: it must hold each byte once"
-            )));
-        }
-        ids[usize::from(byte)] = id;
-    }
-    Ok(ids)
 }

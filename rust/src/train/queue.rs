@@ -54,7 +54,7 @@ impl Queue {
 /// A pair as it is now, `None` if its count is below the floor.
 fn entry(rule: TieBreak, pair: PairId, index: &mut Index, cells: &Cells) -> Option<Entry> {
     let count = index.get(pair).count;
-    if count < index.floor() {
+    if count < index.wanted().floor {
         return None;
     }
     let (left, right) = index.get(pair).tokens;

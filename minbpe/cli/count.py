@@ -1,0 +1,100 @@
+"""`minbpe count`: text files as a file of piece counts, which is all of them that training needs."""
+
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from minbpe.cli.shared import Json, Reading, Threads, print_facts
+from minbpe.counting import PieceCounts, Progress
+from minbpe.counting import count as count_pieces
+from minbpe.documents import find_files, is_plain_text
+from minbpe.errors import CorpusError, MinbpeError
+from minbpe.formats.counts import is_counts
+from minbpe.patterns import shown
+from minbpe.progress import Bars
+
+PREVIEW = 5
+
+
+def count(
+    sources: list[Path],
+    /,
+    *,
+    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    pattern: str = "gpt4",
+    min_count: int = 1,
+    threads: Threads = None,
+    reading: Reading = Reading(),  # noqa: B008 (frozen)
+    json: Json = False,
+) -> None:
+    """Count the pieces of text, to train on later.
+
+    The counts of parts of a corpus, made on as many machines as there are, train as the whole does: name them in the order
+    of the parts, as in minbpe train part1.counts part2.counts.
+
+    Args:
+        sources: Files and directories: text, .jsonl, .parquet, and .gz of these.
+        out: The file to write.
+        pattern: How text is split: gpt2, gpt4, cl100k, o200k, a regular expression, or none.
+        min_count: Leave out pieces that were seen less often.
+        threads: All cores by default. The counts do not depend on it.
+        reading: How sources become documents.
+        json: Print the result as JSON.
+    """
+    if not out.parent.is_dir():
+        raise MinbpeError(f"{out.parent}: no such directory to write {out.name} in: make it first")
+    files = find_files(sources, glob=reading.glob)
+    if any(map(is_counts, files)):
+        raise CorpusError("a source holds piece counts already: give such files to minbpe train")
+    whole = not reading.lines and all(map(is_plain_text, files))
+    began = perf_counter()
+    with Bars() as bars:
+        counts = count_pieces(
+            files if whole else reading.documents(sources, bars, "read"),
+            pattern=None if pattern == "none" else pattern,
+            threads=threads,
+            progress=lambda progress: show(bars, progress),
+        )
+    kept = counts.at_least(min_count)
+    kept.save(out)
+    dropped = {"dropped": counts.total - kept.total, "dropped distinct": len(counts) - len(kept)}
+    facts = {"counts": str(out), "files": len(files), **facts_of(kept, json)}
+    print_facts({**facts, **(dropped if min_count > 1 else {}), "seconds": round(perf_counter() - began, 2)}, json)
+
+
+def load_parts(files: list[Path]) -> PieceCounts | None:
+    """Return the counts in `files`, one after the other; None if they hold text.
+
+    Raises:
+        CorpusError: Some hold counts, and some text.
+    """
+    parts = [file for file in files if is_counts(file)]
+    if not parts:
+        return None
+    if len(parts) < len(files):
+        text = next(file for file in files if file not in parts)
+        raise CorpusError(f"{parts[0]} holds piece counts, and {text} does not: run minbpe count on {text} first")
+    return PieceCounts.concatenate(map(PieceCounts.load, parts))
+
+
+def facts_of(counts: PieceCounts, as_json: bool) -> dict[str, object]:
+    """Return what there is to say about counts."""
+    pattern = "not known" if counts.pattern is ... else counts.pattern if as_json else shown(counts.pattern)
+    often = sorted(counts.items(), key=lambda item: -item[1])[:PREVIEW]
+    names = [(piece.decode("utf-8", "backslashreplace"), times) for piece, times in often]
+    return {
+        "documents": counts.documents,
+        "bytes": counts.corpus_bytes,
+        "pieces": counts.total,
+        "distinct": len(counts),
+        "pattern": pattern,
+        "most frequent": names if as_json else ", ".join(f"{name[:40]!r} ({times:,})" for name, times in names),
+    }
+
+
+def show(bars: Bars, progress: Progress) -> None:
+    """Draw how far counting or training is."""
+    unit: Literal["bytes", "merges"] = "merges" if progress.stage == "train" else "bytes"
+    bars.show(progress.stage, progress.done, progress.total, unit)

@@ -1,0 +1,77 @@
+"""Extending: further merges for a vocabulary that is there, learnt from a corpus; what it has stays as it is."""
+
+from __future__ import annotations
+
+from minbpe.errors import VocabularyError
+from minbpe.training import Limits, counted, run, warn_of_early_end
+from minbpe.vocabulary import Vocabulary
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from minbpe.counting import Progress
+    from minbpe.training import Source, TieBreak
+
+
+def extend(
+    vocabulary: Vocabulary,
+    source: Source,
+    tokens: int,
+    *,
+    tie_break: TieBreak = "first",
+    min_count: int = 1,
+    min_frequency: int = 1,
+    max_token_length: int | None = None,
+    threads: int | None = None,
+    progress: Callable[[Progress], object] | None = None,
+) -> Vocabulary:
+    """Learn `tokens` more merges on top of a vocabulary, such as 1,000 tokens of your domain on top of cl100k_base.
+
+    Exact: the corpus is encoded with the vocabulary, and training goes on from there. On the corpus that the vocabulary was
+    trained on, with the same tie rule, this gives the merges that training to the larger size at once gives.
+
+    Tokens, special tokens and their ids stay; the new tokens get the ids from `vocabulary.n_vocab` on. New merges come
+    after all others, so a text is encoded as before and then shortened further.
+
+    >>> from minbpe.training import train
+    >>> small = train("aaabdaaabac", 257, pattern=None)
+    >>> extend(small, "aaabdaaabac", 2) == train("aaabdaaabac", 259, pattern=None)
+    True
+
+    Args:
+        vocabulary: one whose merges are known, as those of the published vocabularies are.
+        source: what to learn from, as for `train`; it is split by the vocabulary's pattern.
+        tokens: how many to add.
+        tie_break: as for `train`; "lowest" compares ids.
+        min_count: as for `train`.
+        min_frequency: as for `train`.
+        max_token_length: as for `train`, for the new tokens.
+        threads: as for `train`.
+        progress: as for `train`.
+
+    Raises:
+        VocabularyError: `tokens` is negative, or the vocabulary has a token that its merges do not reach.
+        CorpusError: as for `train`; above all `PieceCounts` of another pattern.
+        TypeError: what is given is no corpus.
+        OSError: a file cannot be read.
+
+    Warns:
+        VocabularyWarning: the corpus was exhausted before so many tokens were added.
+    """
+    if tokens < 0:
+        raise VocabularyError(f"cannot extend by {tokens} tokens: give 0 or more, or truncate to a smaller size")
+    limits = Limits(min_frequency, max_token_length)
+    counts, _ = counted(source, vocabulary.pattern, threads, progress)
+    learned = run(counts.at_least(min_count), vocabulary._core, tokens, tie_break, limits, progress)
+    first = vocabulary.n_vocab
+    extended = Vocabulary.from_merges(
+        [*vocabulary.merges, *((left, right) for left, right, _, _ in learned)],
+        pattern=vocabulary.pattern,
+        special_tokens=vocabulary.special_tokens,
+        byte_ids=vocabulary.byte_ids,
+        ids=[*vocabulary.ids, *range(first, first + len(learned))],
+    )
+    before = len(vocabulary) + len(set(vocabulary.special_tokens.values()))
+    warn_of_early_end(len(learned), tokens, before + len(learned), before + tokens, limits)
+    return extended

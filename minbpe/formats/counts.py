@@ -1,0 +1,116 @@
+r"""A file of piece counts: three lines that people can read, then the counts as the core writes them.
+
+    minbpe counts v1
+    {"pattern": "\\p{L}+| ?\\p{N}", "unicode": "16.0.0", "documents": 2, "pieces": 120, "distinct": 31, "bytes": 702}
+    sha256 5c1f3f0a...
+
+The sha256 is over all of the file but its own line. The pattern is null where each document is one piece, and is left out
+where it is not known. What reading allocates is in proportion to the file, whatever the file says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from pathlib import Path
+from types import EllipsisType
+
+from minbpe import _core
+from minbpe.atomic import replacing
+from minbpe.counting import PieceCounts
+from minbpe.errors import FormatError
+
+KIND = b"minbpe counts v"
+"""How each version begins."""
+MAGIC = KIND + b"1\n"
+LONGEST_LINE = 1 << 20
+
+
+def save_counts(counts: PieceCounts, path: str | os.PathLike[str]) -> None:
+    """Write piece counts to a file.
+
+    Raises:
+        OSError: the file cannot be written; no half of it is left, and an older one stays.
+    """
+    head = json.dumps(_facts(counts)).encode("ascii") + b"\n"
+    body = counts._counts.to_bytes()
+    with replacing(Path(path)) as file:
+        file.write(MAGIC)
+        file.write(head)
+        file.write(_checksum(head, body))
+        file.write(body)
+
+
+def load_counts(path: str | os.PathLike[str]) -> PieceCounts:
+    """Read piece counts from a file.
+
+    Warns:
+        UserWarning: the pieces were split with other Unicode tables than this minbpe splits with.
+
+    Raises:
+        FormatError: the file is of another kind or version, truncated or changed.
+        OSError: the file cannot be read.
+    """
+    with Path(path).open("rb") as file:
+        magic, head, checksum = (file.readline(LONGEST_LINE) for _ in range(3))
+        if magic != MAGIC:
+            raise FormatError(f"{os.fspath(path)} {_fault(magic)}")
+        body = file.read()
+    if checksum != _checksum(head, body):
+        raise _damaged(path, "its sha256 is not the one it was written with")
+    try:
+        facts = json.loads(head)
+        pattern = facts.get("pattern", ...)
+        counts = PieceCounts._from_core(_core.PieceCounts.from_bytes(body), pattern)
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise _damaged(path, str(error)) from error
+    unicode_version = facts.get("unicode")
+    if facts != {**_facts(counts), "unicode": unicode_version} or not isinstance(pattern, str | EllipsisType | None):
+        raise _damaged(path, "its second line does not fit the counts")
+    if unicode_version != _core.UNICODE_VERSION:
+        warnings.warn(
+            f"{os.fspath(path)} holds pieces split with Unicode {unicode_version}, and this minbpe splits with Unicode "
+            f"{_core.UNICODE_VERSION}: text with characters that changed in between may have other pieces; count the corpus "
+            "again to be exact",
+            UserWarning,
+            stacklevel=3,
+        )
+    return counts
+
+
+def is_counts(path: str | os.PathLike[str]) -> bool:
+    """Whether a file begins as a file of piece counts does, of whatever version."""
+    with Path(path).open("rb") as file:
+        return file.read(len(KIND)) == KIND
+
+
+def _facts(counts: PieceCounts) -> dict[str, object]:
+    """Return the second line."""
+    known = {} if counts.pattern is ... else {"pattern": counts.pattern}
+    return {
+        **known,
+        "unicode": _core.UNICODE_VERSION,
+        "documents": counts.documents,
+        "pieces": counts.total,
+        "distinct": len(counts),
+        "bytes": counts.corpus_bytes,
+    }
+
+
+def _checksum(head: bytes, body: bytes) -> bytes:
+    """Return the third line."""
+    digest = hashlib.sha256(MAGIC + head)
+    digest.update(body)
+    return f"sha256 {digest.hexdigest()}\n".encode("ascii")
+
+
+def _fault(magic: bytes) -> str:
+    if magic.startswith(KIND):
+        return "was written by a later version of minbpe: update minbpe, or count the corpus again"
+    return "holds no piece counts: it does not begin as the files do that minbpe count writes"
+
+
+def _damaged(path: str | os.PathLike[str], why: str) -> FormatError:
+    return FormatError(f"{os.fspath(path)} is damaged: {why}; take the file from its source, or count the corpus again")

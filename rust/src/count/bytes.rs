@@ -1,0 +1,88 @@
+//! Piece counts as bytes and back, some 7 bytes a piece besides its own: for files and for pickles.
+//!
+//! First the numbers of sources and of pieces; then each piece in order, as its length, its count, how many sources it is further than the
+//! one before, its offset (from that of the one before where they share a source), and its bytes. Numbers are in groups of
+//! seven bits, the lowest first, the last one below 128 (LEB128).
+
+use super::table::Table;
+use super::{Piece, PieceCounts, Position};
+use crate::error::{Error, Result};
+
+impl PieceCounts {
+    /// The counts as bytes, for `from_bytes`.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.distinct_bytes() + 8 * self.len());
+        put(&mut bytes, self.sources());
+        put(&mut bytes, self.len() as u64);
+        let mut before = Position { source: 0, offset: 0 };
+        for Piece { first, bytes: piece, count } in self.iter() {
+            put(&mut bytes, piece.len() as u64);
+            put(&mut bytes, count);
+            put(&mut bytes, first.source - before.source);
+            put(&mut bytes, if first.source == before.source { first.offset - before.offset } else { first.offset });
+            bytes.extend_from_slice(piece);
+            before = first;
+        }
+        bytes
+    }
+
+    /// The value that `to_bytes` wrote; `Error::Corpus` for bytes that it did not write. Takes no more memory than so many
+    /// pieces need, whatever the bytes claim.
+    pub fn from_bytes(mut bytes: &[u8]) -> Result<PieceCounts> {
+        let mut table = Table::new();
+        let sources = take(&mut bytes).ok_or_else(not_counts)?;
+        let pieces = take(&mut bytes).ok_or_else(not_counts)?;
+        let mut before = Position { source: 0, offset: 0 };
+        for _ in 0..pieces {
+            let piece = take_piece(&mut bytes, before).filter(|piece| piece.first.source < sources);
+            let piece = piece.ok_or_else(not_counts)?;
+            table.add(piece)?;
+            before = piece.first;
+        }
+        let counts = table.finish(sources)?;
+        // A piece that is there twice is one too few in the table.
+        let sound = bytes.is_empty() && counts.len() as u64 == pieces && counts.iter().is_sorted();
+        if sound { Ok(counts) } else { Err(not_counts()) }
+    }
+}
+
+/// The next piece, which is not before the position `before`.
+fn take_piece<'a>(rest: &mut &'a [u8], before: Position) -> Option<Piece<'a>> {
+    let length = usize::try_from(take(rest)?).ok()?;
+    let count = take(rest)?;
+    let further = take(rest)?;
+    let offset = take(rest)?;
+    let offset = if further == 0 { before.offset.checked_add(offset)? } else { offset };
+    let first = Position { source: before.source.checked_add(further)?, offset };
+    let bytes = rest.split_off(..length)?;
+    (length > 0 && count > 0).then_some(Piece { first, bytes, count })
+}
+
+fn put(bytes: &mut Vec<u8>, mut number: u64) {
+    while number >= 128 {
+        bytes.push(number as u8 | 128);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+/// A number as `put` writes it: `None` for one that passes 2^64 or could be shorter.
+fn take(rest: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let byte = *rest.split_off_first()?;
+        let bits = u64::from(byte & 127);
+        if bits << shift >> shift != bits {
+            return None;
+        }
+        number |= bits << shift;
+        if byte < 128 {
+            return (byte > 0 || shift == 0).then_some(number);
+        }
+    }
+    None
+}
+
+fn not_counts() -> Error {
+    Error::Corpus("these bytes are no piece counts: they were cut short or changed; count the corpus again".into())
+}

@@ -1,0 +1,135 @@
+//! What training starts from: the bytes in some order, or the tokens of a vocabulary.
+//!
+//! Inside training a token is its *number*. Tokens that are there at the start are numbered in the order of their ids, and each
+//! new one has the next number and the next id, so that comparing numbers compares ids.
+
+use super::Pair;
+use crate::error::{Error, Result};
+use crate::tokens::Tokens;
+use crate::vocab::Vocabulary;
+
+/// What there is before the first merge.
+#[derive(Clone, Copy)]
+pub enum Start<'a> {
+    /// The byte that each id below 256 stands for.
+    Bytes(&'a [u8; 256]),
+    /// The tokens of a vocabulary, by which pieces are encoded first: that leaves what its own training would have left.
+    Vocabulary(&'a Vocabulary),
+}
+
+/// The tokens at the start, by number.
+pub(super) struct Alphabet<'a> {
+    ids: Vec<u32>,
+    lengths: Vec<u32>,
+    bytes: [u32; 256],
+    encoder: Option<Encoder<'a>>,
+    next_id: u64,
+}
+
+struct Encoder<'a> {
+    tokens: &'a Tokens,
+    /// By index.
+    numbers: Vec<u32>,
+}
+
+impl<'a> Alphabet<'a> {
+    /// `Error::Vocabulary` for a byte order that names a byte twice, and for a vocabulary that merges cannot be added to.
+    pub(super) fn new(start: Start<'a>) -> Result<Alphabet<'a>> {
+        match start {
+            Start::Bytes(byte_order) => Ok(Alphabet {
+                ids: (0..256).collect(),
+                lengths: vec![1; 256],
+                bytes: byte_ids(byte_order)?,
+                encoder: None,
+                next_id: 256,
+            }),
+            Start::Vocabulary(vocabulary) => Alphabet::of(vocabulary),
+        }
+    }
+
+    fn of(vocabulary: &'a Vocabulary) -> Result<Alphabet<'a>> {
+        let tokens = vocabulary.tokens();
+        if tokens.by_rank() || !tokens.whole_pieces() {
+            return Err(Error::Vocabulary(
+                "only a vocabulary in which merging the bytes of each token gives that token can be extended, and this one \
+                 has a token that merges do not reach: a merge that is learnt could make it a second time"
+                    .into(),
+            ));
+        }
+        let mut indices: Vec<u32> = (0..tokens.count() as u32).collect();
+        indices.sort_unstable_by_key(|&index| tokens.ids()[index as usize]);
+        let mut numbers = vec![0; indices.len()];
+        for (&index, number) in indices.iter().zip(0..) {
+            numbers[index as usize] = number;
+        }
+        Ok(Alphabet {
+            ids: indices.iter().map(|&index| tokens.ids()[index as usize]).collect(),
+            lengths: indices.iter().map(|&index| tokens.bytes(index).len() as u32).collect(),
+            bytes: std::array::from_fn(|byte| numbers[byte]),
+            encoder: Some(Encoder { tokens, numbers }),
+            next_id: vocabulary.n_vocab(),
+        })
+    }
+
+    /// The bytes of each token, by number.
+    pub(super) fn lengths(&self) -> &[u32] {
+        &self.lengths
+    }
+
+    /// The number of each byte.
+    pub(super) fn bytes(&self) -> &[u32; 256] {
+        &self.bytes
+    }
+
+    /// Puts the numbers of the tokens of a piece in `out`; false if they are its bytes.
+    pub(super) fn encode(&self, piece: &[u8], out: &mut Vec<u32>) -> bool {
+        let Some(Encoder { tokens, numbers }) = &self.encoder else { return false };
+        out.clear();
+        tokens.merge(piece, out);
+        for token in out {
+            *token = numbers[*token as usize];
+        }
+        true
+    }
+
+    /// The merges that made the tokens of the start.
+    pub(super) fn merges(&self) -> usize {
+        self.ids.len() - 256
+    }
+
+    /// `Error::Vocabulary` if there are not as many ids as `merges` need.
+    pub(super) fn check_room(&self, merges: usize) -> Result<()> {
+        /// Numbers with the highest bits set mark cells that hold no token.
+        const MOST: usize = (1 << 31) - 512;
+        if merges.saturating_add(self.ids.len()) > MOST || self.next_id + merges as u64 > 1 << 32 {
+            return Err(Error::Vocabulary(format!(
+                "{merges} merges: there can be {MOST} tokens at most, with ids below 2^32, and the next id is {}",
+                self.next_id
+            )));
+        }
+        Ok(())
+    }
+
+    /// The ids of two tokens. Room for them was checked.
+    pub(super) fn ids(&self, (left, right): Pair) -> Pair {
+        let id = |number: u32| match self.ids.get(number as usize) {
+            Some(&id) => id,
+            None => self.next_id as u32 + (number - self.ids.len() as u32),
+        };
+        (id(left), id(right))
+    }
+}
+
+/// The id of each byte.
+fn byte_ids(byte_order: &[u8; 256]) -> Result<[u32; 256]> {
+    let mut ids = [u32::MAX; 256];
+    for (id, &byte) in (0..).zip(byte_order) {
+        if ids[usize::from(byte)] != u32::MAX {
+            return Err(Error::Vocabulary(format!(
+                "the byte order names byte {byte} twice: it must hold each byte once"
+            )));
+        }
+        ids[usize::from(byte)] = id;
+    }
+    Ok(ids)
+}

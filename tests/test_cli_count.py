@@ -1,0 +1,98 @@
+"""The command line about piece counts: count, train on counts, inspect them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from minbpe.counting import PieceCounts, count
+from minbpe.patterns import GPT2_SPLIT_PATTERN
+from minbpe.training import learn, train
+from minbpe.vocabulary import Vocabulary
+from tests.test_cli import TEXT, error, output
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> list[Path]:
+    texts = [TEXT, "another text, for the sake of order " * 9, "an end"]
+    for number, text in enumerate(texts):
+        (tmp_path / f"{number}.txt").write_text(text)
+    return [tmp_path / f"{number}.txt" for number in range(3)]
+
+
+def test_count_writes_what_the_function_counts(parts: list[Path], capfd: pytest.CaptureFixture[str]) -> None:
+    out = parts[0].with_name("all.counts")
+    facts = json.loads(output(capfd, "count", *parts, "--out", out, "--pattern", "gpt2", "--json"))
+    expected = count(parts, pattern="gpt2")
+    assert PieceCounts.load(out) == expected
+    assert (facts["pieces"], facts["distinct"], facts["documents"]) == (expected.total, len(expected), 3)
+    assert facts["pattern"] == GPT2_SPLIT_PATTERN
+
+
+def test_training_on_counts_of_parts_equals_training_on_the_whole(
+    parts: list[Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    counts = [part.with_suffix(".counts") for part in parts]
+    for part, out in zip(parts, counts, strict=True):
+        output(capfd, "count", part, "--out", out)
+    tok = parts[0].with_name("tok")
+    output(capfd, "train", *counts, "--size", "290", "--out", tok)
+    assert Vocabulary.load(f"{tok}.model") == train(parts, 290, special_tokens=["<|endoftext|>"])
+
+
+def test_training_on_counts_takes_their_pattern(parts: list[Path], capfd: pytest.CaptureFixture[str]) -> None:
+    out, tok = parts[0].with_name("all.counts"), parts[0].with_name("tok")
+    output(capfd, "count", *parts, "--out", out, "--pattern", "none")
+    output(capfd, "train", out, "--size", "290", "--out", tok)
+    assert Vocabulary.load(f"{tok}.model") == train(parts, 290, pattern=None, special_tokens=["<|endoftext|>"])
+    line = error(capfd, 1, "train", out, "--size", "290", "--out", tok, "--pattern", "gpt4")
+    assert "made with the pattern None" in line
+
+
+def test_counts_and_text_are_not_mixed(parts: list[Path], capfd: pytest.CaptureFixture[str]) -> None:
+    out = parts[0].with_name("all.counts")
+    output(capfd, "count", *parts, "--out", out)
+    line = error(capfd, 1, "train", out, parts[0], "--out", out.with_name("tok"))
+    assert f"run minbpe count on {parts[0]} first" in line
+    assert "give such files to minbpe train" in error(capfd, 1, "count", out, "--out", out.with_name("more.counts"))
+    assert "make it first" in error(capfd, 1, "count", parts[0], "--out", out / "missing" / "a.counts")
+
+
+def test_inspect_shows_counts(parts: list[Path], capfd: pytest.CaptureFixture[str]) -> None:
+    out = parts[0].with_name("all.counts")
+    output(capfd, "count", *parts, "--out", out)
+    page = output(capfd, "inspect", out)
+    assert "pattern        'gpt4'" in page
+    assert "' the' (49)" in page
+    facts = json.loads(output(capfd, "inspect", out, "--json"))
+    assert facts["most frequent"][0] == [" the", 49]
+    data = bytearray(out.read_bytes())
+    data[-1] ^= 1
+    out.write_bytes(data)
+    assert "is damaged" in error(capfd, 1, "inspect", out)
+
+
+def test_rare_pieces_are_left_out_and_how_many_is_said(parts: list[Path], capfd: pytest.CaptureFixture[str]) -> None:
+    out, tok = parts[0].with_name("all.counts"), parts[0].with_name("tok")
+    counts = count(parts)
+    facts = json.loads(output(capfd, "count", *parts, "--out", out, "--min-count", "9", "--json"))
+    kept = counts.at_least(9)
+    assert PieceCounts.load(out) == kept
+    assert facts["dropped"] == counts.total - kept.total > 0
+    assert facts["dropped distinct"] == len(counts) - len(kept)
+    arguments = ["--size", "270", "--min-count", "9", "--json"]
+    assert json.loads(output(capfd, "train", *parts, "--out", tok, *arguments))["dropped"] == facts["dropped"]
+
+
+def test_train_reports_bytes_per_token_of_every_doubled_size(
+    parts: list[Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    tok = parts[0].with_name("tok")
+    arguments = ["train", *parts, "--size", "263", "--out", tok, "--min-frequency", "3", "--max-token-length", "4"]
+    facts = json.loads(output(capfd, *arguments, "--report", "--json"))
+    training = learn(parts, 263, special_tokens=["<|endoftext|>"], min_frequency=3, max_token_length=4)
+    assert Vocabulary.load(f"{tok}.model") == training.vocabulary
+    assert [row["size"] for row in facts["report"]] == [256, 262]
+    assert [row["ids"] for row in facts["report"]] == [training.token_counts[0], training.token_counts[-1]]
+    page = output(capfd, *arguments, "--report")
+    assert f"{training.bytes_per_token():.3f}" in page.splitlines()[-1]
