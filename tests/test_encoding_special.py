@@ -252,7 +252,7 @@ def test_a_special_token_given_again_has_the_new_id() -> None:
         ({"<a>": 2**32}, minbpe.errors.VocabularyError, "from 0 to 4294967295"),
         ({"<a>": "b"}, TypeError, "integer"),
         ({b"<a>": 60_000}, TypeError, "str"),
-        ({"\ud83d": 60_000}, ValueError, "surrogates not allowed"),
+        ({"\ud83d": 60_000}, minbpe.errors.VocabularyError, "lone surrogates are not"),
     ],
     ids=ascii,
 )
