@@ -42,6 +42,9 @@ pub(crate) struct PairTable {
     slots: Vec<u64>,
     shift: u32,
     seed: u64,
+    /// A bit for each of so many hashes: set for those of the merges. Most pairs that are looked up have none, and these 64 KB (cl100k),
+    /// which stay near, say so in four cases of five; the slots are 2 MB.
+    filter: Vec<u64>,
     entries: usize,
     /// The merges of two bytes, by `left << 8 | right`; 0 for none. Each piece begins with these look-ups.
     bytes: Vec<u32>,
@@ -54,21 +57,38 @@ impl PairTable {
             slots: vec![0; capacity],
             shift: shift_for(capacity),
             seed: random_seed(),
+            filter: vec![0; capacity / 32],
             entries: 0,
             bytes: vec![0; 1 << 16],
         }
     }
 
     #[inline(always)]
+    fn hash(&self, pair: u64) -> u64 {
+        fold(pair ^ self.seed, MULTIPLIER)
+    }
+
+    #[inline(always)]
     fn slot(&self, pair: u64) -> usize {
-        (fold(pair ^ self.seed, MULTIPLIER) >> self.shift) as usize
+        (self.hash(pair) >> self.shift) as usize
+    }
+
+    /// The word of the filter and the bit in it: of the hash's low bits, as its high ones choose the slot.
+    #[inline(always)]
+    fn filter_bit(&self, hash: u64) -> (usize, u64) {
+        ((hash >> 6) as usize & (self.filter.len() - 1), 1 << (hash & 63))
     }
 
     /// The merge of `left` and `right`, if there is one.
     #[inline(always)]
     pub(crate) fn get(&self, left: u32, right: u32) -> Option<u32> {
         let pair = u64::from(left) << INDEX_BITS | u64::from(right);
-        let mut at = self.slot(pair);
+        let hash = self.hash(pair);
+        let (word, bit) = self.filter_bit(hash);
+        if self.filter[word] & bit == 0 {
+            return None;
+        }
+        let mut at = (hash >> self.shift) as usize;
         loop {
             let slot = self.slots[at];
             if slot >> INDEX_BITS == pair && slot != 0 {
@@ -102,6 +122,8 @@ impl PairTable {
             at = (at + 1) & (self.slots.len() - 1);
         }
         self.slots[at] = pair << INDEX_BITS | u64::from(merged);
+        let (word, bit) = self.filter_bit(self.hash(pair));
+        self.filter[word] |= bit;
         self.entries += 1;
         if left < 256 && right < 256 {
             self.bytes[(left << 8 | right) as usize] = merged;
@@ -132,8 +154,12 @@ impl PairTable {
         let capacity = self.slots.len() * 2;
         let old = std::mem::replace(&mut self.slots, vec![0; capacity]);
         self.shift = shift_for(capacity);
+        self.filter = vec![0; capacity / 32];
         for entry in old.into_iter().filter(|&entry| entry != 0) {
-            let mut at = self.slot(entry >> INDEX_BITS);
+            let hash = self.hash(entry >> INDEX_BITS);
+            let (word, bit) = self.filter_bit(hash);
+            self.filter[word] |= bit;
+            let mut at = (hash >> self.shift) as usize;
             while self.slots[at] != 0 {
                 at = (at + 1) & (capacity - 1);
             }
