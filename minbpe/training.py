@@ -290,7 +290,7 @@ def warn_of_early_end(learned: int, wanted: int, tokens: int, vocab_size: int, l
     if learned == wanted:
         return
     frame, level = sys._getframe(), 1
-    while frame.f_back and frame.f_globals["__name__"].startswith("minbpe."):
+    while frame.f_back and str(frame.f_globals.get("__name__")).startswith("minbpe."):
         frame, level = frame.f_back, level + 1
     within = f" within {limits}" if str(limits) else ""
     warnings.warn(
