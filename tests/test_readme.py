@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+import sysconfig
 import warnings
 from pathlib import Path
 
@@ -21,7 +22,8 @@ COMMANDS = [
 @pytest.fixture
 def somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("corpus.txt").write_text("some text to learn from, and some more of it\n" * 9, encoding="utf-8")
+    sources = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))
+    Path("corpus.txt").write_bytes(b"".join(source.read_bytes() for source in sources))  # some 5 MB
     Path("domain.txt").write_text("acetylsalicylic acid, ibuprofen, paracetamol\n" * 9, encoding="utf-8")
     Path("corpus").mkdir()
     Path("corpus/one.txt").write_text("a document\n", encoding="utf-8")
@@ -31,7 +33,7 @@ def somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_python_example_runs() -> None:
     (example,) = [block for language, block in BLOCKS if language == "python"]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", VocabularyWarning)  # the corpus is small
+        warnings.simplefilter("ignore", VocabularyWarning)  # the domain is small
         exec(compile(example, "README.md", "exec"), {})
 
 
