@@ -184,6 +184,41 @@ fn a_megabyte_of_one_letter_is_encoded_as_its_runs() {
 }
 
 #[test]
+fn long_text_through_the_cache_equals_its_pieces_one_by_one() {
+    let merges = [(97, 98), (256, 99), (32, 256), (99, 99), (257, 259), (258, 260)];
+    let ids: Vec<u32> = (1000..).take(merges.len()).collect();
+    let merges = merges.map(|(a, b)| (if a > 255 { a + 744 } else { a }, if b > 255 { b + 744 } else { b }));
+    let bytes: [u32; 256] = std::array::from_fn(|b| 255 - b as u32);
+    let merges = merges.map(|(a, b)| (if a < 256 { 255 - a } else { a }, if b < 256 { 255 - b } else { b }));
+    let vocabulary = Vocabulary::from_merges(&bytes, &merges, &ids, vec![], Some(r" ?\S+|\s+".into())).unwrap();
+    // Pieces of 1 to 40 bytes, some of them often, some once; long enough for a cache, and for pieces to be pushed out of it.
+    let mut state = 1u64;
+    let mut text = String::new();
+    while text.len() < 1 << 20 {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        let length = 1 + (state >> 60) as usize + if state >> 40 & 15 == 0 { 24 } else { 0 };
+        let letters = (0..length).map(|i| b"abcc\xc3"[(state >> (2 * (i % 24)) & 3) as usize] as char);
+        text.extend(letters.chain([' ']));
+    }
+    let mut expected = Vec::new();
+    let mut start = 0;
+    let flow = vocabulary.splitter().split(&text, &mut Default::default(), |base, ends| {
+        for &end in ends {
+            vocabulary.encode_piece(&text.as_bytes()[start..base + end as usize], &mut expected);
+            start = base + end as usize;
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    assert!(flow.unwrap().is_continue());
+    for _ in 0..2 {
+        assert_eq!(encode(&vocabulary, &text), expected);
+    }
+    let mut counted = Counted::up_to(usize::MAX);
+    vocabulary.encode_ordinary(&text, &mut counted).unwrap();
+    assert_eq!(counted.tokens, expected.len());
+}
+
+#[test]
 fn special_tokens_are_found_and_text_before_them_is_split_as_if_it_ended() {
     let special = vec![("<|x|>".to_string(), 256)];
     let vocabulary = Vocabulary::from_merges(
