@@ -159,7 +159,10 @@ def checks(
     yield (
         "completions of unstable text",
         lambda: compare(
-            name, (text[:24] for text in mixed(ours, strings // 5_000, seed + 5)), completions(ours), completions(theirs)
+            name,
+            (text[:24] for text in mixed(ours, strings // 5_000, seed + 5)),
+            completions(ours),
+            completions(theirs),
         ),
     )
     for path in corpora:
