@@ -1,13 +1,15 @@
 //! A cache from pieces to their ids: what a thread has merged before, it need not merge again.
 //!
 //! Two entries of 32 bytes share a line of the processor's cache, so that a look-up is one fetch. It begins with the vocabulary's own
-//! tokens, most of what text is made of. A new piece takes the second place of its line: the first keeps the token of lowest rank
-//! there, which is the most frequent one. Of a piece of more than 15 bytes the entry has the hash, and the bytes and ids lie in a ring
-//! that new ones overwrite. Nothing depends on what is in the cache but time.
+//! tokens, most of what text is made of. A new piece takes the first place of its line; what was there takes the second; and what was in
+//! that one moves to the line beside it, from where it is brought back when it is asked for, or dropped by the next that comes. Of a
+//! piece of more than 15 bytes the entry has the hash, and the bytes and ids lie in a ring that new ones overwrite. Nothing depends on
+//! what is in the cache but time.
 
 use std::sync::{Mutex, MutexGuard};
 
-use crate::processor::{on_large_pages, prefetch};
+use crate::lines::{Line, Lines};
+use crate::processor::prefetch;
 use crate::table::{MULTIPLIER, fold};
 use crate::tokens::Tokens;
 
@@ -102,18 +104,53 @@ impl Key {
 /// Where an entry keeps the number of its ids: above the length of its key, which needs four bits of its byte.
 const COUNT: u32 = 60;
 
-/// Two entries side by side, and one fetch. The place of a key's number of ids is taken by that of the entry.
-#[derive(Debug, Clone, Copy, Default)]
-#[repr(C, align(64))]
-struct Line {
-    keys: [Key; 2],
-    ids: [[u32; MOST_IDS]; 2],
+/// A piece with its ids: two to a line, which has both keys first. The key's second half has the number of ids.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    key: Key,
+    ids: PackedIds,
+}
+
+/// Up to four ids, two to a word.
+pub(crate) type PackedIds = [u64; 2];
+
+/// All four, those that are none 0.
+#[inline(always)]
+pub(crate) fn unpacked([first, second]: PackedIds) -> [u32; MOST_IDS] {
+    [first as u32, (first >> 32) as u32, second as u32, (second >> 32) as u32]
+}
+
+fn packed(ids: &[u32]) -> PackedIds {
+    let id = |at: usize| u64::from(ids.get(at).copied().unwrap_or(0));
+    [id(0) | id(1) << 32, id(2) | id(3) << 32]
+}
+
+impl Entry {
+    fn new(key: Key, ids: &[u32]) -> Entry {
+        Entry { key: Key { low: key.low, high: key.high | (ids.len() as u64) << COUNT }, ids: packed(ids) }
+    }
+
+    #[inline(always)]
+    fn read(line: &Line, entry: usize) -> Entry {
+        let at = 2 * (entry & 1);
+        Entry { key: Key { low: line[at], high: line[at + 1] }, ids: [line[4 + at], line[5 + at]] }
+    }
+
+    fn write(self, line: &mut Line, entry: usize) {
+        let at = 2 * (entry & 1);
+        (line[at], line[at + 1]) = (self.key.low, self.key.high);
+        (line[4 + at], line[5 + at]) = (self.ids[0], self.ids[1]);
+    }
+
+    fn is_empty(self) -> bool {
+        self.key == Key::default()
+    }
 }
 
 /// One thread's cache.
 #[derive(Debug)]
 pub(crate) struct Cache {
-    lines: Vec<Line>,
+    lines: Lines,
     shift: u32,
     /// The longer pieces, each followed by its ids. Entries have instead of ids: where theirs begins, of all that was ever written, in
     /// two halves; and how many ids it has.
@@ -132,23 +169,33 @@ impl Cache {
     /// A cache that holds the tokens that are whole pieces.
     pub(crate) fn new(tokens: &Tokens) -> Cache {
         let count = (tokens.count() * 2).next_power_of_two().max(1 << 12);
-        let lines = on_large_pages(count);
-        let mut cache = Cache { lines, shift: 64 - count.trailing_zeros(), ring: Vec::new(), written: 0 };
+        let shift = 64 - count.trailing_zeros();
+        let mut cache = Cache { lines: Lines::new(count), shift, ring: Vec::new(), written: 0 };
         if tokens.whole_pieces() {
             cache.seed(tokens);
         }
         cache
     }
 
+    /// From the highest rank down, so that frequent tokens come last; in groups, whose lines are fetched side by side.
     fn seed(&mut self, tokens: &Tokens) {
-        for (token, &id) in (0..).zip(tokens.ids()) {
-            let bytes = tokens.bytes(token);
-            let key = if bytes.len() <= SHORT { Key::new(bytes, 0, bytes.len()) } else { Key::of_long(bytes) };
-            let place = self.place(key);
-            if !key.is_short() {
-                self.insert_long(place, key, bytes, &[id]);
-            } else if let Some(free) = self.lines[place as usize].keys.iter().position(|&key| key == Key::default()) {
-                self.lines[place as usize].set(free, key, &[id]);
+        const GROUP: usize = 64;
+        for first in (0..tokens.count()).step_by(GROUP).rev() {
+            let group: [(Key, u32); GROUP] = std::array::from_fn(|i| {
+                let bytes = tokens.bytes((first + i).min(tokens.count() - 1) as u32);
+                let key = if bytes.len() <= SHORT { Key::new(bytes, 0, bytes.len()) } else { Key::of_long(bytes) };
+                let place = self.place(key);
+                self.prefetch(place);
+                (key, place)
+            });
+            let count = GROUP.min(tokens.count() - first);
+            for (token, &(key, place)) in (first..first + count).zip(&group[..count]).rev() {
+                let id = tokens.id(token as u32);
+                if !key.is_short() {
+                    self.insert_long(place, key, tokens.bytes(token as u32), &[id]);
+                } else {
+                    self.put(place, Entry::new(key, &[id]));
+                }
             }
         }
     }
@@ -162,30 +209,54 @@ impl Cache {
     /// Has the line at a place fetched.
     #[inline(always)]
     pub(crate) fn prefetch(&self, place: u32) {
-        prefetch(&self.lines[place as usize]);
+        prefetch(self.lines.as_slice(), place);
     }
 
-    /// The ids of a piece, and how many they are, if they are here.
+    /// The ids of a piece, and how many they are, if they are where they are looked for first.
     #[inline(always)]
-    pub(crate) fn get(&self, place: u32, key: Key) -> Option<([u32; MOST_IDS], usize)> {
-        let Line { keys, ids } = &self.lines[place as usize];
-        let differs = |entry: usize| any(keys[entry].differences(key));
+    pub(crate) fn get(&self, place: u32, key: Key) -> Option<(PackedIds, usize)> {
+        let line = &self.lines.as_slice()[place as usize];
+        let differs = |entry: usize| any(Entry::read(line, entry).key.differences(key));
         let second = differs(0);
-        (second & differs(1) == 0).then(|| (ids[second & 1], (keys[second & 1].high >> COUNT) as usize))
+        let found = Entry::read(line, second);
+        (second & differs(1) == 0).then_some((found.ids, (found.key.high >> COUNT) as usize))
+    }
+
+    /// As `get`, after a look into the line beside it: what is there is brought back.
+    pub(crate) fn get_back(&mut self, place: u32, key: Key) -> Option<(PackedIds, usize)> {
+        let beside = self.lines.as_slice()[place as usize ^ 1];
+        if let Some(entry) = (0..2).find(|&entry| Entry::read(&beside, entry).key.differences(key) == 0) {
+            let lines = self.lines.as_mut_slice();
+            let home = &mut lines[place as usize];
+            let (first, second) = (Entry::read(home, 0), Entry::read(home, 1));
+            Entry::read(&beside, entry).write(home, 0);
+            first.write(home, 1);
+            second.write(&mut lines[place as usize ^ 1], entry);
+        }
+        self.get(place, key)
     }
 
     /// Remembers the ids of a short piece, if they are not too many.
     pub(crate) fn insert(&mut self, place: u32, key: Key, ids: &[u32]) {
         if ids.len() <= MOST_IDS && self.get(place, key).is_none() {
-            let line = &mut self.lines[place as usize];
-            line.set(usize::from(line.keys[0] != Key::default()), key, ids);
+            self.put(place, Entry::new(key, ids));
+        }
+    }
+
+    fn put(&mut self, place: u32, new: Entry) {
+        let lines = self.lines.as_mut_slice();
+        let line = &mut lines[place as usize];
+        let (first, second) = (Entry::read(line, 0), Entry::read(line, 1));
+        new.write(line, 0);
+        first.write(line, 1);
+        if !second.is_empty() {
+            second.write(&mut lines[place as usize ^ 1], 1);
         }
     }
 
     /// The ids of a longer piece, if they are here, as bytes.
     pub(crate) fn get_long(&self, place: u32, key: Key, piece: &[u8]) -> Option<&[[u8; 4]]> {
-        let ([low, high, count, _], _) = self.get(place, key)?;
-        let start = u64::from(low) | u64::from(high) << 32;
+        let ([start, count], _) = self.get(place, key)?;
         if self.written - start > RING as u64 {
             return None;
         }
@@ -213,18 +284,14 @@ impl Cache {
         for (place, id) in rest.as_chunks_mut().0.iter_mut().zip(ids) {
             *place = id.to_le_bytes();
         }
-        let line = &mut self.lines[place as usize];
+        let new = Entry::new(key, &[self.written as u32, (self.written >> 32) as u32, ids.len() as u32]);
         // An entry of the same hash is an old one, whose bytes are overwritten.
-        let entry = line.keys.iter().position(|old| old.differences(key) == 0).unwrap_or(1);
-        line.set(entry, key, &[self.written as u32, (self.written >> 32) as u32, ids.len() as u32]);
+        let line = &mut self.lines.as_mut_slice()[place as usize];
+        match (0..2).find(|&entry| Entry::read(line, entry).key.differences(key) == 0) {
+            Some(old) => new.write(line, old),
+            None => self.put(place, new),
+        }
         self.written += length as u64;
-    }
-}
-
-impl Line {
-    fn set(&mut self, entry: usize, key: Key, ids: &[u32]) {
-        self.keys[entry] = Key { low: key.low, high: key.high | (ids.len() as u64) << COUNT };
-        self.ids[entry][..ids.len()].copy_from_slice(ids);
     }
 }
 

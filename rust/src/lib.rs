@@ -11,6 +11,7 @@ pub mod count;
 pub mod encode;
 pub mod error;
 mod lanes;
+mod lines;
 mod merge;
 pub mod offsets;
 mod pipeline;

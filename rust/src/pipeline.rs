@@ -28,55 +28,60 @@ const UNCUT: usize = 9;
 /// So many pieces are looked up before those that were missed are merged.
 const PIECES: usize = 2048;
 
+/// So many misses are remembered, by their place in the cache, for those that are the same.
+const RECENT: usize = 256;
+
 /// A piece that is not in the cache, or has more than 15 bytes.
 #[derive(Debug, Clone, Copy)]
 struct Miss {
     key: Key,
-    place: u32,
-    /// Where a piece of more than 15 bytes begins.
     start: usize,
+    place: u32,
     /// How many ids of found pieces come before it.
     after: usize,
     /// Where its ids begin in `merged`, once they are made, and how many they are.
     first: usize,
     count: usize,
+    /// The number of a miss with the same bytes: its own, or of one before, which then has the ids.
+    like: usize,
 }
 
-/// Pieces that wait to be looked up, from turn `first` to before turn `last`.
-struct Ring {
-    keys: [Key; RING],
-    places: [u32; RING],
-    /// Where pieces of more than 15 bytes begin.
-    starts: [usize; RING],
-    first: usize,
-    last: usize,
+impl Miss {
+    /// Whether both have the same bytes.
+    fn equals(&self, other: &Miss, text: &[u8]) -> bool {
+        self.key == other.key && (self.key.is_short() || self.piece(text) == other.piece(text))
+    }
+
+    fn piece<'t>(&self, text: &'t [u8]) -> &'t [u8] {
+        &text[self.start..self.start + self.key.length()]
+    }
 }
 
-impl Ring {
-    /// A piece of up to 15 bytes.
-    #[inline(always)]
-    fn push(&mut self, cache: &Cache, text: &[u8], start: usize, end: usize) {
-        self.push_key(cache, Key::new(text, start, end));
-    }
+/// A piece that waits to be looked up.
+#[derive(Debug, Clone, Copy, Default)]
+struct Waiting {
+    key: Key,
+    start: usize,
+    place: u32,
+}
 
-    /// A longer one.
-    fn push_long(&mut self, cache: &Cache, text: &[u8], start: usize, end: usize) {
-        self.starts[self.last % RING] = start;
-        self.push_key(cache, Key::of_long(&text[start..end]));
-    }
-
+impl Waiting {
+    /// The piece of these bytes; its cache line is on the way.
     #[inline(always)]
-    fn push_key(&mut self, cache: &Cache, key: Key) {
+    fn new(key: Key, start: usize, cache: &Cache) -> Waiting {
         let place = cache.place(key);
         cache.prefetch(place);
-        (self.keys[self.last % RING], self.places[self.last % RING]) = (key, place);
-        self.last += 1;
+        Waiting { key, start, place }
     }
 }
 
 /// What a thread needs to encode, kept between calls.
 #[derive(Debug)]
 pub(crate) struct Pipeline {
+    /// A ring of those that wait, from turn `first` to before turn `last`.
+    waiting: [Waiting; RING],
+    first: usize,
+    last: usize,
     /// The ids of what was found, up to `filled`.
     found: Vec<u32>,
     filled: usize,
@@ -108,7 +113,16 @@ impl Work for Batch<'_> {
 
 impl Default for Pipeline {
     fn default() -> Pipeline {
-        Pipeline { found: Vec::new(), filled: 0, misses: Vec::new(), merged: Vec::new(), lanes: Lanes::new() }
+        Pipeline {
+            waiting: [Waiting::default(); RING],
+            first: 0,
+            last: 0,
+            found: Vec::new(),
+            filled: 0,
+            misses: Vec::new(),
+            merged: Vec::new(),
+            lanes: Lanes::new(),
+        }
     }
 }
 
@@ -143,35 +157,31 @@ impl Pipeline {
         mut start: usize,
         ends: &[u32],
     ) {
-        let mut waiting =
-            Ring { keys: [Key::default(); RING], places: [0; RING], starts: [0; RING], first: 0, last: 0 };
         for ends in ends.chunks(STEP) {
+            // A copy, so that it stays in a register.
+            let mut last = self.last;
             for &end in ends {
                 let end = base + end as usize;
                 let length = end - start;
-                if (length > cache::SHORT) | (length > UNCUT) & (text[end - 1] >= 0x80) {
-                    self.cut(&mut waiting, cache, seams, text, start, end);
+                if length > UNCUT && (length > cache::SHORT || text[end - 1] >= 0x80) {
+                    self.last = last;
+                    self.cut(cache, seams, text, start, end);
+                    last = self.last;
                 } else {
-                    waiting.push(cache, text, start, end);
+                    self.waiting[last % RING] = Waiting::new(Key::new(text, start, end), start, cache);
+                    last += 1;
                 }
                 start = end;
             }
-            self.find(&mut waiting, AHEAD, cache, text);
+            self.last = last;
+            self.find(AHEAD, cache, text);
         }
-        self.find(&mut waiting, 0, cache, text);
+        self.find(0, cache, text);
     }
 
     /// A piece that is long, or can be cut.
     #[inline(never)]
-    fn cut(
-        &mut self,
-        waiting: &mut Ring,
-        cache: &Cache,
-        seams: Option<&Seams>,
-        text: &[u8],
-        mut start: usize,
-        end: usize,
-    ) {
+    fn cut(&mut self, cache: &Cache, seams: Option<&Seams>, text: &[u8], mut start: usize, end: usize) {
         if let Some(seams) = seams
             && let Ok(piece) = std::str::from_utf8(&text[start..end])
             && !piece.is_ascii()
@@ -183,59 +193,56 @@ impl Pipeline {
                 if let (Some(before), Some(after)) = (before, after)
                     && !seams.crossed(before, after)
                 {
-                    self.push(waiting, cache, text, start, from + at);
+                    self.push(cache, text, start, from + at);
                     start = from + at;
                 }
                 before = after;
             }
         }
-        self.push(waiting, cache, text, start, end);
+        self.push(cache, text, start, end);
     }
 
     /// A piece waits, of any length.
     #[inline(always)]
-    fn push(&mut self, waiting: &mut Ring, cache: &Cache, text: &[u8], start: usize, end: usize) {
-        if waiting.last - waiting.first >= RING - STEP {
-            self.find(waiting, AHEAD, cache, text);
+    fn push(&mut self, cache: &Cache, text: &[u8], start: usize, end: usize) {
+        if self.last - self.first >= RING - STEP {
+            self.find(AHEAD, cache, text);
         }
-        if end - start <= cache::SHORT {
-            waiting.push(cache, text, start, end);
-        } else {
-            waiting.push_long(cache, text, start, end);
-        }
+        let key =
+            if end - start <= cache::SHORT { Key::new(text, start, end) } else { Key::of_long(&text[start..end]) };
+        self.waiting[self.last % RING] = Waiting::new(key, start, cache);
+        self.last += 1;
     }
 
     /// Looks up the pieces that wait, but for the last `kept`.
     #[inline(always)]
-    fn find(&mut self, waiting: &mut Ring, kept: usize, cache: &Cache, text: &[u8]) {
-        let mut filled = self.filled;
-        let last = waiting.first.max(waiting.last.saturating_sub(kept));
-        let most = filled + (last - waiting.first + 1) * cache::MOST_IDS;
-        if self.found.len() < most {
-            self.found.resize(most.next_power_of_two(), 0);
+    fn find(&mut self, kept: usize, cache: &Cache, text: &[u8]) {
+        let Pipeline { waiting, first, last, found, filled, misses, merged, .. } = self;
+        let end = (*first).max(last.saturating_sub(kept));
+        let most = *filled + (end - *first + 1) * cache::MOST_IDS;
+        if found.len() < most {
+            found.resize(most.next_power_of_two(), 0);
         }
-        let found = &mut self.found[..most];
-        for turn in waiting.first..last {
-            let (key, place) = (waiting.keys[turn % RING], waiting.places[turn % RING]);
+        let mut next = *filled;
+        for turn in *first..end {
+            let Waiting { key, start, place } = waiting[turn % RING];
             if key.is_short()
                 && let Some((ids, count)) = cache.get(place, key)
             {
-                found[filled..filled + cache::MOST_IDS].copy_from_slice(&ids);
-                filled += count;
-            } else {
-                let start = waiting.starts[turn % RING];
-                let mut miss = Miss { key, place, start, after: filled, first: self.merged.len(), count: 0 };
-                if !key.is_short()
-                    && let Some(ids) = cache.get_long(place, key, &text[start..start + key.length()])
-                {
-                    self.merged.extend(ids.iter().map(|&id| u32::from_le_bytes(id)));
-                    miss.count = ids.len();
-                }
-                self.misses.push(miss);
+                found[next..next + cache::MOST_IDS].copy_from_slice(&cache::unpacked(ids));
+                next += count;
+                continue;
             }
+            let mut miss = Miss { key, start, place, after: next, first: merged.len(), count: 0, like: misses.len() };
+            if !key.is_short()
+                && let Some(ids) = cache.get_long(place, key, &text[start..start + key.length()])
+            {
+                merged.extend(ids.iter().map(|&id| u32::from_le_bytes(id)));
+                miss.count = ids.len();
+            }
+            misses.push(miss);
         }
-        waiting.first = last;
-        self.filled = filled;
+        (*first, *filled) = (end, next);
     }
 
     /// Makes the ids of all that was missed.
@@ -243,11 +250,18 @@ impl Pipeline {
     fn merge(&mut self, vocabulary: &Vocabulary, cache: &mut Cache, text: &[u8]) {
         let Pipeline { misses, merged, lanes, .. } = self;
         let tokens = vocabulary.tokens();
+        let mut recent = [usize::MAX; RECENT];
         let mut next = 0;
         while next < misses.len() || !lanes.idle() {
             while next < misses.len() && !lanes.full() {
-                let miss = &mut misses[next];
-                if miss.count == 0 {
+                let recent = &mut recent[misses[next].place as usize % RECENT];
+                let (before, rest) = misses.split_at_mut(next);
+                let miss = &mut rest[0];
+                if miss.count > 0 {
+                } else if let Some(other) = before.get(*recent).filter(|other| other.equals(miss, text)) {
+                    miss.like = other.like;
+                } else {
+                    *recent = next;
                     miss.first = merged.len();
                     if !begin(miss, next, tokens, cache, text, lanes, merged) {
                         miss.count = merged.len() - miss.first;
@@ -263,7 +277,7 @@ impl Pipeline {
                 if miss.key.is_short() {
                     cache.insert(miss.place, miss.key, ids);
                 } else {
-                    cache.insert_long(miss.place, miss.key, &text[miss.start..][..miss.key.length()], ids);
+                    cache.insert_long(miss.place, miss.key, miss.piece(text), ids);
                 }
             });
         }
@@ -275,7 +289,8 @@ impl Pipeline {
         let flow = self.misses.iter().try_for_each(|miss| {
             sink.ids(vocabulary, &self.found[from..miss.after])?;
             from = miss.after;
-            sink.ids(vocabulary, &self.merged[miss.first..][..miss.count])
+            let Miss { first, count, .. } = self.misses[miss.like];
+            sink.ids(vocabulary, &self.merged[first..first + count])
         });
         let flow = match flow {
             ControlFlow::Continue(()) => sink.ids(vocabulary, &self.found[from..self.filled]),
@@ -304,8 +319,8 @@ fn begin(
         let bytes = key.bytes();
         let piece = &bytes[..key.length()];
         // One just like it may have come before.
-        if let Some((ids, count)) = cache.get(place, key) {
-            merged.extend_from_slice(&ids[..count]);
+        if let Some((ids, count)) = cache.get_back(place, key) {
+            merged.extend_from_slice(&cache::unpacked(ids)[..count]);
             return false;
         }
         if tokens.by_rank()
@@ -317,7 +332,8 @@ fn begin(
         lanes.start(index, piece, tokens.pairs());
         return true;
     }
-    let piece = &text[miss.start..][..key.length()];
+    let piece = miss.piece(text);
+    cache.get_back(place, key);
     if let Some(ids) = cache.get_long(place, key, piece) {
         merged.extend(ids.iter().map(|&id| u32::from_le_bytes(id)));
         return false;

@@ -1,11 +1,11 @@
-//! What only the processor can be asked for: memory ahead of its use or on large pages, and code compiled for its newer instructions.
+//! What only the processor can be asked for: memory ahead of its use, and code compiled for its newer instructions.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// Has the processor fetch a cache line ahead of its use: a load in its place would hold up what comes after it.
+/// Has the processor fetch the cache line of `array[index]` ahead of its use: a load in its place would hold up what comes after it.
 #[inline(always)]
-pub(crate) fn prefetch<T>(place: &T) {
-    let place: *const T = place;
+pub(crate) fn prefetch<T>(array: &[T], index: u32) {
+    let place = array.as_ptr().wrapping_add(index as usize);
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
@@ -19,27 +19,6 @@ pub(crate) fn prefetch<T>(place: &T) {
     }
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     std::hint::black_box(place);
-}
-
-/// `count` times `T::default()`, on pages of 2 MB where the system grants them: look-ups all over 16 MB of small pages wait for the
-/// addresses of pages, and prefetching does not help against that.
-pub(crate) fn on_large_pages<T: Clone + Default>(count: usize) -> Vec<T> {
-    let mut array = Vec::with_capacity(count);
-    #[cfg(target_os = "linux")]
-    {
-        const PAGE: usize = 1 << 21;
-        let memory: &mut [std::mem::MaybeUninit<T>] = array.spare_capacity_mut();
-        let (start, length) = (memory.as_mut_ptr(), size_of_val(memory));
-        let skipped = start.addr().next_multiple_of(PAGE) - start.addr();
-        if skipped + PAGE <= length {
-            let whole = (length - skipped) / PAGE * PAGE;
-            // SAFETY: the range lies in the array's own memory, and the advice changes only by which pages it is kept. It is no matter if
-            // the system does not follow it.
-            unsafe { libc::madvise(start.byte_add(skipped).cast(), whole, libc::MADV_HUGEPAGE) };
-        }
-    }
-    array.resize(count, T::default());
-    array
 }
 
 /// What is known of the processor: nothing yet, that it has no more than the baseline, or that it has AVX2 and what came with it.

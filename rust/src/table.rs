@@ -6,6 +6,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use crate::lines::Lines;
 use crate::processor::prefetch;
 
 /// Bits of a token index: three indices share one 64-bit slot.
@@ -45,19 +46,16 @@ const LINE: usize = 8;
 /// Lines of eight slots, half full on average, filled from their first slot on; what finds its line full goes into the next. All
 /// eight are compared at once, without a branch, so what a look-up costs is its cache line: [`PairTable::place`] names it ahead of time,
 /// [`PairTable::prefetch`] has it fetched, [`PairTable::get_at`] reads it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct PairTable {
     /// `left << 42 | right << 21 | merged`; 0 is empty, as no merge has index 0.
-    lines: Vec<PairLine>,
+    lines: Lines,
+    count: usize,
     seed: u64,
     entries: usize,
     /// The merges of two bytes, by `left << 8 | right`; 0 for none. Each piece begins with these look-ups.
     bytes: Vec<u32>,
 }
-
-#[derive(Debug, Clone, Copy, Default)]
-#[repr(align(64))]
-struct PairLine([u64; LINE]);
 
 #[inline(always)]
 fn joined(left: u32, right: u32) -> u64 {
@@ -67,20 +65,20 @@ fn joined(left: u32, right: u32) -> u64 {
 impl PairTable {
     pub(crate) fn with_capacity(entries: usize) -> PairTable {
         let count = (entries * 2).div_ceil(LINE).max(64);
-        PairTable { lines: vec![PairLine::default(); count], seed: random_seed(), entries: 0, bytes: vec![0; 1 << 16] }
+        PairTable { lines: Lines::new(count), count, seed: random_seed(), entries: 0, bytes: vec![0; 1 << 16] }
     }
 
     /// The line where the merge of `left` and `right` is looked for first.
     #[inline(always)]
     pub(crate) fn place(&self, left: u32, right: u32) -> u32 {
         let hash = fold(joined(left, right) ^ self.seed, MULTIPLIER) >> 32;
-        ((hash * self.lines.len() as u64) >> 32) as u32
+        ((hash * self.count as u64) >> 32) as u32
     }
 
     /// Has the line at a place fetched.
     #[inline(always)]
     pub(crate) fn prefetch(&self, place: u32) {
-        prefetch(&self.lines[place as usize]);
+        prefetch(self.lines.as_slice(), place);
     }
 
     /// The merge of `left` and `right`, whose place is given; 0 if there is none.
@@ -89,12 +87,12 @@ impl PairTable {
         let pair = joined(left, right);
         let mut at = place as usize;
         loop {
-            let PairLine(line) = &self.lines[at];
+            let line = &self.lines.as_slice()[at];
             let found = line.iter().fold(0, |found, &slot| found | if slot >> INDEX_BITS == pair { slot } else { 0 });
             if found != 0 || line[LINE - 1] == 0 {
                 return (found & INDEX_MASK) as u32;
             }
-            at = if at + 1 == self.lines.len() { 0 } else { at + 1 };
+            at = if at + 1 == self.count { 0 } else { at + 1 };
         }
     }
 
@@ -114,7 +112,7 @@ impl PairTable {
 
     /// Adds a merge. The first one given for a pair stays; returns whether this was it.
     pub(crate) fn insert(&mut self, left: u32, right: u32, merged: u32) -> bool {
-        if (self.entries + 1) * 2 > self.lines.len() * LINE {
+        if (self.entries + 1) * 2 > self.count * LINE {
             self.grow();
         }
         let added = self.insert_at(self.place(left, right), joined(left, right), merged);
@@ -129,7 +127,7 @@ impl PairTable {
     fn insert_at(&mut self, place: u32, pair: u64, merged: u32) -> bool {
         let mut at = place as usize;
         loop {
-            for slot in &mut self.lines[at].0 {
+            for slot in &mut self.lines.as_mut_slice()[at] {
                 if *slot == 0 {
                     *slot = pair << INDEX_BITS | u64::from(merged);
                     return true;
@@ -138,7 +136,7 @@ impl PairTable {
                     return false;
                 }
             }
-            at = (at + 1) % self.lines.len();
+            at = (at + 1) % self.count;
         }
     }
 
@@ -158,9 +156,9 @@ impl PairTable {
     }
 
     fn grow(&mut self) {
-        let twice = vec![PairLine::default(); self.lines.len() * 2];
-        let old = std::mem::replace(&mut self.lines, twice);
-        for slot in old.into_iter().flat_map(|line| line.0).filter(|&slot| slot != 0) {
+        self.count *= 2;
+        let old = std::mem::replace(&mut self.lines, Lines::new(self.count));
+        for &slot in old.as_slice().iter().flatten().filter(|&&slot| slot != 0) {
             let pair = slot >> INDEX_BITS;
             let place = self.place((pair >> INDEX_BITS) as u32, (pair & INDEX_MASK) as u32);
             self.insert_at(place, pair, (slot & INDEX_MASK) as u32);

@@ -248,7 +248,9 @@ impl Tokens {
             return None;
         }
         self.uncached.store(0, Ordering::Relaxed);
-        self.make_table();
+        if self.by_rank() {
+            self.make_table();
+        }
         self.make_seams();
         Some(Cache::new(self))
     }
