@@ -11,13 +11,14 @@ from itertools import accumulate
 from operator import sub
 
 from minbpe import _core
-from minbpe.counting import MOST, PieceCounts, Progress, count
+from minbpe.counting import MOST, Ceiling, PieceCounts, Progress, gather
 from minbpe.errors import CorpusError, SpecialTokenError, VocabularyError
 from minbpe.patterns import GPT4_SPLIT_PATTERN, resolve, shown
 from minbpe.vocabulary import Vocabulary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Sequence
     from types import EllipsisType
     from typing import Literal, TypeAlias, TypeVar
@@ -117,6 +118,8 @@ def train(
     min_frequency: int = 1,
     max_token_length: int | None = None,
     threads: int | None = None,
+    max_memory: int | None = None,
+    spill_to: str | os.PathLike[str] | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> Vocabulary:
     """Learn a vocabulary of `vocab_size` tokens: 256 bytes, the merges, and the special tokens.
@@ -142,13 +145,18 @@ def train(
         min_frequency: a pair that occurs less often is never merged; training ends when no other is left.
         max_token_length: a pair whose bytes together are more than this is never merged, and the best of the others is.
         threads: how many work side by side, by default as many as there are cores. The result does not depend on it.
+        max_memory: a ceiling on what counting holds, in bytes, as for `count`. Merging then holds the distinct pieces that
+            `min_count` leaves, some 10 bytes for each of theirs and 100 for each piece.
+        spill_to: the directory for what passes it, as for `count`.
         progress: called some twenty times a second, and at the end of each stage. What it raises ends the training.
 
     Raises:
         VocabularyError: `vocab_size` leaves no room for the bytes and the special tokens.
         SpecialTokenError: a special token is empty, given twice, or has an id that a merge will have.
         PatternError: the pattern does not compile, or gave up on a text.
-        CorpusError: counts of 2^63 or more, distinct pieces of 4 GiB or more, or `PieceCounts` of another pattern.
+        CorpusError: counts of 2^63 or more, distinct pieces of 4 GiB or more or past `max_memory`, or `PieceCounts` of
+            another pattern.
+        MemoryError: as for `count`.
         TypeError: what is given is no corpus.
         OSError: a file cannot be read.
 
@@ -166,6 +174,8 @@ def train(
         min_frequency=min_frequency,
         max_token_length=max_token_length,
         threads=threads,
+        max_memory=max_memory,
+        spill_to=spill_to,
         progress=progress,
     ).vocabulary
 
@@ -182,6 +192,8 @@ def learn(
     min_frequency: int = 1,
     max_token_length: int | None = None,
     threads: int | None = None,
+    max_memory: int | None = None,
+    spill_to: str | os.PathLike[str] | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> Training:
     """Learn a vocabulary as `train` does, and return it with what each merge brought.
@@ -200,12 +212,12 @@ def learn(
             f"vocab_size is {vocab_size}, and the 256 bytes and {room} special tokens alone are {256 + room}: give that or more"
         )
     _check_special_tokens(given, 256 + wanted)
-    all_counts, regex = counted(source, pattern, threads, progress)
-    counts = all_counts.at_least(min_count)
+    corpus = counted(source, pattern, min_count, threads, Ceiling(max_memory, spill_to), progress)
+    counts = corpus.counts
     learned = run(counts, order, wanted, tie_break, limits, progress)
     vocabulary = Vocabulary.from_merges(
         [(left, right) for left, right, _, _ in learned],
-        pattern=regex,
+        pattern=corpus.pattern,
         special_tokens=_with_ids(given, 256 + len(learned)),
         byte_ids=sorted(range(256), key=order.__getitem__),
     )
@@ -215,8 +227,8 @@ def learn(
         pair_counts=tuple(times for _, _, times, _ in learned),
         token_counts=tuple(accumulate((places for *_, places in learned), sub, initial=counts.corpus_bytes)),
         pieces=counts.total,
-        dropped_pieces=all_counts.total - counts.total,
-        dropped_distinct=len(all_counts) - len(counts),
+        dropped_pieces=corpus.dropped[0],
+        dropped_distinct=corpus.dropped[1],
     )
 
 
@@ -242,12 +254,24 @@ def learn_merges(
     return [((left, right), times) for left, right, times, _ in learned]
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What is trained on."""
+
+    counts: PieceCounts
+    pattern: str | None
+    dropped: tuple[int, int] = (0, 0)
+    """How many pieces were seen too seldom, and how many different ones."""
+
+
 def counted(
     source: Source,
     pattern: str | EllipsisType | None,
+    min_count: int,
     threads: int | None,
+    ceiling: Ceiling,
     progress: Callable[[Progress], object] | None,
-) -> tuple[PieceCounts, str | None]:
+) -> Counted:
     """Return the counts of `source`, and the regular expression that made its pieces.
 
     Raises:
@@ -256,15 +280,19 @@ def counted(
     wanted = pattern if pattern is ... else resolve(pattern)
     if not isinstance(source, PieceCounts):
         regex = GPT4_SPLIT_PATTERN if wanted is ... else wanted
-        return count(source, pattern=regex, threads=threads, progress=progress), regex
+        gathered = gather(source, regex, min_count, threads, ceiling, progress)
+        dropped = gathered.dropped
+        return Counted(PieceCounts._from_core(gathered.counts(), regex), regex, dropped)
+    kept = source.at_least(min_count)
+    dropped = (source.total - kept.total, len(source) - len(kept))
     if source.pattern is ...:
-        return source, GPT4_SPLIT_PATTERN if wanted is ... else wanted
+        return Counted(kept, GPT4_SPLIT_PATTERN if wanted is ... else wanted, dropped)
     if wanted not in (source.pattern, ...):
         raise CorpusError(
             f"these piece counts were made with the pattern {shown(source.pattern)}, and {shown(wanted)} is asked for: count "
             "the corpus again with that, or train on the counts without naming a pattern"
         )
-    return source, source.pattern
+    return Counted(kept, source.pattern, dropped)
 
 
 def run(
@@ -279,7 +307,8 @@ def run(
     lowest = _choice("tie_break", tie_break, TIE_BREAKS)
     report = partial(_report, progress) if progress else None
     longest = min(limits.max_token_length or sys.maxsize, sys.maxsize)
-    learned = _core.train(counts._counts, start, merges, lowest, min(limits.min_frequency, MOST), longest, report)
+    learned: list[tuple[int, int, int, int]] = []
+    _core.train(counts._counts, start, merges, lowest, min(limits.min_frequency, MOST), longest, report, learned)
     if progress:
         progress(Progress("train", len(learned), len(learned)))
     return learned

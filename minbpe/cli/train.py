@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from minbpe.cli.count import load_parts, show
-from minbpe.cli.shared import Flag, Json, Reading, Threads, print_facts
+from minbpe.cli.shared import Flag, Json, Memory, Reading, Threads, print_facts
 from minbpe.documents import find_files, is_plain_text
 from minbpe.errors import MinbpeError
 from minbpe.progress import Bars
@@ -30,6 +30,8 @@ def train(
     min_frequency: int = 1,
     max_token_length: int | None = None,
     threads: Threads = None,
+    max_memory: Memory = None,
+    spill_to: Path | None = None,
     reading: Reading = Reading(),  # noqa: B008 (frozen)
     report: Flag = False,
     json: Json = False,
@@ -50,6 +52,8 @@ def train(
         min_frequency: Merge no pair that occurs less often.
         max_token_length: Make no token of more bytes.
         threads: All cores by default. The vocabulary does not depend on it.
+        max_memory: Hold no more than this while counting, such as 4G; what passes it goes to disk, and nothing is lost.
+        spill_to: The directory for it. Nothing is left in it.
         reading: How sources become documents.
         report: Print the bytes per token of every smaller vocabulary too.
         json: Print the result as JSON.
@@ -75,6 +79,8 @@ def train(
             min_frequency=min_frequency,
             max_token_length=max_token_length,
             threads=threads,
+            max_memory=max_memory,
+            spill_to=spill_to,
             progress=lambda progress: show(bars, progress),
         )
     seconds = perf_counter() - began
