@@ -6,7 +6,6 @@ import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from itertools import accumulate
 from operator import sub
 
@@ -23,12 +22,15 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Literal, TypeAlias, TypeVar
 
+    from minbpe.checkpoint import Checkpoint, Keeper
     from minbpe.corpus import Corpus
 
     Source: TypeAlias = Corpus | PieceCounts
     """What `train` learns from."""
     TieBreak: TypeAlias = Literal["first", "lowest"]
     ByteOrder: TypeAlias = Literal["identity", "gpt2"]
+    Learned: TypeAlias = list[tuple[int, int, int, int]]
+    """Merges: left id, right id, how often the pair occurred, and in how many places it became a token."""
     T = TypeVar("T")
 
 __all__ = ["Progress", "Training", "VocabularyWarning", "learn", "learn_merges", "train"]
@@ -120,6 +122,7 @@ def train(
     threads: int | None = None,
     max_memory: int | None = None,
     spill_to: str | os.PathLike[str] | None = None,
+    checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> Vocabulary:
     """Learn a vocabulary of `vocab_size` tokens: 256 bytes, the merges, and the special tokens.
@@ -148,6 +151,9 @@ def train(
         max_memory: a ceiling on what counting holds, in bytes, as for `count`. Merging then holds the distinct pieces that
             `min_count` leaves, some 10 bytes for each of theirs and 100 for each piece.
         spill_to: the directory for what passes it, as for `count`.
+        checkpoint: a directory to keep the counts and merges in while merging, each minute and when an exception such as
+            Ctrl-C ends it. The same training with the same checkpoint goes on from there, to exactly the vocabulary that it
+            would have had; `vocab_size` and the special tokens may be others. `Checkpoint` has more to choose.
         progress: called some twenty times a second, and at the end of each stage. What it raises ends the training.
 
     Raises:
@@ -155,7 +161,8 @@ def train(
         SpecialTokenError: a special token is empty, given twice, or has an id that a merge will have.
         PatternError: the pattern does not compile, or gave up on a text.
         CorpusError: counts of 2^63 or more, distinct pieces of 4 GiB or more or past `max_memory`, or `PieceCounts` of
-            another pattern.
+            another pattern, or `checkpoint` is of another corpus or other options.
+        FormatError: `checkpoint` is damaged.
         MemoryError: as for `count`.
         TypeError: what is given is no corpus.
         OSError: a file cannot be read.
@@ -176,6 +183,7 @@ def train(
         threads=threads,
         max_memory=max_memory,
         spill_to=spill_to,
+        checkpoint=checkpoint,
         progress=progress,
     ).vocabulary
 
@@ -194,6 +202,7 @@ def learn(
     threads: int | None = None,
     max_memory: int | None = None,
     spill_to: str | os.PathLike[str] | None = None,
+    checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> Training:
     """Learn a vocabulary as `train` does, and return it with what each merge brought.
@@ -212,9 +221,22 @@ def learn(
             f"vocab_size is {vocab_size}, and the 256 bytes and {room} special tokens alone are {256 + room}: give that or more"
         )
     _check_special_tokens(given, 256 + wanted)
-    corpus = counted(source, pattern, min_count, threads, Ceiling(max_memory, spill_to), progress)
+    keeper = None
+    if checkpoint is not None:
+        from minbpe.checkpoint import Keeper
+
+        options = {
+            "pattern": pattern_of(source, pattern),
+            "tie_break": tie_break,
+            "byte_order": byte_order,
+            "min_count": min_count,
+            "min_frequency": min_frequency,
+            "max_token_length": max_token_length,
+        }
+        keeper = Keeper(checkpoint, source, options)
+    corpus = counted(source, pattern, min_count, threads, Ceiling(max_memory, spill_to), progress, keeper)
     counts = corpus.counts
-    learned = run(counts, order, wanted, tie_break, limits, progress)
+    learned = run(counts, order, wanted, tie_break, limits, progress, keeper)
     vocabulary = Vocabulary.from_merges(
         [(left, right) for left, right, _, _ in learned],
         pattern=corpus.pattern,
@@ -271,28 +293,43 @@ def counted(
     threads: int | None,
     ceiling: Ceiling,
     progress: Callable[[Progress], object] | None,
+    keeper: Keeper | None = None,
 ) -> Counted:
-    """Return the counts of `source`, and the regular expression that made its pieces.
+    """Return the counts of `source`, or of `keeper` if they are the same, and the regular expression that made its pieces.
+
+    Raises:
+        CorpusError: the source is counts, and made with another pattern than is asked for; the keeper's are of another corpus.
+    """
+    regex = pattern_of(source, pattern)
+    if keeper and (kept := keeper.counted()):
+        return Counted(kept[0], regex, kept[1])
+    if isinstance(source, PieceCounts):
+        counts = source.at_least(min_count)
+        dropped = (source.total - counts.total, len(source) - len(counts))
+    else:
+        gathered = gather(source, regex, min_count, threads, ceiling, progress)
+        dropped = gathered.dropped
+        counts = PieceCounts._from_core(gathered.counts(), regex)
+    if keeper:
+        keeper.begin(counts, dropped)
+    return Counted(counts, regex, dropped)
+
+
+def pattern_of(source: Source, pattern: str | EllipsisType | None) -> str | None:
+    """Return the regular expression that makes the pieces of `source`.
 
     Raises:
         CorpusError: the source is counts, and made with another pattern than is asked for.
     """
     wanted = pattern if pattern is ... else resolve(pattern)
-    if not isinstance(source, PieceCounts):
-        regex = GPT4_SPLIT_PATTERN if wanted is ... else wanted
-        gathered = gather(source, regex, min_count, threads, ceiling, progress)
-        dropped = gathered.dropped
-        return Counted(PieceCounts._from_core(gathered.counts(), regex), regex, dropped)
-    kept = source.at_least(min_count)
-    dropped = (source.total - kept.total, len(source) - len(kept))
-    if source.pattern is ...:
-        return Counted(kept, GPT4_SPLIT_PATTERN if wanted is ... else wanted, dropped)
+    if not isinstance(source, PieceCounts) or source.pattern is ...:
+        return GPT4_SPLIT_PATTERN if wanted is ... else wanted
     if wanted not in (source.pattern, ...):
         raise CorpusError(
             f"these piece counts were made with the pattern {shown(source.pattern)}, and {shown(wanted)} is asked for: count "
             "the corpus again with that, or train on the counts without naming a pattern"
         )
-    return Counted(kept, source.pattern, dropped)
+    return source.pattern
 
 
 def run(
@@ -302,13 +339,43 @@ def run(
     tie_break: TieBreak,
     limits: Limits,
     progress: Callable[[Progress], object] | None,
-) -> list[tuple[int, int, int, int]]:
-    """Return merges: left id, right id, how often the pair occurred, and in how many places it became a token."""
+    keeper: Keeper | None = None,
+) -> Learned:
+    """Return merges: left id, right id, how often the pair occurred, and in how many places it became a token.
+
+    With a `keeper`, training starts from bytes and from the merges that it has, and what ends it with an exception leaves
+    the others with it.
+    """
     lowest = _choice("tie_break", tie_break, TIE_BREAKS)
-    report = partial(_report, progress) if progress else None
+    learned = keeper.merges[:merges] if keeper else []
+    if learned and not isinstance(start, _core.Vocabulary):
+        byte_ids = sorted(range(256), key=start.__getitem__)
+        start = Vocabulary.from_merges([(left, right) for left, right, _, _ in learned], byte_ids=byte_ids)._core
+
+    def heard(done: int, _total: int) -> None:
+        if keeper:
+            keeper.hear(learned)
+        if progress:
+            progress(Progress("train", len(learned), merges))
+
     longest = min(limits.max_token_length or sys.maxsize, sys.maxsize)
-    learned: list[tuple[int, int, int, int]] = []
-    _core.train(counts._counts, start, merges, lowest, min(limits.min_frequency, MOST), longest, report, learned)
+    try:
+        _core.train(
+            counts._counts,
+            start,
+            merges - len(learned),
+            lowest,
+            min(limits.min_frequency, MOST),
+            longest,
+            heard,
+            learned,
+        )
+    except BaseException:
+        if keeper:
+            keeper.keep(learned)
+        raise
+    if keeper:
+        keeper.end(learned)
     if progress:
         progress(Progress("train", len(learned), len(learned)))
     return learned
@@ -328,10 +395,6 @@ def warn_of_early_end(learned: int, wanted: int, tokens: int, vocab_size: int, l
         VocabularyWarning,
         stacklevel=level,
     )
-
-
-def _report(progress: Callable[[Progress], object], done: int, total: int) -> None:
-    progress(Progress("train", done, total))
 
 
 def _choice(name: str, value: str, choices: Mapping[str, T]) -> T:

@@ -2,9 +2,12 @@
 
 import json
 import os
+import signal
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, Token
@@ -61,6 +64,19 @@ class Reading:
         return read_documents(
             files, field=self.field, lines=self.lines, progress=lambda done: bars.show(stage, done, total)
         )
+
+
+@contextmanager
+def kill_as_ctrl_c() -> Iterator[None]:
+    """Let what ends a process by default (kill, a scheduler's time limit) end a block as Ctrl-C does."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def load_encoding(name: str) -> "Encoding":

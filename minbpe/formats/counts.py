@@ -29,13 +29,13 @@ MAGIC = KIND + b"1\n"
 LONGEST_LINE = 1 << 20
 
 
-def save_counts(counts: PieceCounts, path: str | os.PathLike[str]) -> None:
-    """Write piece counts to a file.
+def save_counts(counts: PieceCounts, path: str | os.PathLike[str]) -> str:
+    """Write piece counts to a file, and return the sha256 that stands in it, in hex.
 
     Raises:
         OSError: the file cannot be written; no half of it is left, and an older one stays.
     """
-    _write(Path(path), _facts(counts), counts._counts.each_chunk)
+    return _write(Path(path), _facts(counts), counts._counts.each_chunk)
 
 
 def save_counted(counted: _core.Counted, pattern: str | None, path: str | os.PathLike[str]) -> None:
@@ -97,7 +97,7 @@ def is_counts(path: str | os.PathLike[str]) -> bool:
         return file.read(len(KIND)) == KIND
 
 
-def _write(path: Path, facts: dict[str, object], each_chunk: Callable[[Callable[[bytes], object]], None]) -> None:
+def _write(path: Path, facts: dict[str, object], each_chunk: Callable[[Callable[[bytes], object]], None]) -> str:
     head = _line(facts)
     hashed = hashlib.sha256(MAGIC + head)
     with replacing(path) as file:
@@ -112,6 +112,7 @@ def _write(path: Path, facts: dict[str, object], each_chunk: Callable[[Callable[
         each_chunk(write)
         file.seek(place)
         file.write(f"sha256 {hashed.hexdigest()}\n".encode("ascii"))
+    return hashed.hexdigest()
 
 
 def _facts(counts: PieceCounts) -> dict[str, object]:
