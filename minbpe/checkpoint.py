@@ -18,6 +18,7 @@ from minbpe.atomic import replacing
 from minbpe.counting import PieceCounts
 from minbpe.errors import CorpusError, FormatError
 from minbpe.formats.counts import digest, load_counts, save_counts
+from minbpe.patterns import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ class Checkpoint:
     corpus: str | None = None
     """A name for a corpus that is an iterator. Counts that are kept under the same name are not made again."""
     every: float = 60.0
-    """Seconds from the start, and from one time to the next. What ends a training with an exception (Ctrl-C) makes it keep
-    what it has learnt in any case."""
+    """Seconds from the start, and from one time to the next; with 0, training always leaves its checkpoint in the end.
+    An exception such as Ctrl-C that ends it while it merges leaves one in any case."""
     resume: bool = True
     """Whether to go on from what is there; if not, it is replaced when something is kept."""
 
@@ -58,7 +59,7 @@ class Keeper:
     """What one training keeps in a checkpoint, and what it has found there."""
 
     def __init__(
-        self, checkpoint: Checkpoint | str | os.PathLike[str], source: object, options: Mapping[str, object]
+        self, checkpoint: Checkpoint | str | os.PathLike[str], source: object, options: Mapping[str, Any]
     ) -> None:
         """Read the checkpoint, if there is one to go on from.
 
@@ -86,10 +87,12 @@ class Keeper:
     def _load(self) -> None:
         state = _read(self.path / MERGES)
         for name, value in self._options.items():
-            if state["options"].get(name) != value:
+            before = state["options"].get(name)
+            if before != value:
+                said = shown if name == "pattern" else repr
                 raise CorpusError(
-                    f"the checkpoint in {self.path} is of training with {name}={state['options'].get(name)!r}, and "
-                    f"{name}={value!r} is asked for: {_WAY_OUT}"
+                    f"the checkpoint in {self.path} is of training with {name}={said(before)}, and {name}={said(value)} is "
+                    f"asked for: {_WAY_OUT}"
                 )
         self.merges = [(left, right, times, places) for left, right, times, places in state["merges"]]
         self._counts_digest, self._dropped = state["counts"], tuple(state["dropped"])
@@ -137,8 +140,8 @@ class Keeper:
         self._next = monotonic() + self._every
 
     def end(self, learned: Learned) -> None:
-        """Bring a checkpoint that is there up to date with a training that has ended."""
-        if self._counts_digest is not None and len(learned) > len(self.merges):
+        """Keep all merges of a training that has ended, if it took long enough for keeping any."""
+        if len(learned) > len(self.merges) and (self._counts_digest is not None or monotonic() >= self._next):
             self.keep(learned)
 
 
