@@ -33,7 +33,17 @@ COUNTS, MERGES = "corpus.counts", "merges"
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Where a training keeps what it has learnt, and how often."""
+    """Where a training keeps what it has learnt, and how often.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from minbpe.training import train
+    >>> with TemporaryDirectory() as directory:
+    ...     checkpoint = Checkpoint(Path(directory) / "kept", every=0)
+    ...     small = train("aaabdaaabac", 257, pattern=None, checkpoint=checkpoint)
+    ...     large = train("aaabdaaabac", 259, pattern=None, checkpoint=checkpoint)  # goes on from 257
+    >>> large == train("aaabdaaabac", 259, pattern=None)
+    True
+    """
 
     path: str | os.PathLike[str]
     """A directory of its own, made when something is kept. It stays after training, which then goes on to larger sizes."""
@@ -122,7 +132,7 @@ class Keeper:
             self.keep(learned)
 
     def keep(self, learned: Learned) -> None:
-        """Keep the merges so far, and the counts if they are not there yet."""
+        """Keep the merges so far, and the counts if they are not there yet. Merges that are there already stay."""
         assert self._counts is not None
         self.path.mkdir(exist_ok=True)
         if self._counts_digest is None:
@@ -132,7 +142,7 @@ class Keeper:
             "corpus": self._corpus,
             "counts": self._counts_digest,
             "dropped": self._dropped,
-            "merges": learned,
+            "merges": max(learned, self.merges, key=len),
         }
         body = json.dumps(state).encode("ascii")
         with replacing(self.path / MERGES) as file:

@@ -298,6 +298,12 @@ def count_to_file(
 
     With `max_memory` the distinct pieces may be more than memory holds: they go from disk to disk. Pieces that were seen
     less than `min_count` times are left out. The other arguments and the errors are those of `count`.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as directory:
+    ...     count_to_file("a rose is a rose", Path(directory) / "rose.counts", max_memory=1 << 30)
+    ...     PieceCounts.load(Path(directory) / "rose.counts")
+    <PieceCounts of 5 pieces, 4 of them distinct>
     """
     from minbpe.formats.counts import save_counted
 

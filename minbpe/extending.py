@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from minbpe.counting import Ceiling
 from minbpe.errors import VocabularyError
-from minbpe.training import Limits, counted, run, warn_of_early_end
+from minbpe.source import counted
+from minbpe.training import Limits, run, warn_of_early_end
 from minbpe.vocabulary import Vocabulary
 
 TYPE_CHECKING = False

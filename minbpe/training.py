@@ -10,9 +10,9 @@ from itertools import accumulate
 from operator import sub
 
 from minbpe import _core
-from minbpe.counting import MOST, Ceiling, PieceCounts, Progress, gather
-from minbpe.errors import CorpusError, SpecialTokenError, VocabularyError
-from minbpe.patterns import GPT4_SPLIT_PATTERN, resolve, shown
+from minbpe.counting import MOST, Ceiling, PieceCounts, Progress
+from minbpe.errors import SpecialTokenError, VocabularyError
+from minbpe.source import counted, pattern_of
 from minbpe.vocabulary import Vocabulary
 
 TYPE_CHECKING = False
@@ -149,7 +149,7 @@ def train(
         max_token_length: a pair whose bytes together are more than this is never merged, and the best of the others is.
         threads: how many work side by side, by default as many as there are cores. The result does not depend on it.
         max_memory: a ceiling on what counting holds, in bytes, as for `count`. Merging then holds the distinct pieces that
-            `min_count` leaves, some 10 bytes for each of theirs and 100 for each piece.
+            `min_count` leaves: some 16 bytes for each of theirs, and 1 KB a merge.
         spill_to: the directory for what passes it, as for `count`.
         checkpoint: a directory to keep the counts and merges in while merging, each minute and when an exception such as
             Ctrl-C ends it. The same training with the same checkpoint goes on from there, to exactly the vocabulary that it
@@ -274,62 +274,6 @@ def learn_merges(
     order = _choice("byte_order", byte_order, BYTE_ORDERS)
     learned = run(counts, order, merges, tie_break, Limits(min_frequency, max_token_length), progress)
     return [((left, right), times) for left, right, times, _ in learned]
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """What is trained on."""
-
-    counts: PieceCounts
-    pattern: str | None
-    dropped: tuple[int, int] = (0, 0)
-    """How many pieces were seen too seldom, and how many different ones."""
-
-
-def counted(
-    source: Source,
-    pattern: str | EllipsisType | None,
-    min_count: int,
-    threads: int | None,
-    ceiling: Ceiling,
-    progress: Callable[[Progress], object] | None,
-    keeper: Keeper | None = None,
-) -> Counted:
-    """Return the counts of `source`, or of `keeper` if they are the same, and the regular expression that made its pieces.
-
-    Raises:
-        CorpusError: the source is counts, and made with another pattern than is asked for; the keeper's are of another corpus.
-    """
-    regex = pattern_of(source, pattern)
-    if keeper and (kept := keeper.counted()):
-        return Counted(kept[0], regex, kept[1])
-    if isinstance(source, PieceCounts):
-        counts = source.at_least(min_count)
-        dropped = (source.total - counts.total, len(source) - len(counts))
-    else:
-        gathered = gather(source, regex, min_count, threads, ceiling, progress)
-        dropped = gathered.dropped
-        counts = PieceCounts._from_core(gathered.counts(), regex)
-    if keeper:
-        keeper.begin(counts, dropped)
-    return Counted(counts, regex, dropped)
-
-
-def pattern_of(source: Source, pattern: str | EllipsisType | None) -> str | None:
-    """Return the regular expression that makes the pieces of `source`.
-
-    Raises:
-        CorpusError: the source is counts, and made with another pattern than is asked for.
-    """
-    wanted = pattern if pattern is ... else resolve(pattern)
-    if not isinstance(source, PieceCounts) or source.pattern is ...:
-        return GPT4_SPLIT_PATTERN if wanted is ... else wanted
-    if wanted not in (source.pattern, ...):
-        raise CorpusError(
-            f"these piece counts were made with the pattern {shown(source.pattern)}, and {shown(wanted)} is asked for: count "
-            "the corpus again with that, or train on the counts without naming a pattern"
-        )
-    return source.pattern
 
 
 def run(

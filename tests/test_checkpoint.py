@@ -99,6 +99,8 @@ def test_training_stopped_again_and_again_equals_training_at_once(
     assert stops == sorted(stops)
     assert stops[0] < SIZE - 256
     assert learn(LONG, SIZE, pattern=None, tie_break=tie_break, checkpoint=kept) == at_once[tie_break]
+    with pytest.raises(StoppedError):
+        learn(LONG, 266, pattern=None, tie_break=tie_break, checkpoint=kept, progress=stop)
     assert len(merges_in(kept)) == SIZE - 256
 
 
