@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from minbpe.base import render_token as render_token
     from minbpe.base import replace_control_characters as replace_control_characters
     from minbpe.basic import BasicTokenizer as BasicTokenizer
+    from minbpe.checkpoint import Checkpoint as Checkpoint
     from minbpe.counting import PieceCounts as PieceCounts
     from minbpe.counting import count as count
     from minbpe.counting import count_to_file as count_to_file
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 _LATER = {
     "base": ("Tokenizer", "get_stats", "merge", "render_token", "replace_control_characters"),
     "basic": ("BasicTokenizer",),
+    "checkpoint": ("Checkpoint",),
     "counting": ("PieceCounts", "count", "count_to_file"),
     "extending": ("extend",),
     "gpt4": ("GPT2Tokenizer", "GPT4Tokenizer", "GPT4oTokenizer", "GPT4_SPECIAL_TOKENS", "recover_merges"),

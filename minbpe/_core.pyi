@@ -87,6 +87,7 @@ class Encoder:
 class PieceCounts:
     total: int
     sources: int
+    distinct_bytes: int
 
     @staticmethod
     def from_items(items: Iterable[tuple[bytes | str, int]]) -> PieceCounts: ...
@@ -113,6 +114,7 @@ class Counter:
 @final
 class Counted:
     kept: tuple[int, int, int]
+    distinct_bytes: int
     dropped: tuple[int, int]
     sources: int
     spilled: bool

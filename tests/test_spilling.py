@@ -2,8 +2,10 @@
 
 import json
 import random
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -148,6 +150,35 @@ def test_a_full_disk_is_an_error_that_names_the_directory_and_leaves_nothing(tmp
     full = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
     assert full.returncode == 1
     assert f"OSError: cannot write pieces past the memory ceiling to a temporary file in {tmp_path}" in full.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+ENDLESS = """
+import sys
+from itertools import count
+from tests.test_spilling import words
+import minbpe
+documents = (document for seed in count() for document in words(100_000, seed))
+minbpe.count(documents, max_memory=1 << 20, spill_to=sys.argv[1])
+"""
+
+
+def holds_a_file_of(process: int, directory: Path) -> bool:
+    try:
+        return any(directory in file.readlink().parents for file in Path(f"/proc/{process}/fd").iterdir())
+    except OSError:  # a file that was closed meanwhile
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which files a process holds")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_counting_that_is_killed_leaves_no_file(how: signal.Signals, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ENDLESS, str(tmp_path)]
+    with subprocess.Popen(command, cwd=Path(__file__).parents[1], stderr=subprocess.DEVNULL) as child:
+        while child.poll() is None and not holds_a_file_of(child.pid, tmp_path):
+            time.sleep(0.01)
+        child.send_signal(how)
+    assert child.returncode in (-how, 1)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -14,8 +14,11 @@ from minbpe.errors import CorpusError, MinbpeError
 from minbpe.formats.counts import is_counts, save_counted
 from minbpe.patterns import resolve, shown
 from minbpe.progress import Bars
+from minbpe.source import memory_to_train
 
 PREVIEW = 5
+SIZE = 32768
+"""The vocabulary that one trains if nothing else is said."""
 
 
 def count(
@@ -66,7 +69,7 @@ def count(
         )
         save_counted(counted, regex, out)
     pieces, distinct, size = counted.kept
-    said = _said(counted.sources, size, pieces, distinct, regex, counted.most_frequent, json)
+    said = _said(counted.sources, size, pieces, distinct, counted.distinct_bytes, regex, counted.most_frequent, json)
     dropped = dict(zip(("dropped", "dropped distinct"), counted.dropped, strict=True)) if min_count > 1 else {}
     ceiling = {"spilled": counted.spilled} if max_memory is not None else {}
     seconds = round(perf_counter() - began, 2)
@@ -91,7 +94,10 @@ def load_parts(files: list[Path]) -> PieceCounts | None:
 def facts_of(counts: PieceCounts, as_json: bool) -> dict[str, object]:
     """Return what there is to say about counts."""
     often = sorted(counts.items(), key=lambda item: -item[1])[:PREVIEW]
-    return _said(counts.documents, counts.corpus_bytes, counts.total, len(counts), counts.pattern, often, as_json)
+    distinct_bytes = counts._counts.distinct_bytes
+    return _said(
+        counts.documents, counts.corpus_bytes, counts.total, len(counts), distinct_bytes, counts.pattern, often, as_json
+    )
 
 
 def _said(
@@ -99,10 +105,12 @@ def _said(
     size: int,
     pieces: int,
     distinct: int,
+    distinct_bytes: int,
     pattern: str | EllipsisType | None,
     often: list[tuple[bytes, int]],
     as_json: bool,
 ) -> dict[str, object]:
+    needed = memory_to_train(distinct_bytes, SIZE)
     names = [(piece.decode("utf-8", "backslashreplace"), times) for piece, times in often]
     return {
         "documents": documents,
@@ -110,6 +118,7 @@ def _said(
         "pieces": pieces,
         "distinct": distinct,
         "pattern": "not known" if pattern is ... else pattern if as_json else shown(pattern),
+        "memory to train": needed if as_json else f"some {needed / 1e6:,.0f} MB to {SIZE:,} tokens",
         "most frequent": names if as_json else ", ".join(f"{name[:40]!r} ({times:,})" for name, times in names),
     }
 

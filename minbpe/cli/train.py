@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from minbpe.cli.count import load_parts, show
+from minbpe.cli.count import SIZE, load_parts, show
 from minbpe.cli.shared import Flag, Json, Memory, Reading, Threads, kill_as_ctrl_c, print_facts
 from minbpe.documents import find_files, is_plain_text
 from minbpe.errors import MinbpeError
@@ -21,7 +21,7 @@ def train(
     /,
     *,
     out: Annotated[str, Parameter(name=["--out", "-o"])],
-    size: Annotated[int, Parameter(name=["--size", "-s"])] = 32768,
+    size: Annotated[int, Parameter(name=["--size", "-s"])] = SIZE,
     pattern: str | None = None,
     special: Annotated[list[str], Parameter(negative="--no-special")] = ["<|endoftext|>"],  # noqa: B006 (never changed)
     tie_break: Literal["first", "lowest"] = "first",

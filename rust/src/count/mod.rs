@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 use table::Table;
 
 /// Where a piece was first seen. Positions order pieces as reading the sources one after the other would.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// The document or file, by its place in the list of inputs.
     pub source: u64,

@@ -115,17 +115,12 @@ struct Reader<'a> {
     piece: HeadOfPiece,
 }
 
-#[derive(Clone, Copy)]
+/// A piece without its bytes.
+#[derive(Clone, Copy, Default)]
 struct HeadOfPiece {
     length: usize,
     count: u64,
     first: Position,
-}
-
-impl Default for HeadOfPiece {
-    fn default() -> Self {
-        HeadOfPiece { length: 0, count: 0, first: Position { source: 0, offset: 0 } }
-    }
 }
 
 impl Reader<'_> {
@@ -255,4 +250,43 @@ fn merge_readers<K: Ord>(
         pulse.step(16)?;
     }
     sum.map_or(Ok(()), |(count, first)| each(Piece { first, bytes: &bytes, count }))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+    use crate::progress::unwatched;
+
+    fn runs(counts: &[u64]) -> Runs {
+        let mut runs = Runs::new(&std::env::temp_dir());
+        for (&count, offset) in counts.iter().zip((0..9).rev()) {
+            runs.push(Piece { first: Position { source: 7, offset }, bytes: b"piece", count }).unwrap();
+            runs.end_run().unwrap();
+        }
+        runs
+    }
+
+    fn merged(counts: &[u64]) -> Result<Vec<(u64, u64)>> {
+        let mut all = Vec::new();
+        let key = |piece: Piece<'_>| piece.bytes.to_vec();
+        merge(&mut [runs(counts)], key, 0, &mut Pulse::new(&mut unwatched, 0), |piece| {
+            all.push((piece.count, piece.first.offset));
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    #[test]
+    fn counts_of_several_runs_add_up_and_the_lowest_place_stays() {
+        assert_eq!(merged(&[1, 2, 3]), Ok(vec![(6, 6)]));
+        assert_eq!(merged(&[(1 << 63) - 2, 1]), Ok(vec![((1 << 63) - 1, 7)]));
+        assert_eq!(merged(&[]), Ok(vec![]));
+    }
+
+    #[test]
+    fn counts_of_several_runs_past_2_63_are_an_error() {
+        assert!(matches!(merged(&[1 << 62, 1 << 62]), Err(Error::Corpus(message)) if message.contains("2^63")));
+        assert!(matches!(merged(&[(1 << 63) - 1, 1]), Err(Error::Corpus(_))));
+    }
 }

@@ -76,6 +76,12 @@ impl Counted {
         Ok((tally.pieces, tally.distinct, tally.bytes))
     }
 
+    /// The bytes of the distinct pieces, each once.
+    #[getter]
+    fn distinct_bytes(&self) -> PyResult<u64> {
+        Ok(self.get()?.tally().distinct_bytes)
+    }
+
     /// The number of pieces that were left out, and of distinct ones.
     #[getter]
     fn dropped(&self) -> PyResult<(u64, u64)> {

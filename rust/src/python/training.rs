@@ -144,6 +144,11 @@ impl PieceCounts {
         self.inner.sources()
     }
 
+    #[getter]
+    fn distinct_bytes(&self) -> usize {
+        self.inner.distinct_bytes()
+    }
+
     fn corpus_bytes(&self) -> u128 {
         self.inner.corpus_bytes()
     }
