@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from minbpe.base import render_token as render_token
     from minbpe.base import replace_control_characters as replace_control_characters
     from minbpe.basic import BasicTokenizer as BasicTokenizer
+    from minbpe.checkpoint import Checkpoint as Checkpoint
     from minbpe.counting import PieceCounts as PieceCounts
     from minbpe.counting import count as count
+    from minbpe.counting import count_to_file as count_to_file
     from minbpe.extending import extend as extend
     from minbpe.gpt4 import GPT4_SPECIAL_TOKENS as GPT4_SPECIAL_TOKENS
     from minbpe.gpt4 import GPT2Tokenizer as GPT2Tokenizer
@@ -43,7 +45,8 @@ if TYPE_CHECKING:
 _LATER = {
     "base": ("Tokenizer", "get_stats", "merge", "render_token", "replace_control_characters"),
     "basic": ("BasicTokenizer",),
-    "counting": ("PieceCounts", "count"),
+    "checkpoint": ("Checkpoint",),
+    "counting": ("PieceCounts", "count", "count_to_file"),
     "extending": ("extend",),
     "gpt4": ("GPT2Tokenizer", "GPT4Tokenizer", "GPT4oTokenizer", "GPT4_SPECIAL_TOKENS", "recover_merges"),
     "patterns": ("GPT2_SPLIT_PATTERN", "GPT4_SPLIT_PATTERN"),

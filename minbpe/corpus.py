@@ -17,8 +17,8 @@ BATCH_BYTES = 1 << 25
 BATCH_DOCUMENTS = 1 << 14
 
 
-def batches(corpus: Corpus) -> Iterator[tuple[list[Document], bool]]:
-    """Yield the documents of `corpus` some 32 MB at a time, each time with whether these are the last.
+def batches(corpus: Corpus, most: int | None = None) -> Iterator[tuple[list[Document], bool]]:
+    """Yield the documents of `corpus` some 32 MB at a time, or `most` bytes, each time with whether these are the last.
 
     No more is taken from an iterator before a batch is done with, and none of it is kept. Files are not read here, only
     opened, so that one that cannot be read is found before work on its batch begins.
@@ -42,9 +42,9 @@ def batches(corpus: Corpus) -> Iterator[tuple[list[Document], bool]]:
             f"this is of type {type(corpus).__name__}"
         ) from None
     batch: list[Document] = []
-    size = 0
+    size, enough = 0, min(BATCH_BYTES, most or BATCH_BYTES)
     for number, document in enumerate(documents):
-        if len(batch) == BATCH_DOCUMENTS or size >= BATCH_BYTES:
+        if len(batch) == BATCH_DOCUMENTS or size >= enough:
             yield batch, False
             batch, size = [], 0
         size += _size_to_hold(document, number)

@@ -5,9 +5,11 @@ Counts of the parts of a corpus add up to the counts of the whole, whoever count
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from pathlib import Path
 
 from minbpe import _core
 from minbpe.corpus import batches
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 READ_AT_ONCE = 4096
 MOST = 2**63
 """Counts add up to less."""
+LEAST_MEMORY = 2**20
+"""The lowest ceiling for counting, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +250,8 @@ def count(
     *,
     pattern: str | None = "gpt4",
     threads: int | None = None,
+    max_memory: int | None = None,
+    spill_to: str | os.PathLike[str] | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> PieceCounts:
     """Split a corpus into pieces and count them.
@@ -259,25 +265,99 @@ def count(
             taken as they are.
         pattern: the name of a split pattern, or a regular expression; None: each document is one piece.
         threads: how many work side by side, by default as many as there are cores. The result does not depend on it.
+        max_memory: bytes that counting may take, besides the interpreter and the documents of its threads. Distinct pieces
+            past it go to disk and are merged in the end; the result is the same.
+        spill_to: the directory in which they are, in a file without a name, of which nothing is ever left; by default the
+            system's for temporary files.
         progress: called some twenty times a second, and at the end. What it raises ends the counting.
 
     Raises:
         PatternError: the pattern does not compile, or gave up on a text.
-        CorpusError: a piece of 4 GiB or more.
+        CorpusError: a piece of 4 GiB or more, or distinct pieces that alone take more than `max_memory`.
+        MemoryError: the distinct pieces take more memory than the system gives; set `max_memory`.
         TypeError: what is given is no corpus.
-        OSError: a file cannot be read.
+        OSError: a file cannot be read, or `spill_to` cannot be written.
     """
+    regex = resolve(pattern)
+    counted = gather(corpus, regex, 1, threads, Ceiling(max_memory, spill_to), progress)
+    return PieceCounts._from_core(counted.counts(), regex)
+
+
+def count_to_file(
+    corpus: Corpus,
+    path: str | os.PathLike[str],
+    *,
+    pattern: str | None = "gpt4",
+    min_count: int = 1,
+    threads: int | None = None,
+    max_memory: int | None = None,
+    spill_to: str | os.PathLike[str] | None = None,
+    progress: Callable[[Progress], object] | None = None,
+) -> None:
+    """Count a corpus as `count` does and write the counts to a file as `PieceCounts.save` does.
+
+    With `max_memory` the distinct pieces may be more than memory holds: they go from disk to disk. Pieces that were seen
+    less than `min_count` times are left out. The other arguments and the errors are those of `count`.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as directory:
+    ...     count_to_file("a rose is a rose", Path(directory) / "rose.counts", max_memory=1 << 30)
+    ...     PieceCounts.load(Path(directory) / "rose.counts")
+    <PieceCounts of 5 pieces, 4 of them distinct>
+    """
+    from minbpe.formats.counts import save_counted
+
+    regex = resolve(pattern)
+    save_counted(gather(corpus, regex, min_count, threads, Ceiling(max_memory, spill_to), progress), regex, path)
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """How much memory counting may take, in bytes, and the directory for what passes it; None: what the system has."""
+
+    max_memory: int | None = None
+    spill_to: str | os.PathLike[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_memory is not None and self.max_memory < LEAST_MEMORY:
+            raise ValueError(f"max_memory is {self.max_memory} bytes: give {LEAST_MEMORY} or more")
+
+    @property
+    def batch(self) -> int | None:
+        """The bytes of documents that may be held at a time."""
+        return None if self.max_memory is None else self.max_memory // 8
+
+    def for_core(self) -> tuple[int, Path] | None:
+        """Return what is left for the pieces, and the directory, which is there."""
+        if self.max_memory is None:
+            return None
+        import tempfile
+
+        directory = Path(tempfile.gettempdir() if self.spill_to is None else self.spill_to)
+        if not directory.is_dir():
+            raise NotADirectoryError(f"{directory}: no such directory for what passes max_memory: make it first")
+        return min(self.max_memory - self.max_memory // 8, sys.maxsize), directory
+
+
+def gather(
+    corpus: Corpus,
+    regex: str | None,
+    min_count: int,
+    threads: int | None,
+    ceiling: Ceiling,
+    progress: Callable[[Progress], object] | None,
+) -> _core.Counted:
+    """Count a corpus; the result is in memory or on disk, without the pieces that were seen less than `min_count` times."""
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be 1 or more, not {threads}; None takes all cores")
-    regex = resolve(pattern)
-    counter = _core.Counter(regex, threads or 0)
+    counter = _core.Counter(regex, threads or 0, ceiling.for_core())
     done = 0
-    for documents, last in batches(corpus):
+    for documents, last in batches(corpus, ceiling.batch):
         done = counter.add(documents, partial(_report, progress, last) if progress else None)
-    counts = PieceCounts._from_core(counter.finish(), regex)
+    counted = counter.gather(max(0, min(min_count, MOST)))
     if progress:
         progress(Progress("count", done, done))
-    return counts
+    return counted
 
 
 def _report(progress: Callable[[Progress], object], last: bool, done: int, given: int) -> None:

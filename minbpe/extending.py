@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from minbpe.counting import Ceiling
 from minbpe.errors import VocabularyError
-from minbpe.training import Limits, counted, run, warn_of_early_end
+from minbpe.source import counted
+from minbpe.training import Limits, run, warn_of_early_end
 from minbpe.vocabulary import Vocabulary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
 
     from minbpe.counting import Progress
@@ -24,6 +27,8 @@ def extend(
     min_frequency: int = 1,
     max_token_length: int | None = None,
     threads: int | None = None,
+    max_memory: int | None = None,
+    spill_to: str | os.PathLike[str] | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> Vocabulary:
     """Learn `tokens` more merges on top of a vocabulary, such as 1,000 tokens of your domain on top of cl100k_base.
@@ -48,6 +53,8 @@ def extend(
         min_frequency: as for `train`.
         max_token_length: as for `train`, for the new tokens.
         threads: as for `train`.
+        max_memory: as for `train`.
+        spill_to: as for `train`.
         progress: as for `train`.
 
     Raises:
@@ -62,8 +69,8 @@ def extend(
     if tokens < 0:
         raise VocabularyError(f"cannot extend by {tokens} tokens: give 0 or more, or truncate to a smaller size")
     limits = Limits(min_frequency, max_token_length)
-    counts, _ = counted(source, vocabulary.pattern, threads, progress)
-    learned = run(counts.at_least(min_count), vocabulary._core, tokens, tie_break, limits, progress)
+    counts = counted(source, vocabulary.pattern, min_count, threads, Ceiling(max_memory, spill_to), progress).counts
+    learned = run(counts, vocabulary._core, tokens, tie_break, limits, progress)
     first = vocabulary.n_vocab
     extended = Vocabulary.from_merges(
         [*vocabulary.merges, *((left, right) for left, right, _, _ in learned)],

@@ -6,28 +6,31 @@ import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from itertools import accumulate
 from operator import sub
 
 from minbpe import _core
-from minbpe.counting import MOST, PieceCounts, Progress, count
-from minbpe.errors import CorpusError, SpecialTokenError, VocabularyError
-from minbpe.patterns import GPT4_SPLIT_PATTERN, resolve, shown
+from minbpe.counting import MOST, Ceiling, PieceCounts, Progress
+from minbpe.errors import SpecialTokenError, VocabularyError
+from minbpe.source import counted, pattern_of
 from minbpe.vocabulary import Vocabulary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Sequence
     from types import EllipsisType
     from typing import Literal, TypeAlias, TypeVar
 
+    from minbpe.checkpoint import Checkpoint, Keeper
     from minbpe.corpus import Corpus
 
     Source: TypeAlias = Corpus | PieceCounts
     """What `train` learns from."""
     TieBreak: TypeAlias = Literal["first", "lowest"]
     ByteOrder: TypeAlias = Literal["identity", "gpt2"]
+    Learned: TypeAlias = list[tuple[int, int, int, int]]
+    """Merges: left id, right id, how often the pair occurred, and in how many places it became a token."""
     T = TypeVar("T")
 
 __all__ = ["Progress", "Training", "VocabularyWarning", "learn", "learn_merges", "train"]
@@ -117,6 +120,9 @@ def train(
     min_frequency: int = 1,
     max_token_length: int | None = None,
     threads: int | None = None,
+    max_memory: int | None = None,
+    spill_to: str | os.PathLike[str] | None = None,
+    checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> Vocabulary:
     """Learn a vocabulary of `vocab_size` tokens: 256 bytes, the merges, and the special tokens.
@@ -142,13 +148,22 @@ def train(
         min_frequency: a pair that occurs less often is never merged; training ends when no other is left.
         max_token_length: a pair whose bytes together are more than this is never merged, and the best of the others is.
         threads: how many work side by side, by default as many as there are cores. The result does not depend on it.
+        max_memory: a ceiling on what counting holds, in bytes, as for `count`. Merging then holds the distinct pieces that
+            `min_count` leaves: some 16 bytes for each of theirs, and 1 KB a merge.
+        spill_to: the directory for what passes it, as for `count`.
+        checkpoint: a directory to keep the counts and merges in while merging, each minute and when an exception such as
+            Ctrl-C ends it. The same training with the same checkpoint goes on from there, to exactly the vocabulary that it
+            would have had; `vocab_size` and the special tokens may be others. `Checkpoint` has more to choose.
         progress: called some twenty times a second, and at the end of each stage. What it raises ends the training.
 
     Raises:
         VocabularyError: `vocab_size` leaves no room for the bytes and the special tokens.
         SpecialTokenError: a special token is empty, given twice, or has an id that a merge will have.
         PatternError: the pattern does not compile, or gave up on a text.
-        CorpusError: counts of 2^63 or more, distinct pieces of 4 GiB or more, or `PieceCounts` of another pattern.
+        CorpusError: counts of 2^63 or more, distinct pieces of 4 GiB or more or past `max_memory`, or `PieceCounts` of
+            another pattern, or `checkpoint` is of another corpus or other options.
+        FormatError: `checkpoint` is damaged.
+        MemoryError: as for `count`.
         TypeError: what is given is no corpus.
         OSError: a file cannot be read.
 
@@ -166,6 +181,9 @@ def train(
         min_frequency=min_frequency,
         max_token_length=max_token_length,
         threads=threads,
+        max_memory=max_memory,
+        spill_to=spill_to,
+        checkpoint=checkpoint,
         progress=progress,
     ).vocabulary
 
@@ -182,6 +200,9 @@ def learn(
     min_frequency: int = 1,
     max_token_length: int | None = None,
     threads: int | None = None,
+    max_memory: int | None = None,
+    spill_to: str | os.PathLike[str] | None = None,
+    checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> Training:
     """Learn a vocabulary as `train` does, and return it with what each merge brought.
@@ -200,12 +221,25 @@ def learn(
             f"vocab_size is {vocab_size}, and the 256 bytes and {room} special tokens alone are {256 + room}: give that or more"
         )
     _check_special_tokens(given, 256 + wanted)
-    all_counts, regex = counted(source, pattern, threads, progress)
-    counts = all_counts.at_least(min_count)
-    learned = run(counts, order, wanted, tie_break, limits, progress)
+    keeper = None
+    if checkpoint is not None:
+        from minbpe.checkpoint import Keeper
+
+        options = {
+            "pattern": pattern_of(source, pattern),
+            "tie_break": tie_break,
+            "byte_order": byte_order,
+            "min_count": min_count,
+            "min_frequency": min_frequency,
+            "max_token_length": max_token_length,
+        }
+        keeper = Keeper(checkpoint, source, options)
+    corpus = counted(source, pattern, min_count, threads, Ceiling(max_memory, spill_to), progress, keeper)
+    counts = corpus.counts
+    learned = run(counts, order, wanted, tie_break, limits, progress, keeper)
     vocabulary = Vocabulary.from_merges(
         [(left, right) for left, right, _, _ in learned],
-        pattern=regex,
+        pattern=corpus.pattern,
         special_tokens=_with_ids(given, 256 + len(learned)),
         byte_ids=sorted(range(256), key=order.__getitem__),
     )
@@ -215,8 +249,8 @@ def learn(
         pair_counts=tuple(times for _, _, times, _ in learned),
         token_counts=tuple(accumulate((places for *_, places in learned), sub, initial=counts.corpus_bytes)),
         pieces=counts.total,
-        dropped_pieces=all_counts.total - counts.total,
-        dropped_distinct=len(all_counts) - len(counts),
+        dropped_pieces=corpus.dropped[0],
+        dropped_distinct=corpus.dropped[1],
     )
 
 
@@ -242,31 +276,6 @@ def learn_merges(
     return [((left, right), times) for left, right, times, _ in learned]
 
 
-def counted(
-    source: Source,
-    pattern: str | EllipsisType | None,
-    threads: int | None,
-    progress: Callable[[Progress], object] | None,
-) -> tuple[PieceCounts, str | None]:
-    """Return the counts of `source`, and the regular expression that made its pieces.
-
-    Raises:
-        CorpusError: the source is counts, and made with another pattern than is asked for.
-    """
-    wanted = pattern if pattern is ... else resolve(pattern)
-    if not isinstance(source, PieceCounts):
-        regex = GPT4_SPLIT_PATTERN if wanted is ... else wanted
-        return count(source, pattern=regex, threads=threads, progress=progress), regex
-    if source.pattern is ...:
-        return source, GPT4_SPLIT_PATTERN if wanted is ... else wanted
-    if wanted not in (source.pattern, ...):
-        raise CorpusError(
-            f"these piece counts were made with the pattern {shown(source.pattern)}, and {shown(wanted)} is asked for: count "
-            "the corpus again with that, or train on the counts without naming a pattern"
-        )
-    return source, source.pattern
-
-
 def run(
     counts: PieceCounts,
     start: Sequence[int] | _core.Vocabulary,
@@ -274,12 +283,43 @@ def run(
     tie_break: TieBreak,
     limits: Limits,
     progress: Callable[[Progress], object] | None,
-) -> list[tuple[int, int, int, int]]:
-    """Return merges: left id, right id, how often the pair occurred, and in how many places it became a token."""
+    keeper: Keeper | None = None,
+) -> Learned:
+    """Return merges: left id, right id, how often the pair occurred, and in how many places it became a token.
+
+    With a `keeper`, training starts from bytes and from the merges that it has, and what ends it with an exception leaves
+    the others with it.
+    """
     lowest = _choice("tie_break", tie_break, TIE_BREAKS)
-    report = partial(_report, progress) if progress else None
+    learned = keeper.merges[:merges] if keeper else []
+    if learned and not isinstance(start, _core.Vocabulary):
+        byte_ids = sorted(range(256), key=start.__getitem__)
+        start = Vocabulary.from_merges([(left, right) for left, right, _, _ in learned], byte_ids=byte_ids)._core
+
+    def heard(done: int, _total: int) -> None:
+        if keeper:
+            keeper.hear(learned)
+        if progress:
+            progress(Progress("train", len(learned), merges))
+
     longest = min(limits.max_token_length or sys.maxsize, sys.maxsize)
-    learned = _core.train(counts._counts, start, merges, lowest, min(limits.min_frequency, MOST), longest, report)
+    try:
+        _core.train(
+            counts._counts,
+            start,
+            merges - len(learned),
+            lowest,
+            min(limits.min_frequency, MOST),
+            longest,
+            heard,
+            learned,
+        )
+    except BaseException:
+        if keeper:
+            keeper.keep(learned)
+        raise
+    if keeper:
+        keeper.end(learned)
     if progress:
         progress(Progress("train", len(learned), len(learned)))
     return learned
@@ -299,10 +339,6 @@ def warn_of_early_end(learned: int, wanted: int, tokens: int, vocab_size: int, l
         VocabularyWarning,
         stacklevel=level,
     )
-
-
-def _report(progress: Callable[[Progress], object], done: int, total: int) -> None:
-    progress(Progress("train", done, total))
 
 
 def _choice(name: str, value: str, choices: Mapping[str, T]) -> T:

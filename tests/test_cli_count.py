@@ -62,10 +62,12 @@ def test_inspect_shows_counts(parts: list[Path], capfd: pytest.CaptureFixture[st
     out = parts[0].with_name("all.counts")
     output(capfd, "count", *parts, "--out", out)
     page = output(capfd, "inspect", out)
-    assert "pattern        'gpt4'" in page
+    assert "pattern          'gpt4'" in page
     assert "' the' (49)" in page
     facts = json.loads(output(capfd, "inspect", out, "--json"))
     assert facts["most frequent"][0] == [" the", 49]
+    assert "memory to train  some 49 MB to 32,768 tokens" in page
+    assert 48e6 < facts["memory to train"] < 50e6
     data = bytearray(out.read_bytes())
     data[-1] ^= 1
     out.write_bytes(data)

@@ -59,7 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say("error", error)
         return FAILED
     except KeyboardInterrupt:
-        _say("interrupted", "nothing half-written is left; minbpe shard goes on from its finished shards")
+        _say(
+            "interrupted",
+            "nothing half-written is left; minbpe shard goes on from its shards, minbpe train --resume from its merges",
+        )
         return INTERRUPTED
     return 0
 

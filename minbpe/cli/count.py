@@ -2,20 +2,23 @@
 
 from pathlib import Path
 from time import perf_counter
+from types import EllipsisType
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from minbpe.cli.shared import Json, Reading, Threads, print_facts
-from minbpe.counting import PieceCounts, Progress
-from minbpe.counting import count as count_pieces
+from minbpe.cli.shared import Json, Memory, Reading, Threads, print_facts
+from minbpe.counting import Ceiling, PieceCounts, Progress, gather
 from minbpe.documents import find_files, is_plain_text
 from minbpe.errors import CorpusError, MinbpeError
-from minbpe.formats.counts import is_counts
-from minbpe.patterns import shown
+from minbpe.formats.counts import is_counts, save_counted
+from minbpe.patterns import resolve, shown
 from minbpe.progress import Bars
+from minbpe.source import memory_to_train
 
 PREVIEW = 5
+SIZE = 32768
+"""The vocabulary that one trains if nothing else is said."""
 
 
 def count(
@@ -26,6 +29,8 @@ def count(
     pattern: str = "gpt4",
     min_count: int = 1,
     threads: Threads = None,
+    max_memory: Memory = None,
+    spill_to: Path | None = None,
     reading: Reading = Reading(),  # noqa: B008 (frozen)
     json: Json = False,
 ) -> None:
@@ -40,6 +45,8 @@ def count(
         pattern: How text is split: gpt2, gpt4, cl100k, o200k, a regular expression, or none.
         min_count: Leave out pieces that were seen less often.
         threads: All cores by default. The counts do not depend on it.
+        max_memory: Hold no more distinct pieces than this takes, such as 4G; the others go to disk, and none is lost.
+        spill_to: The directory for them. Nothing is left in it.
         reading: How sources become documents.
         json: Print the result as JSON.
     """
@@ -51,17 +58,22 @@ def count(
     whole = not reading.lines and all(map(is_plain_text, files))
     began = perf_counter()
     with Bars() as bars:
-        counts = count_pieces(
+        regex = resolve(None if pattern == "none" else pattern)
+        counted = gather(
             files if whole else reading.documents(sources, bars, "read"),
-            pattern=None if pattern == "none" else pattern,
-            threads=threads,
-            progress=lambda progress: show(bars, progress),
+            regex,
+            min_count,
+            threads,
+            Ceiling(max_memory, spill_to),
+            lambda progress: show(bars, progress),
         )
-    kept = counts.at_least(min_count)
-    kept.save(out)
-    dropped = {"dropped": counts.total - kept.total, "dropped distinct": len(counts) - len(kept)}
-    facts = {"counts": str(out), "files": len(files), **facts_of(kept, json)}
-    print_facts({**facts, **(dropped if min_count > 1 else {}), "seconds": round(perf_counter() - began, 2)}, json)
+        save_counted(counted, regex, out)
+    pieces, distinct, size = counted.kept
+    said = _said(counted.sources, size, pieces, distinct, counted.distinct_bytes, regex, counted.most_frequent, json)
+    dropped = dict(zip(("dropped", "dropped distinct"), counted.dropped, strict=True)) if min_count > 1 else {}
+    ceiling = {"spilled": counted.spilled} if max_memory is not None else {}
+    seconds = round(perf_counter() - began, 2)
+    print_facts({"counts": str(out), "files": len(files), **said, **dropped, **ceiling, "seconds": seconds}, json)
 
 
 def load_parts(files: list[Path]) -> PieceCounts | None:
@@ -81,15 +93,32 @@ def load_parts(files: list[Path]) -> PieceCounts | None:
 
 def facts_of(counts: PieceCounts, as_json: bool) -> dict[str, object]:
     """Return what there is to say about counts."""
-    pattern = "not known" if counts.pattern is ... else counts.pattern if as_json else shown(counts.pattern)
     often = sorted(counts.items(), key=lambda item: -item[1])[:PREVIEW]
+    distinct_bytes = counts._counts.distinct_bytes
+    return _said(
+        counts.documents, counts.corpus_bytes, counts.total, len(counts), distinct_bytes, counts.pattern, often, as_json
+    )
+
+
+def _said(
+    documents: int,
+    size: int,
+    pieces: int,
+    distinct: int,
+    distinct_bytes: int,
+    pattern: str | EllipsisType | None,
+    often: list[tuple[bytes, int]],
+    as_json: bool,
+) -> dict[str, object]:
+    needed = memory_to_train(distinct_bytes, SIZE)
     names = [(piece.decode("utf-8", "backslashreplace"), times) for piece, times in often]
     return {
-        "documents": counts.documents,
-        "bytes": counts.corpus_bytes,
-        "pieces": counts.total,
-        "distinct": len(counts),
-        "pattern": pattern,
+        "documents": documents,
+        "bytes": size,
+        "pieces": pieces,
+        "distinct": distinct,
+        "pattern": "not known" if pattern is ... else pattern if as_json else shown(pattern),
+        "memory to train": needed if as_json else f"some {needed / 1e6:,.0f} MB to {SIZE:,} tokens",
         "most frequent": names if as_json else ", ".join(f"{name[:40]!r} ({times:,})" for name, times in names),
     }
 

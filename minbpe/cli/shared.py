@@ -2,14 +2,18 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 from cyclopts.validators import Number
 
+from minbpe.counting import LEAST_MEMORY
 from minbpe.documents import find_files, read_documents
 from minbpe.errors import MinbpeError
 from minbpe.progress import Bars
@@ -22,6 +26,23 @@ Tokenizer = Annotated[str, Parameter(name=["--tokenizer", "-t"])]
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
 Threads = Annotated[int | None, Parameter(validator=Number(gte=1))]
+
+
+def memory(_: object, tokens: Sequence[Token]) -> int:
+    """Return the bytes that `4G`, `512M` or a plain number stands for; a G is 2^30, as for ulimit."""
+    text = tokens[0].value
+    number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
+    try:
+        size = int(float(number) * UNITS[unit])
+    except (LookupError, ValueError, OverflowError):
+        raise ValueError(f"{text!r} is no amount of memory: give bytes, or a number with K, M, G or T") from None
+    if size < LEAST_MEMORY:
+        raise ValueError(f"{text!r} is less than {LEAST_MEMORY} bytes: give that or more")
+    return size
+
+
+UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+Memory = Annotated[int | None, Parameter(converter=memory, n_tokens=1)]
 
 
 @Parameter(name="*")
@@ -43,6 +64,19 @@ class Reading:
         return read_documents(
             files, field=self.field, lines=self.lines, progress=lambda done: bars.show(stage, done, total)
         )
+
+
+@contextmanager
+def kill_as_ctrl_c() -> Iterator[None]:
+    """Let what ends a process by default (kill, a scheduler's time limit) end a block as Ctrl-C does."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def load_encoding(name: str) -> "Encoding":

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from minbpe.cli.count import load_parts, show
-from minbpe.cli.shared import Flag, Json, Reading, Threads, print_facts
+from minbpe.cli.count import SIZE, load_parts, show
+from minbpe.cli.shared import Flag, Json, Memory, Reading, Threads, kill_as_ctrl_c, print_facts
 from minbpe.documents import find_files, is_plain_text
 from minbpe.errors import MinbpeError
 from minbpe.progress import Bars
@@ -21,7 +21,7 @@ def train(
     /,
     *,
     out: Annotated[str, Parameter(name=["--out", "-o"])],
-    size: Annotated[int, Parameter(name=["--size", "-s"])] = 32768,
+    size: Annotated[int, Parameter(name=["--size", "-s"])] = SIZE,
     pattern: str | None = None,
     special: Annotated[list[str], Parameter(negative="--no-special")] = ["<|endoftext|>"],  # noqa: B006 (never changed)
     tie_break: Literal["first", "lowest"] = "first",
@@ -30,13 +30,17 @@ def train(
     min_frequency: int = 1,
     max_token_length: int | None = None,
     threads: Threads = None,
+    max_memory: Memory = None,
+    spill_to: Path | None = None,
     reading: Reading = Reading(),  # noqa: B008 (frozen)
+    resume: Flag = False,
     report: Flag = False,
     json: Json = False,
 ) -> None:
     """Train a vocabulary on text.
 
-    Writes OUT.model, which the other commands take as --tokenizer, and OUT.vocab, which people read.
+    Writes OUT.model, which the other commands take as --tokenizer, and OUT.vocab, which people read. Ctrl-C or kill while
+    merging leaves what is learnt in OUT.checkpoint, and so does each minute: with --resume, the same command goes on from it.
 
     Args:
         sources: Files and directories: text, .jsonl, .parquet, and .gz of these; or files that minbpe count wrote.
@@ -50,10 +54,14 @@ def train(
         min_frequency: Merge no pair that occurs less often.
         max_token_length: Make no token of more bytes.
         threads: All cores by default. The vocabulary does not depend on it.
+        max_memory: Hold no more than this while counting, such as 4G; what passes it goes to disk, and nothing is lost.
+        spill_to: The directory for it. Nothing is left in it.
         reading: How sources become documents.
+        resume: Go on from OUT.checkpoint, if it is there, to the vocabulary that one run without a break gives.
         report: Print the bytes per token of every smaller vocabulary too.
         json: Print the result as JSON.
     """
+    from minbpe.checkpoint import Checkpoint, name_of
     from minbpe.training import learn
 
     prefix = Path(out.removesuffix(".model"))
@@ -62,8 +70,11 @@ def train(
     files = find_files(sources, glob=reading.glob)
     whole = not reading.lines and all(map(is_plain_text, files))
     counts = load_parts(files)
+    checkpoint = Checkpoint(
+        prefix.with_name(f"{prefix.name}.checkpoint"), corpus=f"{name_of(files)} {reading}", resume=resume
+    )
     began = perf_counter()
-    with Bars() as bars:
+    with Bars() as bars, kill_as_ctrl_c():
         training = learn(
             counts if counts is not None else (files if whole else reading.documents(sources, bars, "read")),
             size,
@@ -75,11 +86,15 @@ def train(
             min_frequency=min_frequency,
             max_token_length=max_token_length,
             threads=threads,
+            max_memory=max_memory,
+            spill_to=spill_to,
+            checkpoint=checkpoint,
             progress=lambda progress: show(bars, progress),
         )
     seconds = perf_counter() - began
     vocabulary = training.vocabulary
     vocabulary.save(prefix)
+    checkpoint.remove()
     dropped = {"dropped": training.dropped_pieces, "dropped distinct": training.dropped_distinct}
     facts = {
         "model": f"{prefix}.model",

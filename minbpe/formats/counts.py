@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from types import EllipsisType
 
@@ -28,19 +29,29 @@ MAGIC = KIND + b"1\n"
 LONGEST_LINE = 1 << 20
 
 
-def save_counts(counts: PieceCounts, path: str | os.PathLike[str]) -> None:
-    """Write piece counts to a file.
+def save_counts(counts: PieceCounts, path: str | os.PathLike[str]) -> str:
+    """Write piece counts to a file, and return the sha256 that stands in it, in hex.
 
     Raises:
         OSError: the file cannot be written; no half of it is left, and an older one stays.
     """
-    head = json.dumps(_facts(counts)).encode("ascii") + b"\n"
-    body = counts._counts.to_bytes()
-    with replacing(Path(path)) as file:
-        file.write(MAGIC)
-        file.write(head)
-        file.write(_checksum(head, body))
-        file.write(body)
+    return _write(Path(path), _facts(counts), counts._counts.each_chunk)
+
+
+def save_counted(counted: _core.Counted, pattern: str | None, path: str | os.PathLike[str]) -> None:
+    """Write what was counted to a file as `save_counts` does; what is on disk is read from there, and never held.
+
+    Raises:
+        OSError: the file cannot be written; no half of it is left, and an older one stays.
+    """
+    _write(Path(path), _head(pattern, counted.sources, *counted.kept), counted.each_chunk)
+
+
+def digest(counts: PieceCounts) -> str:
+    """Return the sha256, in hex, that stands in a file of these counts."""
+    hashed = hashlib.sha256(MAGIC + _line(_facts(counts)))
+    counts._counts.each_chunk(hashed.update)
+    return hashed.hexdigest()
 
 
 def load_counts(path: str | os.PathLike[str]) -> PieceCounts:
@@ -86,24 +97,46 @@ def is_counts(path: str | os.PathLike[str]) -> bool:
         return file.read(len(KIND)) == KIND
 
 
+def _write(path: Path, facts: dict[str, object], each_chunk: Callable[[Callable[[bytes], object]], None]) -> str:
+    head = _line(facts)
+    hashed = hashlib.sha256(MAGIC + head)
+    with replacing(path) as file:
+
+        def write(chunk: bytes) -> None:
+            hashed.update(chunk)
+            file.write(chunk)
+
+        file.write(MAGIC + head)
+        place = file.tell()
+        file.write(_checksum(head, b""))
+        each_chunk(write)
+        file.seek(place)
+        file.write(f"sha256 {hashed.hexdigest()}\n".encode("ascii"))
+    return hashed.hexdigest()
+
+
 def _facts(counts: PieceCounts) -> dict[str, object]:
-    """Return the second line."""
-    known = {} if counts.pattern is ... else {"pattern": counts.pattern}
-    return {
-        **known,
-        "unicode": _core.UNICODE_VERSION,
-        "documents": counts.documents,
-        "pieces": counts.total,
-        "distinct": len(counts),
-        "bytes": counts.corpus_bytes,
-    }
+    """Return what the second line says."""
+    return _head(counts.pattern, counts.documents, counts.total, len(counts), counts.corpus_bytes)
+
+
+def _head(
+    pattern: str | EllipsisType | None, documents: int, pieces: int, distinct: int, size: int
+) -> dict[str, object]:
+    known = {} if pattern is ... else {"pattern": pattern}
+    numbers = {"documents": documents, "pieces": pieces, "distinct": distinct, "bytes": size}
+    return {**known, "unicode": _core.UNICODE_VERSION, **numbers}
+
+
+def _line(facts: dict[str, object]) -> bytes:
+    return json.dumps(facts).encode("ascii") + b"\n"
 
 
 def _checksum(head: bytes, body: bytes) -> bytes:
     """Return the third line."""
-    digest = hashlib.sha256(MAGIC + head)
-    digest.update(body)
-    return f"sha256 {digest.hexdigest()}\n".encode("ascii")
+    hashed = hashlib.sha256(MAGIC + head)
+    hashed.update(body)
+    return f"sha256 {hashed.hexdigest()}\n".encode("ascii")
 
 
 def _fault(magic: bytes) -> str:

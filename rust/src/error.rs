@@ -15,6 +15,8 @@ pub enum Error {
     UnknownToken(String),
     /// A corpus that cannot be counted or trained on: a count past 2^63, a piece past 4 GiB.
     Corpus(String),
+    /// Memory that the system does not give.
+    Memory(String),
     /// The caller asked to stop (Ctrl-C).
     Interrupted,
     /// The operating system refused.
@@ -32,6 +34,7 @@ impl fmt::Display for Error {
             | Error::SpecialToken(message)
             | Error::UnknownToken(message)
             | Error::Corpus(message)
+            | Error::Memory(message)
             | Error::Io(message) => f.write_str(message),
             Error::Interrupted => f.write_str("interrupted"),
         }

@@ -8,22 +8,28 @@ use super::table::Table;
 use super::{Piece, PieceCounts, Position};
 use crate::error::{Error, Result};
 
+/// Bytes that are handed over at once, roughly.
+const CHUNK: usize = 1 << 20;
+
 impl PieceCounts {
     /// The counts as bytes, for `from_bytes`.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.distinct_bytes() + 8 * self.len());
-        put(&mut bytes, self.sources());
-        put(&mut bytes, self.len() as u64);
-        let mut before = Position { source: 0, offset: 0 };
-        for Piece { first, bytes: piece, count } in self.iter() {
-            put(&mut bytes, piece.len() as u64);
-            put(&mut bytes, count);
-            put(&mut bytes, first.source - before.source);
-            put(&mut bytes, if first.source == before.source { first.offset - before.offset } else { first.offset });
-            bytes.extend_from_slice(piece);
-            before = first;
-        }
+        let gathered = self.each_chunk(&mut |chunk| {
+            bytes.extend_from_slice(chunk);
+            Ok(())
+        });
+        gathered.expect("gathering bytes does not fail");
         bytes
+    }
+
+    /// Calls `each` with the bytes of `to_bytes` in order, a megabyte at a time.
+    pub fn each_chunk(&self, each: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let mut encoder = Encoder::new(self.sources(), self.len() as u64, each);
+        for piece in self.iter() {
+            encoder.push(piece)?;
+        }
+        encoder.finish()
     }
 
     /// The value that `to_bytes` wrote; `Error::Corpus` for bytes that it did not write. Takes no more memory than so many
@@ -46,6 +52,43 @@ impl PieceCounts {
     }
 }
 
+/// Pieces on their way to bytes.
+pub(super) struct Encoder<'a> {
+    bytes: Vec<u8>,
+    before: Position,
+    each: &'a mut dyn FnMut(&[u8]) -> Result<()>,
+}
+
+impl<'a> Encoder<'a> {
+    /// Begins with so many sources and pieces, and hands the bytes to `each`.
+    pub(super) fn new(sources: u64, pieces: u64, each: &'a mut dyn FnMut(&[u8]) -> Result<()>) -> Self {
+        let mut bytes = Vec::new();
+        put(&mut bytes, sources);
+        put(&mut bytes, pieces);
+        Encoder { bytes, before: Position { source: 0, offset: 0 }, each }
+    }
+
+    /// Adds the next piece in first-seen order.
+    pub(super) fn push(&mut self, Piece { first, bytes: piece, count }: Piece<'_>) -> Result<()> {
+        let Encoder { bytes, before, each } = self;
+        put(bytes, piece.len() as u64);
+        put(bytes, count);
+        put(bytes, first.source - before.source);
+        put(bytes, if first.source == before.source { first.offset - before.offset } else { first.offset });
+        bytes.extend_from_slice(piece);
+        *before = first;
+        if bytes.len() >= CHUNK {
+            each(bytes)?;
+            bytes.clear();
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> Result<()> {
+        (self.each)(&self.bytes)
+    }
+}
+
 /// The next piece, which is not before the position `before`.
 fn take_piece<'a>(rest: &mut &'a [u8], before: Position) -> Option<Piece<'a>> {
     let length = usize::try_from(take(rest)?).ok()?;
@@ -58,7 +101,7 @@ fn take_piece<'a>(rest: &mut &'a [u8], before: Position) -> Option<Piece<'a>> {
     (length > 0 && count > 0).then_some(Piece { first, bytes, count })
 }
 
-fn put(bytes: &mut Vec<u8>, mut number: u64) {
+pub(super) fn put(bytes: &mut Vec<u8>, mut number: u64) {
     while number >= 128 {
         bytes.push(number as u8 | 128);
         number >>= 7;
@@ -67,7 +110,7 @@ fn put(bytes: &mut Vec<u8>, mut number: u64) {
 }
 
 /// A number as `put` writes it: `None` for one that passes 2^64 or could be shorter.
-fn take(rest: &mut &[u8]) -> Option<u64> {
+pub(super) fn take(rest: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0..64).step_by(7) {
         let byte = *rest.split_off_first()?;

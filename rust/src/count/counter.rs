@@ -10,11 +10,14 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::Builder;
 use std::time::Duration;
 
+use super::counted::Counted;
 use super::document::{Contents, Document};
+use super::runs::Runs;
+use super::spill::{Ceiling, Spilled};
 use super::table::Table;
 use super::{PieceCounts, Position};
 use crate::error::{Error, Result};
-use crate::progress::Progress;
+use crate::progress::{Progress, Pulse, unwatched};
 use crate::split::{Scratch, Splitter};
 
 /// Bytes of a document that one thread takes at once, where the pattern lets it be cut.
@@ -27,6 +30,7 @@ pub struct Counter {
     splitter: Splitter,
     stretch: usize,
     workers: Vec<Worker>,
+    ceiling: Option<Ceiling>,
     sources: u64,
     given: u64,
     done: AtomicU64,
@@ -63,10 +67,19 @@ impl Counter {
             splitter,
             stretch: STRETCH,
             workers: (0..threads).map(|_| Worker { table: Table::new(), scratch: Scratch::default() }).collect(),
+            ceiling: None,
             sources: 0,
             given: 0,
             done: AtomicU64::new(0),
         }
+    }
+
+    /// The same counter, which holds no more memory than `ceiling` says; the result is the same.
+    pub fn with_ceiling(self, ceiling: Ceiling) -> Counter {
+        let each = ceiling.bytes / self.workers.len();
+        let table = || Table::under(each, Runs::new(&ceiling.directory));
+        let workers = self.workers.iter().map(|_| Worker { table: table(), scratch: Scratch::default() }).collect();
+        Counter { workers, ceiling: Some(ceiling), ..self }
     }
 
     /// The same counter with stretches of `bytes`, for tests that want many in little text.
@@ -108,12 +121,28 @@ impl Counter {
 
     /// The counts of all documents.
     pub fn finish(self) -> Result<PieceCounts> {
-        let mut parts: Vec<PieceCounts> =
-            self.workers.into_iter().map(|worker| worker.table.finish(self.sources)).collect::<Result<_>>()?;
-        if parts.len() == 1 {
-            return Ok(parts.remove(0));
+        self.gather(1, &mut unwatched)?.into_counts(&mut unwatched)
+    }
+
+    /// The counts of all documents, without the pieces that were seen less than `min_count` times. `progress` hears of
+    /// nothing but may break.
+    pub fn gather<'a>(self, min_count: u64, progress: &'a mut Progress<'a>) -> Result<Counted> {
+        let Counter { mut workers, sources, ceiling, .. } = self;
+        if let Some(ceiling) = ceiling
+            && !Worker::sum_fits(&workers, &ceiling)
+        {
+            let mut runs = Vec::with_capacity(workers.len());
+            for worker in workers {
+                runs.extend(worker.table.into_runs()?);
+            }
+            let pulse = &mut Pulse::new(progress, self.given);
+            return Ok(Counted::on_disk(Spilled::gather(runs, ceiling, sources, min_count, pulse)?));
         }
-        PieceCounts::merge(&parts.iter().collect::<Vec<_>>())
+        if workers.len() == 1 {
+            return Ok(Counted::in_memory(workers.remove(0).table.finish(sources)?, min_count));
+        }
+        let parts: Vec<_> = workers.into_iter().map(|worker| worker.table.finish(sources)).collect::<Result<_>>()?;
+        Ok(Counted::in_memory(PieceCounts::merge(&parts.iter().collect::<Vec<_>>())?, min_count))
     }
 
     /// The documents in order, the long ones cut where the pattern proves that a piece ends.
@@ -173,6 +202,13 @@ fn share(workers: &mut [Worker], shared: &Shared<'_>, given: u64, progress: &mut
 }
 
 impl Worker {
+    /// Whether the tables and their sum, which is no larger, fit under the ceiling together.
+    fn sum_fits(workers: &[Worker], ceiling: &Ceiling) -> bool {
+        let tables = workers.iter().map(|worker| worker.table.memory()).sum::<usize>();
+        let held = if workers.len() == 1 { tables } else { 2 * tables };
+        held <= ceiling.bytes && !workers.iter().any(|worker| worker.table.has_spilled())
+    }
+
     /// Counts stretches until none is left, or another worker failed.
     fn run(&mut self, shared: &Shared<'_>) -> Result<()> {
         while let Some(stretch) = shared.stretches.get(shared.next.fetch_add(1, Relaxed)) {
@@ -193,11 +229,13 @@ impl Worker {
         let source = shared.first_source + stretch.document as u64;
         let position = |at: usize| Position { source, offset: (stretch.start + at) as u64 };
         let Worker { table, scratch } = self;
-        let _stopped = shared.splitter.split_bytes(text, scratch, |base, ends| {
-            table.count(text, base, ends, position);
+        let stopped = shared.splitter.split_bytes(text, scratch, |base, ends| {
+            if let Err(error) = table.count(text, base, ends, position) {
+                return ControlFlow::Break(Err(error));
+            }
             shared.done.fetch_add(ends.last().map_or(0, |&end| u64::from(end)), Relaxed);
-            if shared.stop.load(Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if shared.stop.load(Relaxed) { ControlFlow::Break(Ok(())) } else { ControlFlow::Continue(()) }
         })?;
-        Ok(())
+        stopped.break_value().unwrap_or(Ok(()))
     }
 }

@@ -5,12 +5,17 @@
 //! threads, the chunks and the machines that counted leave no trace in the result.
 
 mod bytes;
+mod counted;
 mod counter;
 mod document;
+mod runs;
+mod spill;
 mod table;
 
+pub use counted::Counted;
 pub use counter::Counter;
 pub use document::Document;
+pub use spill::{Ceiling, Tally};
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -19,7 +24,7 @@ use crate::error::{Error, Result};
 use table::Table;
 
 /// Where a piece was first seen. Positions order pieces as reading the sources one after the other would.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// The document or file, by its place in the list of inputs.
     pub source: u64,
@@ -106,13 +111,35 @@ impl PieceCounts {
     pub fn at_least(&self, min_count: u64) -> PieceCounts {
         let mut kept = PieceCounts { sources: self.sources, ..PieceCounts::default() };
         for piece in self.iter().filter(|piece| piece.count >= min_count) {
-            kept.bytes.extend_from_slice(piece.bytes);
-            kept.ends.push(kept.bytes.len());
-            kept.counts.push(piece.count);
-            kept.firsts.push(piece.first);
-            kept.total += piece.count;
+            kept.push(piece);
         }
         kept
+    }
+
+    /// No counts yet, with room for some.
+    fn with_room(pieces: usize, bytes: usize) -> Result<PieceCounts> {
+        Ok(PieceCounts {
+            bytes: room(bytes)?,
+            ends: room(pieces)?,
+            counts: room(pieces)?,
+            firsts: room(pieces)?,
+            total: 0,
+            sources: 0,
+        })
+    }
+
+    /// The memory that so many pieces take.
+    fn memory(pieces: u64, bytes: u64) -> u64 {
+        bytes + pieces * (size_of::<usize>() + size_of::<u64>() + size_of::<Position>()) as u64
+    }
+
+    /// Adds a piece after all others.
+    fn push(&mut self, piece: Piece<'_>) {
+        self.bytes.extend_from_slice(piece.bytes);
+        self.ends.push(self.bytes.len());
+        self.counts.push(piece.count);
+        self.firsts.push(piece.first);
+        self.total += piece.count;
     }
 
     /// The number of distinct pieces.
@@ -156,4 +183,25 @@ impl PieceCounts {
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Piece<'_>> {
         (0..self.len()).map(|index| self.get(index).expect("an index below the length"))
     }
+}
+
+/// The sum of two counts; `Error::Corpus` from 2^63 on.
+fn add(a: u64, b: u64) -> Result<u64> {
+    a.checked_add(b)
+        .filter(|&sum| sum < 1 << 63)
+        .ok_or_else(|| Error::Corpus("the counts add up past 2^63: divide them all by the same number".into()))
+}
+
+/// An empty vector with room; `Error::Memory` if there is none.
+fn room<T>(items: usize) -> Result<Vec<T>> {
+    let mut vector = Vec::new();
+    vector.try_reserve_exact(items).map_err(no_memory)?;
+    Ok(vector)
+}
+
+fn no_memory(_: std::collections::TryReserveError) -> Error {
+    Error::Memory(
+        "the distinct pieces of the corpus need more memory than there is: set a ceiling with max_memory, past which they go          to disk, or count a part of the corpus"
+            .into(),
+    )
 }

@@ -6,15 +6,16 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use super::{Piece, PieceCounts, Position};
-use crate::error::{Error, Result};
+use super::runs::Runs;
+use super::{Piece, PieceCounts, Position, add, no_memory, room};
+use crate::error::Result;
 
 /// Pieces looked up together.
 const GROUP: usize = 32;
 /// The longest piece that is its own key.
 const SHORT: usize = 15;
-/// The sum of all counts stays below this.
-pub(super) const LIMIT: u64 = 1 << 63;
+/// Slots of a new table.
+const SLOTS: usize = 2 * GROUP;
 
 /// Distinct pieces in the order they were added, which is that of their positions.
 pub(super) struct Table {
@@ -25,6 +26,13 @@ pub(super) struct Table {
     bytes: Vec<u8>,
     ends: Vec<usize>,
     firsts: Vec<Position>,
+    overflow: Option<Overflow>,
+}
+
+/// What a table does in place of growing past its ceiling: it is written as a run, and begins anew.
+struct Overflow {
+    ceiling: usize,
+    runs: Runs,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -35,8 +43,21 @@ struct Slot {
 }
 
 /// A short piece's length and bytes, or a long one's mark, length and hash; 0 for none.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Key(u128);
+
+/// The order in which tables are written: short pieces by their keys, then long ones by their bytes.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct PieceKey(Key, Vec<u8>);
+
+impl PieceKey {
+    pub(super) fn of(piece: Piece<'_>) -> PieceKey {
+        match Key::short(piece.bytes, 0, piece.bytes.len()) {
+            Some(key) => PieceKey(key, Vec::new()),
+            None => PieceKey(Key(u128::MAX), piece.bytes.into()),
+        }
+    }
+}
 
 impl Key {
     /// The key of `text[start..end]`, if that is short.
@@ -62,23 +83,36 @@ impl Key {
 }
 
 impl Table {
+    /// An empty table that grows as it needs to.
     pub(super) fn new() -> Table {
         let random = RandomState::new();
         Table {
-            slots: vec![Slot::default(); 4096],
+            slots: vec![Slot::default(); SLOTS],
             seeds: [random.hash_one(0), random.hash_one(1)],
             bytes: Vec::new(),
             ends: Vec::new(),
             firsts: Vec::new(),
+            overflow: None,
         }
+    }
+
+    /// An empty table that takes `ceiling` bytes at most, unless a single piece needs more; what passes it goes to `runs`.
+    pub(super) fn under(ceiling: usize, runs: Runs) -> Table {
+        Table { overflow: Some(Overflow { ceiling, runs }), ..Table::new() }
     }
 
     /// Counts each of the pieces of `text` that end at `ends`, relative to `start`, where the first begins. `position` tells
     /// where a byte of `text` stands in the corpus.
-    pub(super) fn count(&mut self, text: &[u8], start: usize, ends: &[u32], position: impl Fn(usize) -> Position) {
+    pub(super) fn count(
+        &mut self,
+        text: &[u8],
+        start: usize,
+        ends: &[u32],
+        position: impl Fn(usize) -> Position,
+    ) -> Result<()> {
         let mut from = start;
         for ends in ends.chunks(GROUP) {
-            self.reserve(ends.len());
+            self.reserve(ends.len(), start + ends[ends.len() - 1] as usize - from)?;
             let mut found = [(Key::default(), 0, false); GROUP];
             let mut at = from;
             for (found, &end) in found.iter_mut().zip(ends) {
@@ -100,26 +134,78 @@ impl Table {
                 from = end;
             }
         }
+        Ok(())
     }
 
     /// Adds a piece that was counted elsewhere. Pieces not seen before come in the order of their positions.
     pub(super) fn add(&mut self, piece: Piece<'_>) -> Result<()> {
-        self.reserve(1);
+        self.reserve(1, piece.bytes.len())?;
         let key = self.key(piece.bytes);
         let slot = self.slot(key, piece.bytes, || piece.first);
-        slot.count = slot.count.checked_add(piece.count).filter(|&sum| sum < LIMIT).ok_or_else(too_many)?;
+        slot.count = add(slot.count, piece.count)?;
         Ok(())
     }
 
-    /// The counts of so many sources, `Error::Corpus` if they add up past 2^63.
+    /// The counts of so many sources, `Error::Corpus` if they add up past 2^63. None of the table was written to runs.
     pub(super) fn finish(self, sources: u64) -> Result<PieceCounts> {
-        let mut counts = vec![0; self.ends.len()];
-        let mut total = 0u64;
+        let mut counts = room(self.ends.len())?;
+        counts.resize(self.ends.len(), 0);
+        let mut total = 0;
         for slot in self.slots.iter().filter(|slot| !slot.key.is_none()) {
             counts[slot.index] = slot.count;
-            total = total.checked_add(slot.count).filter(|&sum| sum < LIMIT).ok_or_else(too_many)?;
+            total = add(total, slot.count)?;
         }
         Ok(PieceCounts { bytes: self.bytes, ends: self.ends, counts, firsts: self.firsts, total, sources })
+    }
+
+    /// The bytes that the table takes.
+    pub(super) fn memory(&self) -> usize {
+        self.slots.len() * size_of::<Slot>()
+            + self.bytes.capacity()
+            + self.ends.capacity() * size_of::<usize>()
+            + self.firsts.capacity() * size_of::<Position>()
+    }
+
+    /// Whether some of the pieces were written to runs.
+    pub(super) fn has_spilled(&self) -> bool {
+        self.overflow.as_ref().is_some_and(|overflow| overflow.runs.len() > 0)
+    }
+
+    /// The runs of a table that has a ceiling, the pieces that are here now in the last of them.
+    pub(super) fn into_runs(mut self) -> Result<Option<Runs>> {
+        self.spill()?;
+        Ok(self.overflow.map(|overflow| overflow.runs))
+    }
+
+    /// Writes the pieces as a run, and forgets them. The slots are sorted where they are, so this takes no memory.
+    fn spill(&mut self) -> Result<()> {
+        let Table { slots, bytes, ends, firsts, overflow: Some(Overflow { runs, .. }), .. } = self else {
+            return Ok(());
+        };
+        if ends.is_empty() {
+            return Ok(());
+        }
+        let mut taken = 0;
+        for at in 0..slots.len() {
+            if !slots[at].key.is_none() {
+                slots.swap(taken, at);
+                taken += 1;
+            }
+        }
+        let piece = |index: usize| &bytes[if index == 0 { 0 } else { ends[index - 1] }..ends[index]];
+        slots[..taken].sort_unstable_by(|a, b| match a.key.is_short() && b.key.is_short() {
+            true => a.key.cmp(&b.key),
+            false => b.key.is_short().cmp(&a.key.is_short()).then_with(|| piece(a.index).cmp(piece(b.index))),
+        });
+        for &Slot { count, index, .. } in &slots[..taken] {
+            runs.push(Piece { first: firsts[index], bytes: piece(index), count })?;
+        }
+        runs.end_run()?;
+        slots.fill(Slot::default());
+        bytes.clear();
+        ends.clear();
+        firsts.clear();
+        Ok(())
     }
 
     fn key(&self, piece: &[u8]) -> Key {
@@ -170,12 +256,41 @@ impl Table {
         &self.bytes[start..self.ends[index]]
     }
 
-    /// Makes room for `more` pieces, so that adding them moves no slot.
-    fn reserve(&mut self, more: usize) {
-        if (self.ends.len() + more) * 2 <= self.slots.len() {
-            return;
+    /// Makes room for so many more pieces and bytes, so that adding them moves no slot.
+    fn reserve(&mut self, pieces: usize, bytes: usize) -> Result<()> {
+        let fits = |table: &Table| {
+            (table.ends.len() + pieces) * 2 <= table.slots.len() && table.bytes.capacity() - table.bytes.len() >= bytes
+        };
+        if fits(self) {
+            return Ok(());
         }
-        let slots = vec![Slot::default(); self.slots.len() * 2];
+        if self.overflow.as_ref().is_some_and(|overflow| self.while_growing(pieces, bytes) > overflow.ceiling) {
+            self.spill()?;
+        }
+        while !fits(self) {
+            self.grow(pieces, bytes)?;
+        }
+        Ok(())
+    }
+
+    /// The bytes that the table takes while `grow` works, old and new.
+    fn while_growing(&self, pieces: usize, bytes: usize) -> usize {
+        let slots = self.slots.len();
+        let more = if (self.ends.len() + pieces) * 2 > slots { 2 * slots } else { 0 };
+        let text = self.bytes.capacity().max((self.bytes.len() + bytes).next_power_of_two());
+        let each = size_of::<usize>() + size_of::<Position>();
+        (slots + more) * size_of::<Slot>() + slots.max(more) / 2 * each + text
+    }
+
+    fn grow(&mut self, pieces: usize, bytes: usize) -> Result<()> {
+        self.bytes.try_reserve(bytes).map_err(no_memory)?;
+        if (self.ends.len() + pieces) * 2 <= self.slots.len() {
+            return Ok(());
+        }
+        let mut slots = room(self.slots.len() * 2)?;
+        slots.resize(self.slots.len() * 2, Slot::default());
+        self.ends.try_reserve_exact(slots.len() / 2 - self.ends.len()).map_err(no_memory)?;
+        self.firsts.try_reserve_exact(slots.len() / 2 - self.firsts.len()).map_err(no_memory)?;
         for slot in std::mem::replace(&mut self.slots, slots) {
             if !slot.key.is_none() {
                 let mut at = self.home(slot.key);
@@ -185,9 +300,6 @@ impl Table {
                 self.slots[at] = slot;
             }
         }
+        Ok(())
     }
-}
-
-fn too_many() -> Error {
-    Error::Corpus("the counts add up past 2^63: divide them all by the same number".into())
 }

@@ -3,12 +3,13 @@
 //! A file a class. Work that takes longer than a few microseconds releases the interpreter lock.
 
 mod buffer;
+mod counted;
 mod encoding;
 mod text;
 mod training;
 mod vocabulary;
 
-use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyMemoryError, PyOSError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
@@ -26,6 +27,7 @@ pub(crate) fn to_py_err(error: Error) -> PyErr {
         Error::SpecialToken(message) => (2, "SpecialTokenError", message),
         Error::UnknownToken(message) => (3, "UnknownTokenError", message),
         Error::Corpus(message) => (4, "CorpusError", message),
+        Error::Memory(message) => return PyMemoryError::new_err(message),
         Error::Io(message) => return PyOSError::new_err(message),
         Error::Interrupted => return PyKeyboardInterrupt::new_err(()),
     };
@@ -48,5 +50,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<vocabulary::Vocabulary>()?;
     module.add_class::<encoding::Matcher>()?;
     module.add_class::<encoding::Encoder>()?;
+    module.add_class::<counted::Counter>()?;
+    module.add_class::<counted::Counted>()?;
     training::register(module)
 }

@@ -1,22 +1,20 @@
-//! `_core.PieceCounts`, `_core.Counter` and `_core.train`: what `minbpe.counting` and `minbpe.training` are made of.
+//! `_core.PieceCounts` and `_core.train`: what `minbpe.counting` and `minbpe.training` are made of.
 
 use std::borrow::Cow;
-use std::num::NonZero;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::{PyBytes, PyList, PyString};
 
 use super::text::text_of;
 use super::to_py_err;
 use super::vocabulary::Vocabulary;
-use crate::count::{self, Document};
+use crate::count;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
-use crate::split::Splitter;
 use crate::train::{Merge, Options, Start, TieBreak};
 
 /// How often Python hears of work under way, and may stop it: signals, and the caller's progress function.
@@ -25,14 +23,26 @@ const INTERVAL: Duration = Duration::from_millis(50);
 /// Adds the classes and functions of this file to the module.
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PieceCounts>()?;
-    module.add_class::<Counter>()?;
     module.add_function(wrap_pyfunction!(train, module)?)
 }
 
 /// `work(progress)` without the interpreter lock. Ctrl-C, or an exception of `callback(done, total)`, ends it and is raised.
-fn watched<T: Send>(
+pub(super) fn watched<T: Send>(
     py: Python<'_>,
     callback: Option<&Py<PyAny>>,
+    work: impl FnOnce(&mut Progress<'_>) -> Result<T> + Send,
+) -> PyResult<T> {
+    watched_by(py, |py, done, total| tell(py, callback, done, total), work)
+}
+
+fn tell(py: Python<'_>, callback: Option<&Py<PyAny>>, done: u64, total: u64) -> PyResult<()> {
+    callback.map_or(Ok(()), |callback| callback.call1(py, (done, total)).map(drop))
+}
+
+/// As `watched`, for whatever `heard` does.
+fn watched_by<T: Send>(
+    py: Python<'_>,
+    mut heard: impl FnMut(Python<'_>, u64, u64) -> PyResult<()> + Send,
     work: impl FnOnce(&mut Progress<'_>) -> Result<T> + Send,
 ) -> PyResult<T> {
     let mut raised = None;
@@ -42,12 +52,9 @@ fn watched<T: Send>(
             if last.elapsed() < INTERVAL {
                 return ControlFlow::Continue(());
             }
-            let heard = Python::attach(|py| {
-                py.check_signals()?;
-                callback.map_or(Ok(()), |callback| callback.call1(py, (done, total)).map(drop))
-            });
+            let told = Python::attach(|py| heard(py, done, total).and_then(|()| py.check_signals()));
             last = Instant::now();
-            match heard {
+            match told {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => {
                     raised = Some(error);
@@ -60,7 +67,7 @@ fn watched<T: Send>(
 }
 
 /// Bytes of Python's, or the UTF-8 of a `str`; None for anything else.
-fn bytes_of<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Option<Cow<'a, [u8]>>> {
+pub(super) fn bytes_of<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Option<Cow<'a, [u8]>>> {
     if let Ok(bytes) = value.cast::<PyBytes>() {
         return Ok(Some(Cow::Borrowed(bytes.as_bytes())));
     }
@@ -77,7 +84,7 @@ fn bytes_of<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Option<Cow<'a, [u8]>>> 
 #[pyclass(frozen, eq, module = "minbpe._core")]
 #[derive(PartialEq)]
 pub(super) struct PieceCounts {
-    inner: count::PieceCounts,
+    pub(super) inner: count::PieceCounts,
 }
 
 fn wrap(counts: Result<count::PieceCounts>) -> PyResult<PieceCounts> {
@@ -109,6 +116,18 @@ impl PieceCounts {
         PyBytes::new(py, &py.detach(|| self.inner.to_bytes()))
     }
 
+    /// Calls `each` with these bytes, a megabyte at a time.
+    fn each_chunk(&self, py: Python<'_>, each: &Bound<'_, PyAny>) -> PyResult<()> {
+        let mut raised = None;
+        let written = self.inner.each_chunk(&mut |chunk| {
+            each.call1((PyBytes::new(py, chunk),)).map(drop).map_err(|error| {
+                raised = Some(error);
+                Error::Interrupted
+            })
+        });
+        raised.map_or(written.map_err(to_py_err), Err)
+    }
+
     /// The pieces from `start` to `stop`, or to the last, in first-seen order.
     fn items<'py>(&self, py: Python<'py>, start: usize, stop: usize) -> Vec<(Bound<'py, PyBytes>, u64)> {
         let pieces = (start..stop.min(self.inner.len())).filter_map(|index| self.inner.get(index));
@@ -123,6 +142,11 @@ impl PieceCounts {
     #[getter]
     fn sources(&self) -> u64 {
         self.inner.sources()
+    }
+
+    #[getter]
+    fn distinct_bytes(&self) -> usize {
+        self.inner.distinct_bytes()
     }
 
     fn corpus_bytes(&self) -> u128 {
@@ -177,65 +201,6 @@ fn shown(value: &Bound<'_, PyAny>) -> String {
     value.repr().map_or_else(|_| "an object without a repr".into(), |repr| repr.to_string_lossy().into_owned())
 }
 
-/// Counts documents, batch after batch.
-#[pyclass(module = "minbpe._core")]
-pub(super) struct Counter {
-    inner: Option<count::Counter>,
-}
-
-#[pymethods]
-impl Counter {
-    #[new]
-    fn new(pattern: Option<&str>, threads: usize) -> PyResult<Counter> {
-        let splitter = Splitter::new(pattern).map_err(to_py_err)?;
-        Ok(Counter { inner: Some(count::Counter::new(splitter, NonZero::new(threads))) })
-    }
-
-    /// Counts documents, each the next source: str, bytes, or the path of a file. Gives the bytes counted so far; after an
-    /// exception no more can be added.
-    fn add(&mut self, py: Python<'_>, documents: Vec<Bound<'_, PyAny>>, progress: Option<Py<PyAny>>) -> PyResult<u64> {
-        let held: Vec<Held> = documents.iter().map(hold).collect::<PyResult<_>>()?;
-        let documents: Vec<Document> = held.iter().map(Held::document).collect();
-        let mut counter = self.inner.take().ok_or_else(finished)?;
-        watched(py, progress.as_ref(), |progress| counter.add(&documents, progress))?;
-        let given = counter.given();
-        self.inner = Some(counter);
-        Ok(given)
-    }
-
-    /// The counts of all documents; the counter is of no more use.
-    fn finish(&mut self, py: Python<'_>) -> PyResult<PieceCounts> {
-        let counter = self.inner.take().ok_or_else(finished)?;
-        wrap(py.detach(|| counter.finish()))
-    }
-}
-
-fn finished() -> PyErr {
-    PyValueError::new_err("this counter has finished: make a new one")
-}
-
-/// A document of Python's, kept alive by its owner.
-enum Held<'a> {
-    Bytes(Cow<'a, [u8]>),
-    File(PathBuf),
-}
-
-impl Held<'_> {
-    fn document(&self) -> Document<'_> {
-        match self {
-            Held::Bytes(bytes) => Document::Bytes(bytes),
-            Held::File(path) => Document::File(path),
-        }
-    }
-}
-
-fn hold<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Held<'a>> {
-    match bytes_of(value)? {
-        Some(bytes) => Ok(Held::Bytes(bytes)),
-        None => Ok(Held::File(value.extract()?)),
-    }
-}
-
 /// What training starts from.
 #[derive(FromPyObject)]
 #[expect(clippy::large_enum_variant, reason = "there is one, for the length of a call")]
@@ -244,7 +209,8 @@ enum Begin<'py> {
     Bytes([u8; 256]),
 }
 
-/// The merges that training on `counts` makes: left id, right id, count, and in how many places they were made.
+/// Appends to `learned` the merges that training on `counts` makes: left id, right id, count, and in how many places they were
+/// made. They are there each time that `progress` is called, and when an exception ends the training.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "Python passes each option by itself")]
 fn train(
@@ -256,7 +222,8 @@ fn train(
     min_count: u64,
     max_length: usize,
     progress: Option<Py<PyAny>>,
-) -> PyResult<Vec<(u32, u32, u64, u64)>> {
+    learned: &Bound<'_, PyList>,
+) -> PyResult<()> {
     let counts = &counts.get().inner;
     let start = match &start {
         Begin::Vocabulary(vocabulary) => Start::Vocabulary(&vocabulary.get().inner),
@@ -264,6 +231,18 @@ fn train(
     };
     let tie_break = if lowest { TieBreak::Lowest } else { TieBreak::First };
     let options = Options { start, merges, tie_break, min_count, max_length };
-    let merges = watched(py, progress.as_ref(), |progress| crate::train::train(counts, &options, progress))?;
-    Ok(merges.into_iter().map(|Merge { pair, count, merged }| (pair.0, pair.1, count, merged)).collect())
+    let fresh = Mutex::new(Vec::new());
+    let learned = learned.clone().unbind();
+    let hand_over = |py: Python<'_>| {
+        let merges = std::mem::take(&mut *fresh.lock().unwrap_or_else(PoisonError::into_inner));
+        let learned = learned.bind(py);
+        merges.into_iter().try_for_each(|Merge { pair, count, merged }| learned.append((pair.0, pair.1, count, merged)))
+    };
+    let mut each = |merge| fresh.lock().unwrap_or_else(PoisonError::into_inner).push(merge);
+    let heard = |py: Python<'_>, done: u64, total: u64| {
+        hand_over(py)?;
+        tell(py, progress.as_ref(), done, total)
+    };
+    watched_by(py, heard, |progress| crate::train::each_merge(counts, &options, &mut each, progress))?;
+    hand_over(py)
 }

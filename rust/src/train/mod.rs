@@ -92,24 +92,37 @@ pub struct Merge {
 /// # Ok::<(), minbpe_core::error::Error>(())
 /// ```
 pub fn train<'a>(counts: &PieceCounts, options: &Options<'_>, progress: &'a mut Progress<'a>) -> Result<Vec<Merge>> {
+    let mut merges = Vec::new();
+    each_merge(counts, options, &mut |merge| merges.push(merge), progress)?;
+    Ok(merges)
+}
+
+/// As `train`, calling `each` with a merge as soon as it is made: what an error leaves is the beginning of the same training.
+pub fn each_merge<'a>(
+    counts: &PieceCounts,
+    options: &Options<'_>,
+    each: &mut dyn FnMut(Merge),
+    progress: &'a mut Progress<'a>,
+) -> Result<()> {
     let alphabet = Alphabet::new(options.start)?;
     alphabet.check_room(options.merges)?;
     let mut pulse = Pulse::new(progress, options.merges as u64);
     let mut cells = Cells::new(counts, &alphabet)?;
-    let mut merges = Vec::new();
+    let mut made = 0;
     let least = options.min_count.max(1);
     let mut floor = first_floor(counts, alphabet.merges() + options.merges).max(least);
     let mut merger = Merger::default();
-    while merges.len() < options.merges {
+    while made < options.merges {
         let mut index = Index::new(&cells, Wanted { floor, max_length: options.max_length }, &mut pulse)?;
         let mut queue = Queue::new(options.tie_break, &mut index, &cells);
-        while merges.len() < options.merges
+        while made < options.merges
             && let Some(best) = queue.pop(&mut index, &cells)
         {
             let pair = index.take(best);
             let token = cells.add_token(pair.tokens);
             let Merged { places, created } = merger.merge(&pair, token, &mut cells, &mut index, &mut pulse)?;
-            merges.push(Merge { pair: alphabet.ids(pair.tokens), count: pair.count, merged: places });
+            each(Merge { pair: alphabet.ids(pair.tokens), count: pair.count, merged: places });
+            made += 1;
             for &new in created {
                 queue.push(new, &mut index, &cells);
             }
@@ -120,7 +133,7 @@ pub fn train<'a>(counts: &PieceCounts, options: &Options<'_>, progress: &'a mut 
         }
         floor = (floor / 8).max(least);
     }
-    Ok(merges)
+    Ok(())
 }
 
 /// The count below which pairs are not indexed at first. Counts never rise, so as long as the best pair has at least this count,

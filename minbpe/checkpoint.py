@@ -1,0 +1,195 @@
+"""Checkpoints: what an interrupted training had learnt, from which the same training goes on to the same vocabulary.
+
+A merge depends only on those before it, so the merges so far and the counts are all there is to keep: training goes on from
+them as `extend` does. A checkpoint is a directory of two files, `corpus.counts`, written once, and `merges`: a line that says
+what it is, a checksum, and JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+from minbpe.atomic import replacing
+from minbpe.counting import PieceCounts
+from minbpe.errors import CorpusError, FormatError
+from minbpe.formats.counts import digest, load_counts, save_counts
+from minbpe.patterns import shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from minbpe.training import Learned
+
+MAGIC = b"minbpe checkpoint v1\n"
+COUNTS, MERGES = "corpus.counts", "merges"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where a training keeps what it has learnt, and how often.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from minbpe.training import train
+    >>> with TemporaryDirectory() as directory:
+    ...     checkpoint = Checkpoint(Path(directory) / "kept", every=0)
+    ...     small = train("aaabdaaabac", 257, pattern=None, checkpoint=checkpoint)
+    ...     large = train("aaabdaaabac", 259, pattern=None, checkpoint=checkpoint)  # goes on from 257
+    >>> large == train("aaabdaaabac", 259, pattern=None)
+    True
+    """
+
+    path: str | os.PathLike[str]
+    """A directory of its own, made when something is kept. It stays after training, which then goes on to larger sizes."""
+    corpus: str | None = None
+    """A name for a corpus that is an iterator. Counts that are kept under the same name are not made again."""
+    every: float = 60.0
+    """Seconds from the start, and from one time to the next; with 0, training always leaves its checkpoint in the end.
+    An exception such as Ctrl-C that ends it while it merges leaves one in any case."""
+    resume: bool = True
+    """Whether to go on from what is there; if not, it is replaced when something is kept."""
+
+    def remove(self) -> None:
+        """Remove what a training has kept, if anything."""
+        path = Path(self.path)
+        for name in (MERGES, COUNTS):
+            for file in (path / name, path / f"{name}.tmp"):
+                file.unlink(missing_ok=True)
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+
+
+class Keeper:
+    """What one training keeps in a checkpoint, and what it has found there."""
+
+    def __init__(
+        self, checkpoint: Checkpoint | str | os.PathLike[str], source: object, options: Mapping[str, Any]
+    ) -> None:
+        """Read the checkpoint, if there is one to go on from.
+
+        Raises:
+            CorpusError: it is one of training with other options.
+            FormatError: it is damaged, or a later version wrote it.
+            OSError: it cannot be read, or there will be no place for it.
+        """
+        if not isinstance(checkpoint, Checkpoint):
+            checkpoint = Checkpoint(checkpoint)
+        self.path = Path(checkpoint.path)
+        if not self.path.parent.is_dir() or (self.path.exists() and not self.path.is_dir()):
+            raise NotADirectoryError(f"{self.path} cannot be a directory for a checkpoint: name one that can be made")
+        self._every = checkpoint.every
+        self._next = monotonic() + checkpoint.every
+        self._options = dict(options)
+        self._corpus = checkpoint.corpus or name_of(source)
+        self._counts_digest: str | None = None
+        self._counts: PieceCounts | None = None
+        self._dropped = (0, 0)
+        self.merges: Learned = []
+        if checkpoint.resume and (self.path / MERGES).exists():
+            self._load()
+
+    def _load(self) -> None:
+        state = _read(self.path / MERGES)
+        for name, value in self._options.items():
+            before = state["options"].get(name)
+            if before != value:
+                said = shown if name == "pattern" else repr
+                raise CorpusError(
+                    f"the checkpoint in {self.path} is of training with {name}={said(before)}, and {name}={said(value)} is "
+                    f"asked for: {_WAY_OUT}"
+                )
+        self.merges = [(left, right, times, places) for left, right, times, places in state["merges"]]
+        self._counts_digest, self._dropped = state["counts"], tuple(state["dropped"])
+        if self._corpus is not None and self._corpus == state["corpus"]:
+            counts = load_counts(self.path / COUNTS)
+            if digest(counts) != self._counts_digest:
+                raise FormatError(f"{self.path / COUNTS} is not the file that the checkpoint was made with: {_WAY_OUT}")
+            self._counts = counts
+
+    def counted(self) -> tuple[PieceCounts, tuple[int, int]] | None:
+        """Return the counts that were kept and what was dropped of them, if they are known to be of the same corpus."""
+        return None if self._counts is None else (self._counts, self._dropped)
+
+    def begin(self, counts: PieceCounts, dropped: tuple[int, int]) -> None:
+        """Take note of what is trained on.
+
+        Raises:
+            CorpusError: the checkpoint is of another corpus.
+        """
+        if self._counts_digest is not None and self._counts is None and digest(counts) != self._counts_digest:
+            raise CorpusError(f"the checkpoint in {self.path} is of another corpus: {_WAY_OUT}")
+        self._counts, self._dropped = counts, dropped
+
+    def hear(self, learned: Learned) -> None:
+        """Keep the merges so far, if it is time."""
+        if monotonic() >= self._next:
+            self.keep(learned)
+
+    def keep(self, learned: Learned) -> None:
+        """Keep the merges so far, and the counts if they are not there yet. Merges that are there already stay."""
+        assert self._counts is not None
+        self.path.mkdir(exist_ok=True)
+        if self._counts_digest is None:
+            self._counts_digest = save_counts(self._counts, self.path / COUNTS)
+        state = {
+            "options": self._options,
+            "corpus": self._corpus,
+            "counts": self._counts_digest,
+            "dropped": self._dropped,
+            "merges": max(learned, self.merges, key=len),
+        }
+        body = json.dumps(state).encode("ascii")
+        with replacing(self.path / MERGES) as file:
+            file.write(MAGIC + _checksum(body) + body)
+        self._next = monotonic() + self._every
+
+    def end(self, learned: Learned) -> None:
+        """Keep all merges of a training that has ended, if it took long enough for keeping any."""
+        if len(learned) > len(self.merges) and (self._counts_digest is not None or monotonic() >= self._next):
+            self.keep(learned)
+
+
+_WAY_OUT = "train as before to go on from it, or remove it to begin anew"
+
+
+def name_of(source: object) -> str | None:
+    """Return what tells a corpus from another: the bytes of texts; path, size and time of change of files.
+
+    None for an iterator, which cannot be looked at without taking from it, and for piece counts.
+    """
+    documents = [source] if isinstance(source, str | bytes | os.PathLike) else source
+    if not isinstance(documents, list | tuple):
+        return None
+    hashed = hashlib.sha256()
+    for document in documents:
+        if isinstance(document, os.PathLike):
+            path = Path(document).absolute()
+            facts = path.stat()
+            name = f"file {path} {facts.st_size} {facts.st_mtime_ns}".encode("utf-8", "surrogatepass")
+        elif isinstance(document, str | bytes):
+            name = document.encode("utf-8", "surrogatepass") if isinstance(document, str) else document
+        else:
+            return None
+        hashed.update(b"%d " % len(name) + name)
+    return hashed.hexdigest()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    data = path.read_bytes()
+    if not data.startswith(MAGIC):
+        raise FormatError(f"{path} is no checkpoint that this version of minbpe can go on from: {_WAY_OUT}")
+    checksum, _, body = data[len(MAGIC) :].partition(b"\n")
+    if checksum + b"\n" != _checksum(body):
+        raise FormatError(f"{path} is damaged: its sha256 is not the one it was written with; {_WAY_OUT}")
+    state: dict[str, Any] = json.loads(body)
+    return state
+
+
+def _checksum(body: bytes) -> bytes:
+    return f"sha256 {hashlib.sha256(body).hexdigest()}\n".encode("ascii")

@@ -1,0 +1,84 @@
+//! What counting ends in: counts in memory, or on disk where they passed a ceiling. Both say the same of the corpus.
+
+use super::PieceCounts;
+use super::spill::{Spilled, Tally, Top};
+use crate::error::Result;
+use crate::progress::{Progress, Pulse};
+
+/// The pieces of a corpus that were counted, without those that were too rare.
+pub struct Counted {
+    kept: Kept,
+    tally: Tally,
+    dropped: Tally,
+}
+
+enum Kept {
+    InMemory(PieceCounts),
+    OnDisk(Spilled),
+}
+
+impl Counted {
+    pub(super) fn in_memory(counts: PieceCounts, min_count: u64) -> Counted {
+        let (mut tally, mut dropped) = (Tally::default(), Tally::default());
+        for piece in counts.iter() {
+            if piece.count < min_count { &mut dropped } else { &mut tally }.count(piece);
+        }
+        let kept = if dropped.distinct == 0 { counts } else { counts.at_least(min_count) };
+        Counted { kept: Kept::InMemory(kept), tally, dropped }
+    }
+
+    pub(super) fn on_disk(spilled: Spilled) -> Counted {
+        Counted { tally: spilled.kept, dropped: spilled.dropped, kept: Kept::OnDisk(spilled) }
+    }
+
+    /// What the pieces amount to.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// What the pieces amount to that were left out.
+    pub fn dropped(&self) -> Tally {
+        self.dropped
+    }
+
+    /// The number of sources that were counted.
+    pub fn sources(&self) -> u64 {
+        match &self.kept {
+            Kept::InMemory(counts) => counts.sources(),
+            Kept::OnDisk(spilled) => spilled.sources,
+        }
+    }
+
+    /// Whether the counts are on disk.
+    pub fn has_spilled(&self) -> bool {
+        matches!(self.kept, Kept::OnDisk(_))
+    }
+
+    /// The five most frequent pieces, the earlier first where counts are equal.
+    pub fn most_frequent(&self) -> Vec<(Vec<u8>, u64)> {
+        match &self.kept {
+            Kept::InMemory(counts) => Top::of(counts.iter()),
+            Kept::OnDisk(spilled) => spilled.most_frequent.clone(),
+        }
+    }
+
+    /// The counts in memory. `Error::Corpus` if they alone pass the ceiling.
+    pub fn into_counts<'a>(self, progress: &'a mut Progress<'a>) -> Result<PieceCounts> {
+        match self.kept {
+            Kept::InMemory(counts) => Ok(counts),
+            Kept::OnDisk(spilled) => spilled.into_counts(&mut Pulse::new(progress, 0)),
+        }
+    }
+
+    /// As `PieceCounts::each_chunk`; counts on disk stay there.
+    pub fn each_chunk<'a>(
+        &mut self,
+        progress: &'a mut Progress<'a>,
+        each: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        match &mut self.kept {
+            Kept::InMemory(counts) => counts.each_chunk(each),
+            Kept::OnDisk(spilled) => spilled.each_chunk(&mut Pulse::new(progress, 0), each),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! What counting does past its ceiling of memory: sorted runs on disk, merged twice.
+//!
+//! A table that is full is written as a run in the order of its pieces. In the end the runs are merged, which brings a piece's
+//! counts together; the sums are written as runs in the order of their places, and those merge to what counting without a
+//! ceiling gives. Memory holds a part of the ceiling's size in each step, and never all distinct pieces.
+
+use std::path::PathBuf;
+
+use super::bytes::Encoder;
+use super::runs::{Runs, merge, reduce};
+use super::table::PieceKey;
+use super::{Piece, PieceCounts, Position, add};
+use crate::error::{Error, Result};
+use crate::progress::Pulse;
+
+/// How many of the most frequent pieces are noted.
+const MOST_FREQUENT: usize = 5;
+
+/// How much memory counting may take for what it has counted, and where the rest goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ceiling {
+    /// Bytes for the tables of all threads together.
+    pub bytes: usize,
+    /// The directory of the temporary files.
+    pub directory: PathBuf,
+}
+
+/// Counts on disk, in first-seen order.
+pub struct Spilled {
+    runs: Vec<Runs>,
+    ceiling: Ceiling,
+    pub(super) sources: u64,
+    pub(super) kept: Tally,
+    pub(super) dropped: Tally,
+    /// The most frequent first.
+    pub(super) most_frequent: Vec<(Vec<u8>, u64)>,
+}
+
+/// What pieces amount to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// The sum of their counts.
+    pub pieces: u64,
+    /// How many there are.
+    pub distinct: u64,
+    /// The bytes of each of them once.
+    pub distinct_bytes: u64,
+    /// The bytes of the text they make up.
+    pub bytes: u128,
+}
+
+impl Tally {
+    pub(super) fn count(&mut self, piece: Piece<'_>) {
+        self.pieces += piece.count;
+        self.distinct += 1;
+        self.distinct_bytes += piece.bytes.len() as u64;
+        self.bytes += piece.bytes.len() as u128 * u128::from(piece.count);
+    }
+}
+
+impl Spilled {
+    /// Brings together the runs that tables wrote; pieces with a lower count than `min_count` are left out.
+    pub(super) fn gather(
+        runs: Vec<Runs>,
+        ceiling: Ceiling,
+        sources: u64,
+        min_count: u64,
+        pulse: &mut Pulse<'_>,
+    ) -> Result<Spilled> {
+        let quarter = ceiling.bytes / 4;
+        let mut by_piece = reduce(runs, PieceKey::of, quarter, pulse)?;
+        let mut sorter = Sorter::new(&ceiling);
+        let (mut kept, mut dropped) = (Tally::default(), Tally::default());
+        let mut all = 0;
+        let mut top = Top::default();
+        merge(&mut by_piece, PieceKey::of, quarter, pulse, |piece| {
+            all = add(all, piece.count)?;
+            if piece.count < min_count {
+                dropped.count(piece);
+                return Ok(());
+            }
+            kept.count(piece);
+            top.offer(piece);
+            sorter.push(piece)
+        })?;
+        drop(by_piece);
+        let runs = reduce(vec![sorter.finish()?], |piece| piece.first, quarter, pulse)?;
+        Ok(Spilled { runs, ceiling, sources, kept, dropped, most_frequent: top.into_items() })
+    }
+
+    /// The counts in memory; `Error::Corpus` if they alone pass the ceiling.
+    pub(super) fn into_counts(mut self, pulse: &mut Pulse<'_>) -> Result<PieceCounts> {
+        let Tally { distinct, distinct_bytes, .. } = self.kept;
+        let needed = PieceCounts::memory(distinct, distinct_bytes);
+        let quarter = self.ceiling.bytes / 4;
+        let left = (self.ceiling.bytes - quarter) as u64;
+        if needed > left {
+            return Err(Error::Corpus(format!(
+                "the corpus has {distinct} distinct pieces, which take {} MB without any table, and the memory ceiling leaves \
+                 {} MB for them: raise it to {} MB, leave out rare pieces with min_count, or write the counts to a file \
+                 (minbpe count), for which they are not held",
+                needed.div_ceil(1_000_000),
+                left / 1_000_000,
+                (2 * needed).div_ceil(1_000_000)
+            )));
+        }
+        let mut counts = PieceCounts::with_room(distinct as usize, distinct_bytes as usize)?;
+        counts.sources = self.sources;
+        merge(
+            &mut self.runs,
+            |piece| piece.first,
+            quarter,
+            pulse,
+            |piece| {
+                counts.push(piece);
+                Ok(())
+            },
+        )?;
+        Ok(counts)
+    }
+
+    /// As `PieceCounts::each_chunk`.
+    pub(super) fn each_chunk(
+        &mut self,
+        pulse: &mut Pulse<'_>,
+        each: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let mut encoder = Encoder::new(self.sources, self.kept.distinct, each);
+        merge(&mut self.runs, |piece| piece.first, self.ceiling.bytes / 4, pulse, |piece| encoder.push(piece))?;
+        encoder.finish()
+    }
+}
+
+/// Pieces that come in any order, on their way to runs in the order of their places.
+struct Sorter {
+    places: Vec<(Position, u64, usize, usize)>,
+    bytes: Vec<u8>,
+    runs: Runs,
+    most: usize,
+    most_bytes: usize,
+}
+
+impl Sorter {
+    /// Holds half of what the ceiling allows.
+    fn new(ceiling: &Ceiling) -> Sorter {
+        let eighth = ceiling.bytes / 8;
+        Sorter {
+            places: Vec::new(),
+            bytes: Vec::new(),
+            runs: Runs::new(&ceiling.directory),
+            most: (eighth / size_of::<(Position, u64, usize, usize)>()).max(1),
+            most_bytes: eighth,
+        }
+    }
+
+    fn push(&mut self, piece: Piece<'_>) -> Result<()> {
+        if self.places.len() >= self.most || self.bytes.len() + piece.bytes.len() > self.most_bytes {
+            self.flush()?;
+        }
+        self.places.push((piece.first, piece.count, self.bytes.len(), piece.bytes.len()));
+        self.bytes.extend_from_slice(piece.bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        if self.places.is_empty() {
+            return Ok(());
+        }
+        self.places.sort_unstable();
+        for &(first, count, start, length) in &self.places {
+            self.runs.push(Piece { first, bytes: &self.bytes[start..start + length], count })?;
+        }
+        self.places.clear();
+        self.bytes.clear();
+        self.runs.end_run()
+    }
+
+    fn finish(mut self) -> Result<Runs> {
+        self.flush()?;
+        Ok(self.runs)
+    }
+}
+
+/// The most frequent pieces so far, the earlier first where counts are equal.
+#[derive(Default)]
+pub(super) struct Top {
+    best: Vec<(std::cmp::Reverse<u64>, Position, Vec<u8>)>,
+}
+
+impl Top {
+    pub(super) fn of<'a>(pieces: impl Iterator<Item = Piece<'a>>) -> Vec<(Vec<u8>, u64)> {
+        let mut top = Top::default();
+        pieces.for_each(|piece| top.offer(piece));
+        top.into_items()
+    }
+
+    fn offer(&mut self, piece: Piece<'_>) {
+        let key = (std::cmp::Reverse(piece.count), piece.first);
+        let place = self.best.partition_point(|(count, first, _)| (*count, *first) < key);
+        if place < MOST_FREQUENT {
+            self.best.truncate(MOST_FREQUENT - 1);
+            self.best.insert(place, (key.0, key.1, piece.bytes.to_vec()));
+        }
+    }
+
+    fn into_items(self) -> Vec<(Vec<u8>, u64)> {
+        self.best.into_iter().map(|(count, _, bytes)| (bytes, count.0)).collect()
+    }
+}

@@ -1,0 +1,161 @@
+//! Counting under a ceiling of memory gives what counting without one gives, and leaves no file.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::num::NonZero;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use minbpe_core::count::{Ceiling, Counted, Counter, Document, PieceCounts, Tally};
+use minbpe_core::error::{Error, Result};
+use minbpe_core::progress::unwatched;
+use minbpe_core::split::Splitter;
+use proptest::prelude::*;
+
+/// A directory of this test alone, which must be empty in the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Scratch {
+        let path = std::env::temp_dir().join(format!("minbpe-spill-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Scratch(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        std::fs::remove_dir(&self.0).unwrap();
+    }
+}
+
+fn counted(documents: &[&[u8]], threads: usize, ceiling: Option<(usize, &Path)>, min_count: u64) -> Result<Counted> {
+    let splitter = Splitter::new(Some(" ?[a-z]+|[^a-z]")).unwrap();
+    let mut counter = Counter::new(splitter, NonZero::new(threads)).with_stretch(64);
+    if let Some((bytes, directory)) = ceiling {
+        counter = counter.with_ceiling(Ceiling { bytes, directory: directory.into() });
+    }
+    let documents: Vec<_> = documents.iter().map(|bytes| Document::Bytes(bytes)).collect();
+    for documents in documents.chunks(3) {
+        counter.add(documents, &mut unwatched)?;
+    }
+    counter.gather(min_count, &mut unwatched)
+}
+
+fn bytes_of(counted: &mut Counted) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let written = counted.each_chunk(&mut unwatched, &mut |chunk| {
+        bytes.extend_from_slice(chunk);
+        Ok(())
+    });
+    written.unwrap();
+    bytes
+}
+
+/// Words of all lengths, common and rare.
+fn prose(words: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed;
+    let mut text = Vec::new();
+    for _ in 0..words {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let number = (state >> 33) as usize;
+        let length = [2, 3, 5, 9, 20, 40][number % 6];
+        text.push(b' ');
+        text.extend((0..length).map(|at| b'a' + (number >> (at % 20)) as u8 % 13));
+    }
+    text
+}
+
+proptest! {
+    #[test]
+    fn a_ceiling_shows_nowhere_in_the_result(
+        documents in prop::collection::vec(prop::collection::vec(prop::sample::select(b"ab \n\xff".to_vec()), 0..300), 0..6),
+        threads in 1usize..4,
+        ceiling in 1usize..30_000,
+        min_count in 0u64..4,
+    ) {
+        let scratch = Scratch::new("any");
+        let documents: Vec<&[u8]> = documents.iter().map(Vec::as_slice).collect();
+        let mut expected = counted(&documents, 1, None, min_count).unwrap();
+        let mut bounded = counted(&documents, threads, Some((ceiling, &scratch.0)), min_count).unwrap();
+        prop_assert_eq!(bounded.tally(), expected.tally());
+        prop_assert_eq!(bounded.dropped(), expected.dropped());
+        prop_assert_eq!(bounded.sources(), expected.sources());
+        prop_assert_eq!(bounded.most_frequent(), expected.most_frequent());
+        prop_assert_eq!(bytes_of(&mut bounded), bytes_of(&mut expected));
+    }
+}
+
+#[test]
+fn many_runs_are_merged_in_several_passes() {
+    let scratch = Scratch::new("passes");
+    let documents = [prose(20_000, 1), prose(20_000, 2), prose(5_000, 1)];
+    let documents: Vec<&[u8]> = documents.iter().map(Vec::as_slice).collect();
+    let mut expected = counted(&documents, 2, None, 1).unwrap();
+    assert!(expected.tally().distinct > 20_000, "{:?}", expected.tally());
+    // A table of the smallest size holds 64 pieces: some 500 runs.
+    for (ceiling, threads) in [(1, 1), (9_000, 2), (200_000, 1), (2_000_000, 3)] {
+        let mut bounded = counted(&documents, threads, Some((ceiling, &scratch.0)), 1).unwrap();
+        assert!(bounded.has_spilled());
+        assert_eq!(bounded.tally(), expected.tally());
+        assert!(bytes_of(&mut bounded) == bytes_of(&mut expected), "{ceiling} bytes, {threads} threads");
+        assert!(bytes_of(&mut bounded) == bytes_of(&mut expected), "a second time");
+    }
+}
+
+#[test]
+fn counts_come_back_into_memory_where_they_fit() {
+    let scratch = Scratch::new("back");
+    let text = prose(30_000, 3);
+    let expected = counted(&[&text], 1, None, 1).unwrap().into_counts(&mut unwatched).unwrap();
+    let bounded = counted(&[&text], 2, Some((3_000_000, &scratch.0)), 1).unwrap();
+    assert!(bounded.has_spilled());
+    assert!(bounded.into_counts(&mut unwatched).unwrap() == expected);
+    let bounded = counted(&[&text], 1, Some((100_000, &scratch.0)), 1).unwrap();
+    let error = bounded.into_counts(&mut unwatched).unwrap_err();
+    assert!(matches!(error, Error::Corpus(message) if message.contains("distinct pieces")));
+    let bounded = counted(&[&text], 1, Some((100_000, &scratch.0)), 1000).unwrap();
+    assert!(bounded.into_counts(&mut unwatched).unwrap() == expected.at_least(1000));
+}
+
+#[test]
+fn what_fits_under_the_ceiling_is_not_written() {
+    let scratch = Scratch::new("fits");
+    let text = prose(1000, 3);
+    for threads in 1..4 {
+        let counted = counted(&[&text], threads, Some((10 << 20, &scratch.0)), 1).unwrap();
+        assert!(!counted.has_spilled());
+    }
+}
+
+#[test]
+fn what_is_left_out_is_told() {
+    let scratch = Scratch::new("dropped");
+    let mut counted = counted(&[b"b a aa a bb a"], 1, Some((1, &scratch.0)), 3).unwrap();
+    assert_eq!(counted.dropped(), Tally { pieces: 3, distinct: 3, distinct_bytes: 7, bytes: 7 });
+    assert_eq!(counted.tally(), Tally { pieces: 3, distinct: 1, distinct_bytes: 2, bytes: 6 });
+    assert_eq!(counted.most_frequent(), [(b" a".to_vec(), 3)]);
+    let bytes = bytes_of(&mut counted);
+    assert_eq!(PieceCounts::from_bytes(&bytes).unwrap().get(0).unwrap().bytes, b" a");
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_named() {
+    let missing = std::env::temp_dir().join("minbpe-no-such-directory");
+    let text = prose(1000, 3);
+    for threads in 1..3 {
+        let Err(error) = counted(&[&text], threads, Some((1, &missing)), 1) else { panic!("nothing was written") };
+        assert!(matches!(error, Error::Io(message) if message.contains("minbpe-no-such-directory")));
+    }
+}
+
+#[test]
+fn gathering_may_be_stopped() {
+    let scratch = Scratch::new("stop");
+    let mut counter = Counter::new(Splitter::new(Some("[a-z]+")).unwrap(), NonZero::new(1))
+        .with_ceiling(Ceiling { bytes: 1, directory: scratch.0.clone() });
+    let text = prose(50_000, 5);
+    counter.add(&[Document::Bytes(&text)], &mut unwatched).unwrap();
+    let mut stop = |_, _| ControlFlow::Break(());
+    assert!(matches!(counter.gather(1, &mut stop), Err(Error::Interrupted)));
+}

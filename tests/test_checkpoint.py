@@ -1,0 +1,258 @@
+"""Checkpoints: training that was interrupted, wherever, goes on to the vocabulary of training without a break."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minbpe import learn, train
+from minbpe.checkpoint import Checkpoint
+from minbpe.counting import Progress, count
+from minbpe.errors import CorpusError, FormatError
+from minbpe.training import BYTE_ORDERS, Training, VocabularyWarning
+from tests.test_cli import MINBPE, output
+from tests.test_training import TIE_BREAKS
+
+TEXT = "low lower lowest slow slower, and the theory of the thesis " * 9
+LONG = bytes(random.Random(1).choices(b"abcdefgh", k=2**22))
+"""One piece that takes longer to merge than it is until training looks up for the first time."""
+SIZE = 4000
+
+
+def merges_in(path: Path) -> list[list[int]]:
+    state: dict[str, Any] = json.loads((path / "merges").read_bytes().splitlines()[2])
+    merges: list[list[int]] = state["merges"]
+    return merges
+
+
+def interrupted(source: Any, path: Path, **options: Any) -> None:
+    """Leave what training leaves that was interrupted after ten merges."""
+    learn(source, 266, checkpoint=Checkpoint(path, every=0), **options)
+    assert len(merges_in(path)) == 10
+
+
+@given(
+    st.lists(st.text("abc \n1") | st.text(max_size=20), max_size=5),
+    st.integers(0, 30),
+    st.integers(0, 30),
+    st.sampled_from(TIE_BREAKS),
+    st.sampled_from(sorted(BYTE_ORDERS)),
+    st.integers(1, 3),
+    st.sampled_from([None, 4]),
+)
+def test_going_on_after_any_merge_equals_training_at_once(
+    documents: list[str],
+    first: int,
+    more: int,
+    tie_break: str,
+    byte_order: str,
+    min_count: int,
+    max_token_length: int | None,
+) -> None:
+    options: dict[str, Any] = {"tie_break": tie_break, "byte_order": byte_order}
+    options |= {"min_count": min_count, "min_frequency": min_count, "max_token_length": max_token_length}
+    with warnings.catch_warnings(), TemporaryDirectory() as directory:
+        warnings.simplefilter("ignore", VocabularyWarning)
+        checkpoint = Checkpoint(Path(directory) / "kept", every=0)
+        learn(documents, 256 + first, checkpoint=checkpoint, **options)
+        at_once = learn(documents, 256 + first + more, **options)
+        assert learn(documents, 256 + first + more, checkpoint=checkpoint, **options) == at_once
+        assert learn(documents, 256 + first, checkpoint=checkpoint, **options) == learn(
+            documents, 256 + first, **options
+        )
+
+
+class StoppedError(Exception):
+    """What a test ends a training with."""
+
+
+@pytest.fixture(scope="module")
+def at_once() -> dict[str, Training]:
+    counts = count(LONG, pattern=None)
+    return {tie_break: learn(counts, SIZE, tie_break=tie_break) for tie_break in TIE_BREAKS}
+
+
+@pytest.mark.parametrize("tie_break", TIE_BREAKS)
+def test_training_stopped_again_and_again_equals_training_at_once(
+    at_once: dict[str, Training], tie_break: str, tmp_path: Path
+) -> None:
+    def stop(progress: Progress) -> None:
+        if progress.stage == "train":
+            raise StoppedError
+
+    kept, stops = tmp_path / "kept", []
+    while not stops or (stops[-1] < 1000 and len(stops) < 4):
+        with pytest.raises(StoppedError):
+            learn(LONG, SIZE, pattern=None, tie_break=tie_break, checkpoint=kept, progress=stop)
+        stops.append(len(merges_in(kept)))
+    assert stops == sorted(stops)
+    assert stops[0] < SIZE - 256
+    assert learn(LONG, SIZE, pattern=None, tie_break=tie_break, checkpoint=kept) == at_once[tie_break]
+    with pytest.raises(StoppedError):
+        learn(LONG, 266, pattern=None, tie_break=tie_break, checkpoint=kept, progress=stop)
+    assert len(merges_in(kept)) == SIZE - 256
+
+
+def test_what_is_known_to_be_the_same_corpus_is_not_counted_again(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text(TEXT)
+    for number, source in enumerate([TEXT, [TEXT, b"more"], tmp_path / "text", [tmp_path / "text"]]):
+        path = tmp_path / str(number)
+        interrupted(source, path)
+        stages: list[str] = []
+        learn(source, 270, checkpoint=path, progress=lambda progress, stages=stages: stages.append(progress.stage))
+        assert stages == ["train"]
+
+
+def test_what_may_be_another_corpus_is_counted_again(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text(TEXT)
+    interrupted(tmp_path / "text", tmp_path / "kept")
+    os.utime(tmp_path / "text", ns=(1, 1))
+    expected = learn(TEXT, 270)
+    for source in (tmp_path / "text", iter([TEXT]), count(TEXT)):
+        assert learn(source, 270, checkpoint=tmp_path / "kept") == expected
+
+
+def test_an_iterator_is_counted_once_under_a_name(tmp_path: Path) -> None:
+    named = Checkpoint(tmp_path / "kept", corpus="a text", every=0)
+    learn(iter([TEXT]), 266, checkpoint=named)
+    assert learn(iter([]), 270, checkpoint=named) == learn(TEXT, 270)
+
+
+def test_what_was_dropped_is_still_told_after_an_interruption(tmp_path: Path) -> None:
+    source = [TEXT, "rare"]
+    interrupted(source, tmp_path / "kept", min_count=2)
+    training = learn(source, 270, min_count=2, checkpoint=tmp_path / "kept")
+    assert training == learn(source, 270, min_count=2)
+    assert training.dropped_pieces == training.dropped_distinct > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tie_break": "lowest"}, "with tie_break='first', and tie_break='lowest' is asked for"),
+        ({"byte_order": "gpt2"}, "byte_order='identity', and byte_order='gpt2'"),
+        ({"min_count": 2}, "min_count=1, and min_count=2"),
+        ({"min_frequency": 2}, "min_frequency=1, and min_frequency=2"),
+        ({"max_token_length": 9}, "max_token_length=None, and max_token_length=9"),
+        ({"pattern": "[a-z]"}, r"pattern='gpt4', and pattern='\[a-z\]'"),
+        ({"source": TEXT + "a"}, "is of another corpus: train as before to go on from it, or remove it"),
+        ({"source": iter([TEXT, TEXT])}, "is of another corpus"),
+    ],
+)
+def test_a_checkpoint_of_other_training_is_refused(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    interrupted(TEXT, tmp_path / "kept")
+    with pytest.raises(CorpusError, match=message):
+        train(**{"source": TEXT, "vocab_size": 270, "checkpoint": tmp_path / "kept", **options})
+
+
+def test_a_checkpoint_may_be_replaced_and_removed(tmp_path: Path) -> None:
+    interrupted(TEXT, tmp_path / "kept")
+    anew = Checkpoint(tmp_path / "kept", every=0, resume=False)
+    vocabulary = train("aaab", 258, pattern=None, tie_break="lowest", checkpoint=anew)
+    assert len(merges_in(tmp_path / "kept")) == 2
+    again = train("aaab", 258, pattern=None, tie_break="lowest", checkpoint=tmp_path / "kept")
+    assert again == vocabulary
+    anew.remove()
+    anew.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "kept"
+    interrupted(TEXT, path)
+    merges, corpus = (path / "merges").read_bytes(), (path / "corpus.counts").read_bytes()
+    for wrong, message in [
+        (merges[:-9], "is damaged"),
+        (b"", "is no checkpoint"),
+        (merges.replace(b"v1", b"v2", 1), "is no checkpoint that this version"),
+    ]:
+        (path / "merges").write_bytes(wrong)
+        with pytest.raises(FormatError, match=message):
+            train(TEXT, 270, checkpoint=path)
+    (path / "merges").write_bytes(merges)
+    (path / "corpus.counts").write_bytes(corpus[:-1])
+    with pytest.raises(FormatError, match=r"corpus\.counts is damaged"):
+        train(TEXT, 270, checkpoint=path)
+    count("another").save(path / "corpus.counts")
+    with pytest.raises(FormatError, match="not the file that the checkpoint was made with"):
+        train(TEXT, 270, checkpoint=path)
+
+
+def test_a_place_where_nothing_can_be_kept_is_found_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for wrong in (tmp_path / "file", tmp_path / "missing" / "kept"):
+        with pytest.raises(NotADirectoryError, match="cannot be a directory for a checkpoint"):
+            train("text", 256, checkpoint=wrong)
+
+
+def test_short_training_keeps_nothing(tmp_path: Path) -> None:
+    train("aaab", 257, pattern=None, checkpoint=tmp_path / "kept")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def long_file(tmp_path: Path) -> Path:
+    (tmp_path / "long.txt").write_bytes(LONG)
+    return tmp_path / "long.txt"
+
+
+def arguments(long_file: Path, name: str) -> list[str]:
+    return ["train", str(long_file), "--pattern", "none", "--size", str(SIZE), "--out", str(long_file.with_name(name))]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signal to a child alone")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_line_goes_on_after_a_signal(
+    how: signal.Signals, long_file: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = long_file.with_name("tok.checkpoint")
+    patience = 0.3
+    while not checkpoint.exists():
+        with subprocess.Popen([*MINBPE, *arguments(long_file, "tok")], stderr=subprocess.PIPE, text=True) as child:
+            time.sleep(patience)
+            child.send_signal(how)
+            _, errors = child.communicate(timeout=60)
+        assert child.returncode != 0, "training ended before the signal came"
+        patience += 0.1
+    assert child.returncode == 130
+    assert "minbpe train --resume" in errors
+    assert 0 <= len(merges_in(checkpoint)) < SIZE - 257
+    assert not long_file.with_name("tok.model").exists()
+    facts = json.loads(output(capfd, *arguments(long_file, "tok"), "--resume", "--json"))
+    assert facts["digest"] == train(LONG, SIZE, pattern=None, special_tokens=["<|endoftext|>"]).digest
+    assert not checkpoint.exists()
+    assert json.loads(output(capfd, *arguments(long_file, "tok"), "--resume", "--json"))["digest"] == facts["digest"]
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from minbpe import learn
+from minbpe.checkpoint import Checkpoint
+learn(Path(sys.argv[1]), 4000, pattern=None, checkpoint=Checkpoint(sys.argv[2], every=0))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no SIGKILL")
+def test_what_was_kept_before_kill_9_is_enough_to_go_on_from(
+    long_file: Path, at_once: dict[str, Training], tmp_path: Path
+) -> None:
+    path = tmp_path / "kept"
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(long_file), str(path)]) as child:
+        while child.poll() is None and not (path / "merges").exists():
+            time.sleep(0.01)
+        os.kill(child.pid, signal.SIGKILL)
+    assert child.returncode == -signal.SIGKILL
+    assert len(merges_in(path)) < SIZE - 256
+    assert learn(long_file, SIZE, pattern=None, checkpoint=path) == at_once["first"]
