@@ -182,22 +182,11 @@ impl Pipeline {
     /// A piece that is long, or can be cut.
     #[inline(never)]
     fn cut(&mut self, cache: &Cache, seams: Option<&Seams>, text: &[u8], mut start: usize, end: usize) {
-        if let Some(seams) = seams
-            && let Ok(piece) = std::str::from_utf8(&text[start..end])
-            && !piece.is_ascii()
-        {
-            let from = start;
-            let mut before = None;
-            for (at, character) in piece.char_indices() {
-                let after = u16::try_from(u32::from(character)).ok().filter(|&after| after >= 0x80);
-                if let (Some(before), Some(after)) = (before, after)
-                    && !seams.crossed(before, after)
-                {
-                    self.push(cache, text, start, from + at);
-                    start = from + at;
-                }
-                before = after;
-            }
+        if let Some(seams) = seams.filter(|_| text[end - 1] >= 0x80) {
+            seams.cut(text, start, end, |part| {
+                self.push(cache, text, start, part);
+                start = part;
+            });
         }
         self.push(cache, text, start, end);
     }

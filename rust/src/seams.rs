@@ -12,7 +12,7 @@
 
 use std::collections::HashMap;
 
-use crate::table::{MULTIPLIER, fold};
+use crate::table::MULTIPLIER;
 
 /// Characters of two or three bytes, by code point; at others nothing is cut.
 const CHARACTERS: usize = 1 << 16;
@@ -20,9 +20,8 @@ const CHARACTERS: usize = 1 << 16;
 /// Which characters tokens cross between.
 #[derive(Debug)]
 pub(crate) struct Seams {
-    /// The class of a character on the left of a seam, and of one on the right.
-    left: Vec<u16>,
-    right: Vec<u16>,
+    /// By character: its class on the left of a seam, and on the right, `left << 16 | right`.
+    classes: Vec<u32>,
     /// A bit for each class on the left and class on the right: whether a token crosses that has only a part of one of the two.
     grid: Vec<u64>,
     /// Words of the grid for a class on the left.
@@ -78,7 +77,8 @@ impl Seams {
             }
         }
         let words = whole.len().next_power_of_two();
-        let mut seams = Seams { left: left.of, right: right.of, grid, row, whole: vec![0; words] };
+        let classes = left.of.iter().zip(&right.of).map(|(&left, &right)| u32::from(left) << 16 | u32::from(right));
+        let mut seams = Seams { classes: classes.collect(), grid, row, whole: vec![0; words] };
         for (before, after) in whole {
             let (word, bit) = seams.bit(before, after);
             seams.whole[word] |= bit;
@@ -86,17 +86,49 @@ impl Seams {
         Some(seams)
     }
 
+    #[inline(always)]
     fn bit(&self, before: u16, after: u16) -> (usize, u64) {
-        let hash = fold(u64::from(before) << 16 | u64::from(after), MULTIPLIER);
-        ((hash >> 32) as usize & (self.whole.len() - 1), 1 << (hash & 63))
+        let hash = (u64::from(before) << 16 | u64::from(after)).wrapping_mul(MULTIPLIER) >> 32;
+        ((hash >> 6) as usize & (self.whole.len() - 1), 1 << (hash & 63))
     }
 
-    /// Whether a token crosses from one character to another, both of two or three bytes.
+    /// Calls `part(end)` for the end of each part but the last into which `text[start..end]` may be cut.
     #[inline(always)]
-    pub(crate) fn crossed(&self, before: u16, after: u16) -> bool {
-        let (word, bit) = self.bit(before, after);
-        let (left, right) = (usize::from(self.left[usize::from(before)]), usize::from(self.right[usize::from(after)]));
-        self.whole[word] & bit != 0 || self.grid[left * self.row + right / 64] >> (right % 64) & 1 != 0
+    pub(crate) fn cut(&self, text: &[u8], start: usize, end: usize, mut part: impl FnMut(usize)) {
+        let mut before = None;
+        let mut at = start;
+        while at < end {
+            let Some((character, length)) = character_at(&text[at..end]) else {
+                before = None;
+                at += 1;
+                continue;
+            };
+            let classes = self.classes[usize::from(character)];
+            if let Some((other, left)) = before {
+                let (word, bit) = self.bit(other, character);
+                let right = classes as usize & 0xffff;
+                if (self.whole[word] & bit) | (self.grid[left * self.row + right / 64] >> (right % 64) & 1) == 0 {
+                    part(at);
+                }
+            }
+            before = Some((character, classes as usize >> 16));
+            at += length;
+        }
+    }
+}
+
+/// The character of two or three bytes with which these begin, and how many they are.
+#[inline(always)]
+fn character_at(bytes: &[u8]) -> Option<(u16, usize)> {
+    match *bytes {
+        [first @ 0xe0..=0xef, second, third, ..] if second & 0xc0 == 0x80 && third & 0xc0 == 0x80 => {
+            let character = u16::from(first) << 12 | u16::from(second & 0x3f) << 6 | u16::from(third & 0x3f);
+            (character >= 0x800 && character & 0xf800 != 0xd800).then_some((character, 3))
+        }
+        [first @ 0xc2..=0xdf, second, ..] if second & 0xc0 == 0x80 => {
+            Some((u16::from(first & 0x1f) << 6 | u16::from(second & 0x3f), 2))
+        }
+        _ => None,
     }
 }
 
@@ -117,12 +149,7 @@ fn crossings(token: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 
 /// The character that these bytes are, if they are one of two or three bytes.
 fn character(bytes: &[u8]) -> Option<u16> {
-    if !matches!(bytes.len(), 2 | 3) {
-        return None;
-    }
-    let mut characters = std::str::from_utf8(bytes).ok()?.chars();
-    let character = characters.next().filter(|character| character.len_utf8() == bytes.len())?;
-    u16::try_from(u32::from(character)).ok()
+    character_at(bytes).filter(|&(_, length)| length == bytes.len()).map(|(character, _)| character)
 }
 
 /// Characters by which parts they have on one side.
@@ -199,7 +226,9 @@ mod tests {
                         at <= seam && token.len() - at <= both.len() - seam && both[seam - at..].starts_with(token)
                     })
                 }) || text(&['x', before, after, 'y']) == tokens[257];
-                assert_eq!(seams.crossed(before as u16, after as u16), crossed, "{before} {after}");
+                let mut parts = Vec::new();
+                seams.cut(&both, 0, both.len(), |end| parts.push(end));
+                assert_eq!(parts, if crossed { vec![] } else { vec![seam] }, "{before} {after}");
             }
         }
     }
