@@ -12,7 +12,7 @@ from itertools import chain
 from minbpe import _core
 from minbpe.corpus import batches
 from minbpe.errors import CorpusError
-from minbpe.patterns import resolve, shown
+from minbpe.patterns import resolve, shown, warn_of_refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -266,11 +266,16 @@ def count(
         CorpusError: a piece of 4 GiB or more.
         TypeError: what is given is no corpus.
         OSError: a file cannot be read.
+
+    Warns:
+        PatternWarning: the pattern is one that only the slow engine takes. Said once for each pattern.
     """
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be 1 or more, not {threads}; None takes all cores")
     regex = resolve(pattern)
     counter = _core.Counter(regex, threads or 0)
+    if regex and counter.refusal:
+        warn_of_refusal(regex, counter.refusal)
     done = 0
     for documents, last in batches(corpus):
         done = counter.add(documents, partial(_report, progress, last) if progress else None)

@@ -181,6 +181,9 @@ fn shown(value: &Bound<'_, PyAny>) -> String {
 #[pyclass(module = "minbpe._core")]
 pub(super) struct Counter {
     inner: Option<count::Counter>,
+    /// Why the compiled engine refused the pattern, if it did.
+    #[pyo3(get)]
+    refusal: Option<&'static str>,
 }
 
 #[pymethods]
@@ -188,7 +191,8 @@ impl Counter {
     #[new]
     fn new(pattern: Option<&str>, threads: usize) -> PyResult<Counter> {
         let splitter = Splitter::new(pattern).map_err(to_py_err)?;
-        Ok(Counter { inner: Some(count::Counter::new(splitter, NonZero::new(threads))) })
+        let refusal = splitter.refusal();
+        Ok(Counter { inner: Some(count::Counter::new(splitter, NonZero::new(threads))), refusal })
     }
 
     /// Counts documents, each the next source: str, bytes, or the path of a file. Gives the bytes counted so far; after an
