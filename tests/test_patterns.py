@@ -71,13 +71,13 @@ def test_inspect_shows_the_engine_and_why(tmp_path: Path, capfd: pytest.CaptureF
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PatternWarning)
         assert main(["inspect", str(tmp_path / "slow.model")]) == 0
-        assert "backtracking: it looks behind" in " ".join(capfd.readouterr().out.split())
+        assert "engine backtracking refused it looks behind" in " ".join(capfd.readouterr().out.split())
         assert main(["inspect", str(tmp_path / "slow.model"), "--json"]) == 0
     facts = json.loads(capfd.readouterr().out)
-    assert (facts["engine"], facts["refusal"]) == ("backtracking", "it looks behind")
+    assert (facts["engine"], facts["refused"]) == ("backtracking", "it looks behind")
     assert main(["inspect", "gpt2", "--json"]) == 0
     facts = json.loads(capfd.readouterr().out)
-    assert (facts["engine"], facts["refusal"]) == ("compiled", None)
+    assert (facts["engine"], facts["refused"]) == ("compiled", None)
 
 
 def test_importing_and_loading_what_is_packaged_warn_of_nothing() -> None:

@@ -51,10 +51,8 @@ def _of_vocabulary(encoding: "Encoding", as_json: bool) -> dict[str, object]:
         "merges": "unknown: given by ranks alone" if vocabulary.by_rank else len(vocabulary.merges),
         "special": special if as_json else ", ".join(shown + more) or "none",
         "pattern": vocabulary.pattern if as_json else vocabulary.pattern or "none: a text is one piece",
-        "engine": vocabulary.engine
-        if as_json or not vocabulary.refusal
-        else f"{vocabulary.engine}: {vocabulary.refusal}",
-        **({"refusal": vocabulary.refusal} if as_json else {}),
+        "engine": vocabulary.engine,
+        "refused": vocabulary.refusal if as_json else vocabulary.refusal or "no",
         "unicode": vocabulary.unicode_version,
         "digest": vocabulary.digest,
         "mean length": round(sum(map(len, tokens)) / len(tokens), 2),
