@@ -23,6 +23,7 @@ class Vocabulary:
     pattern: str | None
     by_rank: bool
     engine: Literal["whole", "compiled", "backtracking"]
+    refusal: str | None
 
     @staticmethod
     def from_merges(
@@ -105,6 +106,8 @@ class PieceCounts:
 
 @final
 class Counter:
+    refusal: str | None
+
     def __new__(cls, pattern: str | None, threads: int, ceiling: tuple[int, PathLike[str]] | None) -> Counter: ...
     def add(
         self, documents: Sequence[str | bytes | PathLike[str]], progress: Callable[[int, int], object] | None

@@ -14,7 +14,7 @@ from pathlib import Path
 from minbpe import _core
 from minbpe.corpus import batches
 from minbpe.errors import CorpusError
-from minbpe.patterns import resolve, shown
+from minbpe.patterns import resolve, shown, warn_of_refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -277,6 +277,9 @@ def count(
         MemoryError: the distinct pieces take more memory than the system gives; set `max_memory`.
         TypeError: what is given is no corpus.
         OSError: a file cannot be read, or `spill_to` cannot be written.
+
+    Warns:
+        PatternWarning: the pattern is one that only the slow engine takes. Said once for each pattern.
     """
     regex = resolve(pattern)
     counted = gather(corpus, regex, 1, threads, Ceiling(max_memory, spill_to), progress)
@@ -351,6 +354,8 @@ def gather(
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be 1 or more, not {threads}; None takes all cores")
     counter = _core.Counter(regex, threads or 0, ceiling.for_core())
+    if regex and counter.refusal:
+        warn_of_refusal(regex, counter.refusal)
     done = 0
     for documents, last in batches(corpus, ceiling.batch):
         done = counter.add(documents, partial(_report, progress, last) if progress else None)

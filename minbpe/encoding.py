@@ -49,6 +49,9 @@ class Encoding:
         explicit_n_vocab: if given, how many tokens there must be, with ids from 0 on and no holes.
 
     Lone surrogates, which UTF-8 cannot hold, are encoded as U+FFFD, and surrogate pairs as the character they stand for.
+
+    Warns:
+        PatternWarning: the pattern is one that only the slow engine takes. Said once for each pattern.
     """
 
     __slots__ = ("__weakref__", "_core", "_ranks", "_special", "name", "vocabulary")
@@ -95,6 +98,10 @@ class Encoding:
         object.__setattr__(self, "_core", _core.Encoder(vocabulary._core))
         object.__setattr__(self, "_ranks", None)
         object.__setattr__(self, "_special", SpecialTokens(vocabulary._special_tokens))
+        if vocabulary.pattern and vocabulary.refusal:
+            from minbpe.patterns import warn_of_refusal
+
+            warn_of_refusal(vocabulary.pattern, vocabulary.refusal)
 
     @classmethod
     def from_tiktoken(cls, encoding: Any) -> Encoding:

@@ -1,4 +1,7 @@
-"""Every error that minbpe raises on purpose, each a ValueError that says the way out."""
+"""Every error that minbpe raises on purpose, each a ValueError that says the way out; and how it warns."""
+
+import sys
+import warnings
 
 
 class MinbpeError(ValueError):
@@ -40,3 +43,15 @@ class UnknownNameError(KeyError, MinbpeError):
     """A model or an encoding that nothing here defines. It is a KeyError too, as tiktoken raises for a model."""
 
     __str__ = UnknownTokenError.__str__
+
+
+class PatternWarning(UserWarning):
+    """A split pattern that the compiled engine refuses: it splits as it says, but slowly. Said once for each pattern."""
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn at the line that called minbpe."""
+    frame, level = sys._getframe(), 1
+    while frame.f_back and str(frame.f_globals.get("__name__")).startswith("minbpe."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

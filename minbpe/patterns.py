@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from minbpe import _core
-from minbpe.errors import PatternError
+from minbpe.errors import PatternError, PatternWarning, warn
 
 GPT2_SPLIT_PATTERN: str = _core.PATTERNS["gpt2"]
 GPT4_SPLIT_PATTERN: str = _core.PATTERNS["gpt4"]
+
+_warned: set[str] = set()
+"""The refused patterns of which this process has heard."""
 
 
 def resolve(pattern: str | None) -> str | None:
@@ -44,3 +47,15 @@ def shown(pattern: str | None) -> str:
     """
     names = [name for name, regex in _core.PATTERNS.items() if regex == pattern]
     return repr(names[0] if names else pattern)
+
+
+def warn_of_refusal(pattern: str, refusal: str) -> None:
+    """Warn, once for each pattern, that the compiled engine does not take it, and why."""
+    if pattern in _warned:
+        return
+    warn(
+        f"the split pattern {shown(pattern)} is run by backtracking, which is exact but slow, for the compiled engine does not "
+        f"take it: {refusal}; write it without that to be fast",
+        PatternWarning,
+    )
+    _warned.add(pattern)

@@ -17,7 +17,8 @@ __all__ = ["GPT2_SPLIT_PATTERN", "GPT4_SPLIT_PATTERN", "RegexTokenizer", "SplitP
 class RegexTokenizer(Tokenizer):
     """Merges bytes within the pieces of a split pattern, by default that of GPT-4.
 
-    `pattern` is a regular expression, or the name of one: gpt2, gpt4, r50k, cl100k, o200k.
+    `pattern` is a regular expression, or the name of one: gpt2, gpt4, r50k, cl100k, o200k, llama3, qwen2,
+    tekken, kimi_k2.
 
     >>> tokenizer = RegexTokenizer()
     >>> tokenizer.train("low lower lowest", 256 + 3)

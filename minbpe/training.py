@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
@@ -11,7 +10,7 @@ from operator import sub
 
 from minbpe import _core
 from minbpe.counting import MOST, Ceiling, PieceCounts, Progress
-from minbpe.errors import SpecialTokenError, VocabularyError
+from minbpe.errors import SpecialTokenError, VocabularyError, warn
 from minbpe.source import counted, pattern_of
 from minbpe.vocabulary import Vocabulary
 
@@ -169,6 +168,7 @@ def train(
 
     Warns:
         VocabularyWarning: the corpus was exhausted before the vocabulary was full.
+        PatternWarning: the pattern is one that only the slow engine takes. Said once for each pattern.
     """
     return learn(
         source,
@@ -326,18 +326,14 @@ def run(
 
 
 def warn_of_early_end(learned: int, wanted: int, tokens: int, vocab_size: int, limits: Limits) -> None:
-    """Warn, at the line that called minbpe, if there are fewer merges than wanted."""
+    """Warn if there are fewer merges than wanted."""
     if learned == wanted:
         return
-    frame, level = sys._getframe(), 1
-    while frame.f_back and str(frame.f_globals.get("__name__")).startswith("minbpe."):
-        frame, level = frame.f_back, level + 1
     within = f" within {limits}" if str(limits) else ""
-    warnings.warn(
+    warn(
         f"the corpus has no pairs left{within} after {learned} merges, so there are {tokens} tokens and not {vocab_size}: "
         "train on more text, or ask for fewer tokens",
         VocabularyWarning,
-        stacklevel=level,
     )
 
 

@@ -168,6 +168,11 @@ class Vocabulary:
         return self._core.engine
 
     @property
+    def refusal(self) -> str | None:
+        """Why the compiled engine does not take the pattern, such as "it looks behind"; None if it does."""
+        return self._core.refusal
+
+    @property
     def mergeable_ranks(self) -> dict[bytes, int]:
         """Each ordinary token's bytes with its id, in rank order: tiktoken's form. Built anew at each call."""
         return dict(self._core.items())

@@ -216,6 +216,7 @@ def test_a_pattern_that_does_not_compile_is_refused() -> None:
         RegexTokenizer("(")
 
 
+@pytest.mark.filterwarnings("ignore::minbpe.errors.PatternWarning")
 def test_a_word_that_names_no_pattern_is_refused_with_the_names() -> None:
     with pytest.raises(PatternError, match=r"'gtp4': the names are gpt2, gpt4.*\(\?:gtp4\)"):
         RegexTokenizer("gtp4")

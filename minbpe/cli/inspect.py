@@ -52,6 +52,7 @@ def _of_vocabulary(encoding: "Encoding", as_json: bool) -> dict[str, object]:
         "special": special if as_json else ", ".join(shown + more) or "none",
         "pattern": vocabulary.pattern if as_json else vocabulary.pattern or "none: a text is one piece",
         "engine": vocabulary.engine,
+        "refused": vocabulary.refusal if as_json else vocabulary.refusal or "no",
         "unicode": vocabulary.unicode_version,
         "digest": vocabulary.digest,
         "mean length": round(sum(map(len, tokens)) / len(tokens), 2),

@@ -114,6 +114,15 @@ fn matches_that_reach_back_or_move_their_start_lose_no_text() {
 }
 
 #[test]
+fn a_pattern_that_matches_the_same_text_for_ever_is_an_error_and_not_waited_for() {
+    for pattern in [r"(?<=\Ka)", r"(?<=B*\K[aB])"] {
+        let flow = splitter(pattern).split("baa", &mut Scratch::default(), |_, _| ControlFlow::<()>::Continue(()));
+        let Err(Error::Pattern(message)) = flow else { panic!("{flow:?}") };
+        assert!(message.contains(r"without \K inside a look-behind"), "{message}");
+    }
+}
+
+#[test]
 fn patterns_that_would_grow_without_bound_are_refused_and_not_waited_for() {
     let monsters = [
         r"\w{5000}",

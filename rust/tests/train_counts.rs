@@ -73,7 +73,7 @@ fn counts_do_not_depend_on_threads() {
     let documents = [&text[..third], &text, "", "the end", &text[third..]];
     for named in PATTERNS {
         let alone = count(&documents, Some(named.pattern), 1);
-        assert!(alone.len() > 1000 && alone.iter().any(|piece| piece.bytes.len() > 15), "{}", named.name);
+        assert!(alone.len() > 100 && alone.iter().any(|piece| piece.bytes.len() > 15), "{}", named.name);
         for threads in 2..5 {
             assert!(count(&documents, Some(named.pattern), threads) == alone, "{} in {threads} threads", named.name);
         }

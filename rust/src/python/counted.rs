@@ -18,6 +18,9 @@ use crate::split::Splitter;
 #[pyclass(module = "minbpe._core")]
 pub(super) struct Counter {
     inner: Option<count::Counter>,
+    /// Why the compiled engine refused the pattern, if it did.
+    #[pyo3(get)]
+    refusal: Option<&'static str>,
 }
 
 #[pymethods]
@@ -26,8 +29,10 @@ impl Counter {
     #[new]
     fn new(pattern: Option<&str>, threads: usize, ceiling: Option<(usize, PathBuf)>) -> PyResult<Counter> {
         let splitter = Splitter::new(pattern).map_err(to_py_err)?;
+        let refusal = splitter.refusal();
         let counter = count::Counter::new(splitter, NonZero::new(threads));
         Ok(Counter {
+            refusal,
             inner: Some(match ceiling {
                 Some((bytes, directory)) => counter.with_ceiling(Ceiling { bytes, directory }),
                 None => counter,

@@ -96,6 +96,12 @@ impl Vocabulary {
         }
     }
 
+    /// Why the compiled engine refused the pattern, if it did.
+    #[getter]
+    fn refusal(&self) -> Option<&'static str> {
+        self.inner.splitter().refusal()
+    }
+
     fn special(&self) -> Special {
         self.inner.special().to_vec()
     }

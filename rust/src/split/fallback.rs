@@ -35,13 +35,24 @@ impl Backtracker {
         for found in self.regex.find_iter(text) {
             let found = found.map_err(|error| self.gave_up(batch.last(), &error))?;
             if found.start() < found.end() {
-                // A \K inside a look-behind may reach back into the last match.
+                // A \K inside a look-behind may reach back into the last match. If it ends there too, it is found again for ever.
+                if base + found.end() <= batch.last() {
+                    return Err(self.goes_back(batch.last()).into());
+                }
                 batch.push((base + found.start()).max(batch.last()))?;
-                batch.push((base + found.end()).max(batch.last()))?;
+                batch.push(base + found.end())?;
             }
         }
         batch.push(base + text.len())?;
         batch.flush()
+    }
+
+    fn goes_back(&self, at: usize) -> Error {
+        Error::Pattern(format!(
+            "the split pattern {} matches again before byte {at} of the text, where its last match ended, and so would never end: \
+             write it without \\K inside a look-behind",
+            excerpt(self.regex.as_str()),
+        ))
     }
 
     fn gave_up(&self, at: usize, reason: &fancy_regex::Error) -> Error {

@@ -16,6 +16,7 @@ mod fallback;
 mod machine;
 mod parse;
 mod patterns;
+mod sequence;
 mod symbols;
 mod table;
 mod trie;
@@ -29,11 +30,14 @@ use fallback::Backtracker;
 use table::Table;
 use walk::Splitting;
 
-/// Splits text by one pattern. Immutable; shared between threads.
+/// Splits text by one pattern, or by several in sequence. Immutable; shared between threads.
 pub struct Splitter {
-    machine: Machine,
+    first: Machine,
+    /// Those that run inside the pieces of the first.
+    rest: Vec<Machine>,
 }
 
+/// What runs one pattern.
 enum Machine {
     Whole,
     Compiled(Table),
@@ -47,6 +51,8 @@ pub struct Scratch {
     ends: Vec<u32>,
     /// What the compiled engine writes to; some 200 KB at most.
     slots: Vec<u32>,
+    /// The same for splits inside pieces, once there were any.
+    inner: Option<Box<sequence::Inner>>,
 }
 
 /// Which engine runs a pattern.
@@ -63,31 +69,33 @@ pub enum Engine {
 impl Splitter {
     /// Compiles `pattern`; `None` makes each text one piece. A pattern that does not compile is `Error::Pattern`.
     pub fn new(pattern: Option<&str>) -> Result<Splitter> {
-        let machine = match pattern {
-            None => Machine::Whole,
-            Some(pattern) => match Table::compile(pattern) {
-                Ok(table) => Machine::Compiled(table),
-                Err(refused) => Machine::Backtracking(Backtracker::new(pattern)?, refused.0),
-            },
-        };
-        Ok(Splitter { machine })
+        Ok(Splitter { first: pattern.map_or(Ok(Machine::Whole), Machine::new)?, rest: Vec::new() })
     }
 
-    /// Which engine runs the pattern.
+    /// Compiles several patterns, each to split the pieces of the one before: the `Sequence` of `Split` in a tokenizer.json.
+    pub fn sequence(patterns: &[&str]) -> Result<Splitter> {
+        let Some((first, rest)) = patterns.split_first() else { return Splitter::new(None) };
+        Ok(Splitter {
+            first: Machine::new(first)?,
+            rest: rest.iter().map(|pattern| Machine::new(pattern)).collect::<Result<_>>()?,
+        })
+    }
+
+    /// Which engine runs the pattern; of a sequence, the slowest.
     pub fn engine(&self) -> Engine {
-        match self.machine {
+        match self.first {
             Machine::Whole => Engine::Whole,
-            Machine::Compiled(_) => Engine::Compiled,
-            Machine::Backtracking(..) => Engine::Backtracking,
+            _ if self.refusal().is_some() => Engine::Backtracking,
+            _ => Engine::Compiled,
         }
     }
 
-    /// Why the compiled engine refused the pattern, if it did: "it looks behind".
+    /// Why the compiled engine refused the pattern, or the first that it refused of a sequence: "it looks behind".
     pub fn refusal(&self) -> Option<&'static str> {
-        match self.machine {
-            Machine::Backtracking(_, reason) => Some(reason),
+        std::iter::once(&self.first).chain(&self.rest).find_map(|machine| match machine {
+            Machine::Backtracking(_, reason) => Some(*reason),
             _ => None,
-        }
+        })
     }
 
     /// Calls `each(base, ends)` with batches of piece ends relative to `base`, in order: the first piece of a batch starts at
@@ -116,7 +124,7 @@ impl Splitter {
     /// The last position in `lo..=hi` where a piece ends whatever the text before and after: where threads may cut, for the two
     /// sides split alone have the pieces of the whole. `None` if there is none, as always with the backtracking engine.
     pub fn cut(&self, bytes: &[u8], lo: usize, hi: usize) -> Option<usize> {
-        match &self.machine {
+        match &self.first {
             Machine::Compiled(table) => table.cut(bytes, lo, hi),
             _ => None,
         }
@@ -129,11 +137,10 @@ impl Splitter {
         scratch: &mut Scratch,
         each: &mut impl FnMut(usize, &[u32]) -> ControlFlow<B>,
     ) -> std::result::Result<(), Stop<B>> {
-        match &self.machine {
-            Machine::Whole => whole(base, text.len(), scratch, each),
-            Machine::Compiled(table) => Splitting::new(table, text, base, &mut scratch.slots, each).run(),
-            Machine::Backtracking(engine, _) => engine.split(text, base, &mut scratch.ends, each),
+        if self.rest.is_empty() {
+            return self.first.text(text, base, scratch, each);
         }
+        sequence::split(&self.first, &self.rest, text, base, scratch, each)
     }
 
     fn bytes<B>(
@@ -142,7 +149,7 @@ impl Splitter {
         scratch: &mut Scratch,
         each: &mut impl FnMut(usize, &[u32]) -> ControlFlow<B>,
     ) -> std::result::Result<(), Stop<B>> {
-        if let Machine::Whole = self.machine {
+        if let Machine::Whole = self.first {
             return whole(0, bytes.len(), scratch, each);
         }
         let (mut at, mut invalid) = (0, 0);
@@ -157,6 +164,30 @@ impl Splitter {
             invalid += chunk.invalid().len();
         }
         whole(at, invalid, scratch, each)
+    }
+}
+
+impl Machine {
+    fn new(pattern: &str) -> Result<Machine> {
+        Ok(match Table::compile(pattern) {
+            Ok(table) => Machine::Compiled(table),
+            Err(refused) => Machine::Backtracking(Backtracker::new(pattern)?, refused.0),
+        })
+    }
+
+    /// Sends the pieces of `text`, which starts at `base`.
+    fn text<B>(
+        &self,
+        text: &str,
+        base: usize,
+        scratch: &mut Scratch,
+        each: &mut impl FnMut(usize, &[u32]) -> ControlFlow<B>,
+    ) -> std::result::Result<(), Stop<B>> {
+        match self {
+            Machine::Whole => whole(base, text.len(), scratch, each),
+            Machine::Compiled(table) => Splitting::new(table, text, base, &mut scratch.slots, each).run(),
+            Machine::Backtracking(engine, _) => engine.split(text, base, &mut scratch.ends, each),
+        }
     }
 }
 

@@ -50,9 +50,9 @@ pub(super) fn build(symbols: &Symbols, nop: u8, invalid: u8) -> Compiled<Vec<u32
     }
     for byte in 0xc2..=0xf4u32 {
         builder.words[byte as usize] = match byte {
-            0xc2..0xe0 => builder.leaf((byte & 31) << 6, 0x80, 1)?,
-            0xe0..0xf0 => builder.branch((byte & 15) << 12, 0x800, 2, 1)?,
-            _ => builder.branch((byte & 7) << 18, 0x10000, 3, 1)?,
+            0xc2..0xe0 => builder.lead((byte & 31) << 6, 0x80, 1, 1)?,
+            0xe0..0xf0 => builder.lead((byte & 15) << 12, 0x800, 2, 1)?,
+            _ => builder.lead((byte & 7) << 18, 0x10000, 3, 1)?,
         };
     }
     let mut words = builder.words;
@@ -64,40 +64,53 @@ struct Builder<'a> {
     words: Vec<u32>,
     /// Where each row is.
     rows: HashMap<Vec<u32>, usize>,
-    /// The word that leads to a leaf of one symbol alone, by (symbol, bytes before): most leaves, found without being made again.
-    uniform: HashMap<(u8, u32), u32>,
+    /// The word that leads to one symbol alone, by (symbol, bytes to come, bytes before): most of Unicode, found without being made again.
+    uniform: HashMap<(u8, u32, u32), u32>,
     symbols: &'a Symbols,
     nop: u8,
     invalid: u8,
 }
 
 impl Builder<'_> {
-    /// The word that leads on to the code points from `first` on, which `depth` more bytes tell apart, after `before` bytes.
-    fn branch(&mut self, first: u32, least: u32, depth: u32, before: u32) -> Compiled<u32> {
-        if depth == 1 {
-            return self.leaf(first, least, before);
-        }
+    /// The word that leads on to the code points from `first` on that `depth` more bytes tell apart, after `before` bytes; those below
+    /// `least` are overlong.
+    fn lead(&mut self, first: u32, least: u32, depth: u32, before: u32) -> Compiled<u32> {
         let step = 1 << (6 * (depth - 1));
-        let row = (0..64)
-            .map(|byte| self.branch(first + byte * step, least, depth - 1, before + 1))
-            .collect::<Compiled<Vec<_>>>()?;
-        self.lead_to(row)
-    }
-
-    /// The word that leads to the last bytes of the code points `first..first + 64`; below `least` they are overlong.
-    fn leaf(&mut self, first: u32, least: u32, before: u32) -> Compiled<u32> {
-        let valid = (least..=char::MAX as u32).contains(&first) && !(0xd800..0xe000).contains(&first);
-        let uniform = if valid { self.symbols.of_all(first, 64) } else { Some(self.invalid) };
-        let word = |symbol| TrieEntry::new(0, before, symbol).0;
-        let Some(symbol) = uniform else {
-            return self.lead_to(self.symbols.from(first).take(64).map(word).collect());
-        };
-        if let Some(&lead) = self.uniform.get(&(symbol, before)) {
+        let uniform = self.one_symbol(first, least, 64 * step);
+        if let Some(symbol) = uniform
+            && let Some(&lead) = self.uniform.get(&(symbol, depth, before))
+        {
             return Ok(lead);
         }
-        let lead = self.lead_to(vec![word(symbol); 64])?;
-        self.uniform.insert((symbol, before), lead);
+        let word = |symbol| TrieEntry::new(0, before, symbol).0;
+        let row = match uniform {
+            _ if depth > 1 => {
+                let row = (0..64).map(|byte| self.lead(first + byte * step, least, depth - 1, before + 1));
+                row.collect::<Compiled<_>>()?
+            }
+            Some(symbol) => vec![word(symbol); 64],
+            None => self.symbols.from(first).take(64).map(word).collect(),
+        };
+        let lead = self.lead_to(row)?;
+        if let Some(symbol) = uniform {
+            self.uniform.insert((symbol, depth, before), lead);
+        }
         Ok(lead)
+    }
+
+    /// The one symbol of the code points `first..first + length`, if it is one: `invalid` where none of them may stand.
+    fn one_symbol(&self, first: u32, least: u32, length: u32) -> Option<u8> {
+        const SURROGATES: (u32, u32) = (0xd800, 0xe000);
+        const ALL: u32 = char::MAX as u32 + 1;
+        let (within, beside) = (
+            |(start, end)| start <= first && first + length <= end,
+            |(start, end)| first + length <= start || end <= first,
+        );
+        if within((0, least)) || within(SURROGATES) || ALL <= first {
+            return Some(self.invalid);
+        }
+        let valid = beside((0, least)) && beside(SURROGATES) && within((0, ALL));
+        self.symbols.of_all(first, length).filter(|_| valid)
     }
 
     fn lead_to(&mut self, row: Vec<u32>) -> Compiled<u32> {

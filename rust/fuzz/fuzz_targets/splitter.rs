@@ -1,0 +1,10 @@
+//! `rust/tests/fuzzed/splitter.rs` on what libFuzzer makes up.
+
+#![no_main]
+
+#[path = "../../tests/fuzzed/splitter.rs"]
+mod splitter;
+#[path = "../../tests/fuzzed/texts.rs"]
+mod texts;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| splitter::check(data));

@@ -1,0 +1,146 @@
+//! Splits in sequence, against fancy-regex's splits composed by the definition: each runs on every piece of the one before.
+
+#![allow(clippy::unwrap_used)]
+
+use std::ops::ControlFlow;
+use std::sync::LazyLock;
+
+use fancy_regex::Regex;
+use minbpe_core::error::Error;
+use minbpe_core::split::{Engine, PATTERNS, Scratch, Splitter};
+use proptest::prelude::*;
+
+/// DeepSeek-V3, as ggml-org/llama.cpp has it in src/llama-vocab.cpp, LLAMA_VOCAB_PRE_TYPE_DEEPSEEK3_LLM.
+const DEEPSEEK: &[&str] = &[
+    r"\p{N}{1,3}",
+    r"[一-龥぀-ゟ゠-ヿ]+",
+    r##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"##,
+];
+/// SmolLM, StarCoder and others in the same file: digits apart, then GPT-2's pattern, which leaves gaps.
+const DIGITS: &[&str] = &[r"\p{N}", r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)"];
+/// Lines apart, then words; and a split that looks behind, inside words.
+const LINES: &[&str] = &[r"[^\n]+|[\n]+", r"\w+|\s+$"];
+const BEHIND: &[&str] = &[r"\w+", r"(?<=a)b|[^a]"];
+
+/// Each of these, compiled here and by fancy-regex.
+static SEQUENCES: LazyLock<Vec<(Splitter, Vec<Regex>)>> = LazyLock::new(|| {
+    [DEEPSEEK, DIGITS, LINES, BEHIND]
+        .map(|patterns| {
+            let regexes = patterns.iter().map(|pattern| Regex::new(pattern).unwrap()).collect();
+            (Splitter::sequence(patterns).unwrap(), regexes)
+        })
+        .into()
+});
+
+/// The pieces of `text`, one by one.
+fn pieces<'a>(splitter: &Splitter, text: &'a [u8]) -> Vec<&'a [u8]> {
+    let mut pieces = Vec::new();
+    let mut from = 0;
+    let flow = splitter.split_bytes(text, &mut Scratch::default(), |base, ends| {
+        assert_eq!(base, from);
+        for &end in ends {
+            pieces.push(&text[from..base + end as usize]);
+            from = base + end as usize;
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    assert_eq!(flow, Ok(ControlFlow::Continue(())));
+    assert_eq!(from, text.len());
+    pieces
+}
+
+/// The definition.
+fn composed<'a>(regexes: &[Regex], text: &'a str) -> Vec<&'a str> {
+    let mut pieces = vec![text];
+    for regex in regexes {
+        let split = |piece: &'a str| {
+            let matches =
+                regex.find_iter(piece).flat_map(|found| [found.as_ref().unwrap().start(), found.unwrap().end()]);
+            let ends: Vec<usize> = [0].into_iter().chain(matches).chain([piece.len()]).collect();
+            ends.windows(2).filter(|two| two[0] < two[1]).map(|two| &piece[two[0]..two[1]]).collect::<Vec<_>>()
+        };
+        pieces = pieces.into_iter().flat_map(split).collect();
+    }
+    pieces
+}
+
+fn text() -> impl Strategy<Value = String> {
+    let element = prop::sample::select(vec![
+        "a", "b", "Zo", "s", " ", "  ", "\n", "\r\n", "\t", "1", "23", "4567", "½", "中", "文字", "かな", "ー", "é",
+        "\u{301}", "'", "'s", "!", "_", "$", "。", "—", "\u{a0}", "😀",
+    ]);
+    prop::collection::vec((element, 1..4usize), 0..40)
+        .prop_map(|runs| runs.into_iter().map(|(element, times)| element.repeat(times)).collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_sequence_is_its_splits_one_inside_the_other(text in text(), times in prop::sample::select(vec![1usize, 1, 1, 100])) {
+        let text = text.repeat(times);
+        for (splitter, regexes) in &*SEQUENCES {
+            let expected: Vec<&[u8]> = composed(regexes, &text).into_iter().map(str::as_bytes).collect();
+            prop_assert_eq!(pieces(splitter, text.as_bytes()), expected, "{:?}", regexes);
+        }
+    }
+
+    #[test]
+    fn both_sides_of_a_sequences_cut_split_alone_have_the_pieces_of_the_whole(text in text()) {
+        for (splitter, _) in &*SEQUENCES {
+            let whole = pieces(splitter, text.as_bytes());
+            for at in (0..=text.len()).filter_map(|at| splitter.cut(text.as_bytes(), at, at)) {
+                let (left, right) = text.as_bytes().split_at(at);
+                prop_assert_eq!([pieces(splitter, left), pieces(splitter, right)].concat(), &whole[..], "cut at {}", at);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sequence_of_one_is_that_pattern_and_of_none_the_whole_text() {
+    let text = "It's 2 o'clock\n  now";
+    for named in PATTERNS {
+        let one = Splitter::sequence(&[named.pattern]).unwrap();
+        assert_eq!(
+            pieces(&one, text.as_bytes()),
+            pieces(&Splitter::new(Some(named.pattern)).unwrap(), text.as_bytes())
+        );
+    }
+    assert_eq!(Splitter::sequence(&[]).unwrap().engine(), Engine::Whole);
+}
+
+#[test]
+fn deepseek_splits_digits_then_cjk_then_words() {
+    let splitter = Splitter::sequence(DEEPSEEK).unwrap();
+    assert_eq!(splitter.engine(), Engine::Compiled);
+    let text = "In 12345年、東京 is_big!\n\n  ok";
+    let expected = ["In", " ", "123", "45", "年", "、", "東京", " is", "_big", "!\n\n", " ", " ok"];
+    assert_eq!(pieces(&splitter, text.as_bytes()), expected.map(str::as_bytes));
+    assert_eq!(splitter.cut(b"ab1 cd", 0, 6), Some(3), "the first split cuts between digits and letters");
+}
+
+#[test]
+fn invalid_stretches_are_pieces_in_a_sequence_too() {
+    let splitter = Splitter::sequence(DEEPSEEK).unwrap();
+    assert_eq!(pieces(&splitter, b"ab12\xff\xfe\xe2\x82 ok"), [&b"ab"[..], b"12", b"\xff\xfe\xe2\x82", b" ok"]);
+}
+
+#[test]
+fn a_sequence_with_one_pattern_that_is_refused_says_why_and_one_that_does_not_compile_is_an_error() {
+    let splitter = Splitter::sequence(BEHIND).unwrap();
+    assert_eq!((splitter.engine(), splitter.refusal()), (Engine::Backtracking, Some("it looks behind")));
+    assert!(
+        matches!(Splitter::sequence(&["a", "(b"]).map(|_| ()), Err(Error::Pattern(message)) if message.contains("(b"))
+    );
+}
+
+#[test]
+fn a_caller_that_breaks_and_an_engine_that_gives_up_end_a_sequence_and_leave_it_fit_for_use() {
+    let splitter = Splitter::sequence(&[r"[a-z]+|\d+", r"(?:a|a)*(?<=\d)|b"]).unwrap();
+    let mut scratch = Scratch::default();
+    let gave_up = splitter.split(&"a".repeat(1000), &mut scratch, |_, _| ControlFlow::<()>::Continue(()));
+    assert!(matches!(gave_up, Err(Error::Pattern(_))));
+    let flow = splitter.split("1bb", &mut scratch, |base, ends| ControlFlow::Break((base, ends.to_vec())));
+    assert_eq!(flow, Ok(ControlFlow::Break((0, vec![1, 2, 3]))));
+}
