@@ -186,20 +186,15 @@ class Encoding:
         *,
         allowed_special: Literal["all"] | AbstractSet[str] = NONE,
         disallowed_special: Literal["all"] | Collection[str] = "all",
-        num_threads: int = 1,
     ) -> npt.NDArray[np.uint32]:
         """Encode as `encode` does, into a read-only numpy array of uint32 that shares the encoder's memory. Needs numpy.
 
-        Several threads share a text of some megabytes, cut where the pattern proves that a piece ends; the ids are the same.
+        For a text of many megabytes, `encode_batch_flat([text])` shares it among threads.
         """
         import numpy as np
 
         special = self._special.check(text, allowed_special, disallowed_special)
-        if _threads(num_threads) == 1:
-            ids = self._core.encode_buffer(text, special)
-        else:
-            ids, _ = self._core.encode_batch_flat([text], _threads(num_threads), special)
-        return np.frombuffer(memoryview(ids), dtype=np.uint32)
+        return np.frombuffer(memoryview(self._core.encode_buffer(text, special)), dtype=np.uint32)
 
     def encode_bytes(self, data: bytes) -> list[int]:
         r"""Encode bytes that need not be UTF-8: valid stretches as text, each invalid stretch as one piece.
