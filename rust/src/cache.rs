@@ -209,7 +209,7 @@ impl Cache {
     /// Has the line at a place fetched.
     #[inline(always)]
     pub(crate) fn prefetch(&self, place: u32) {
-        prefetch(self.lines.as_slice(), place);
+        prefetch(self.lines.as_slice(), place as usize);
     }
 
     /// The ids of a piece, and how many they are, if they are where they are looked for first.

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Has the processor fetch the cache line of `array[index]` ahead of its use: a load in its place would hold up what comes after it.
 #[inline(always)]
-pub(crate) fn prefetch<T>(array: &[T], index: u32) {
-    prefetch_at(array.as_ptr().wrapping_add(index as usize));
+pub(crate) fn prefetch<T>(array: &[T], index: usize) {
+    prefetch_at(array.as_ptr().wrapping_add(index));
 }
 
 /// As `prefetch`, of any address.

@@ -78,7 +78,7 @@ impl PairTable {
     /// Has the line at a place fetched.
     #[inline(always)]
     pub(crate) fn prefetch(&self, place: u32) {
-        prefetch(self.lines.as_slice(), place);
+        prefetch(self.lines.as_slice(), place as usize);
     }
 
     /// The merge of `left` and `right`, whose place is given; 0 if there is none.

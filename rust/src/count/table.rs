@@ -1,19 +1,20 @@
 //! Distinct pieces and their counts, as a hash table that is filled at the speed of memory.
 //!
 //! Nearly all pieces of a text have at most 15 bytes: such a piece is its own key, so a piece that is known costs one cache
-//! line and no comparison of bytes. Pieces are looked up in groups: the first look at all slots of a group, with no branch
-//! between them, lets the processor fetch their lines side by side.
+//! line and no comparison of bytes. Pieces are looked up in groups: while the keys of a group are made, the lines of their slots are
+//! fetched.
 
 use std::hash::{BuildHasher, RandomState};
 
 use super::runs::Runs;
 use super::{Piece, PieceCounts, Position, add, no_memory, room};
+use crate::cache::{self, SHORT};
 use crate::error::Result;
+use crate::lines::on_large_pages;
+use crate::processor::prefetch;
 
-/// Pieces looked up together.
-const GROUP: usize = 32;
-/// The longest piece that is its own key.
-const SHORT: usize = 15;
+/// Pieces looked up together: making so many keys takes longer than a line needs to come.
+const GROUP: usize = 64;
 /// Slots of a new table.
 const SLOTS: usize = 2 * GROUP;
 
@@ -61,16 +62,10 @@ impl PieceKey {
 
 impl Key {
     /// The key of `text[start..end]`, if that is short.
+    #[inline(always)]
     fn short(text: &[u8], start: usize, end: usize) -> Option<Key> {
-        let length = end - start;
-        if length > SHORT {
-            return None;
-        }
-        let bytes = match text[start..].first_chunk::<16>() {
-            Some(sixteen) => u128::from_le_bytes(*sixteen) & ((1 << (8 * length)) - 1),
-            None => text[start..end].iter().rev().fold(0, |key, &byte| key << 8 | u128::from(byte)),
-        };
-        Some(Key(bytes | (length as u128) << 120))
+        let key = (end - start <= SHORT).then(|| cache::Key::new(text, start, end))?;
+        Some(Key(u128::from(key.low) | u128::from(key.high) << 64))
     }
 
     fn is_short(self) -> bool {
@@ -113,20 +108,22 @@ impl Table {
         let mut from = start;
         for ends in ends.chunks(GROUP) {
             self.reserve(ends.len(), start + ends[ends.len() - 1] as usize - from)?;
-            let mut found = [(Key::default(), 0, false); GROUP];
+            let mut keys = [(Key::default(), 0); GROUP];
             let mut at = from;
-            for (found, &end) in found.iter_mut().zip(ends) {
+            for (key, &end) in keys.iter_mut().zip(ends) {
                 let end = start + end as usize;
-                if let Some(key) = Key::short(text, at, end) {
-                    let home = self.home(key);
-                    *found = (key, home, self.slots[home].key == key);
+                if let Some(short) = Key::short(text, at, end) {
+                    let home = self.home(short);
+                    prefetch(&self.slots, home);
+                    *key = (short, home);
                 }
                 at = end;
             }
-            for (&(key, home, hit), &end) in found.iter().zip(ends) {
+            for (&(key, home), &end) in keys.iter().zip(ends) {
                 let end = start + end as usize;
-                if hit {
-                    self.slots[home].count += 1;
+                let slot = &mut self.slots[home];
+                if slot.key == key && !key.is_none() {
+                    slot.count += 1;
                 } else {
                     let key = if key.is_none() { self.key(&text[from..end]) } else { key };
                     self.slot(key, &text[from..end], || position(from)).count += 1;
@@ -287,7 +284,8 @@ impl Table {
         if (self.ends.len() + pieces) * 2 <= self.slots.len() {
             return Ok(());
         }
-        let mut slots = room(self.slots.len() * 2)?;
+        let mut slots: Vec<Slot> = room(self.slots.len() * 2)?;
+        on_large_pages(slots.spare_capacity_mut());
         slots.resize(self.slots.len() * 2, Slot::default());
         self.ends.try_reserve_exact(slots.len() / 2 - self.ends.len()).map_err(no_memory)?;
         self.firsts.try_reserve_exact(slots.len() / 2 - self.firsts.len()).map_err(no_memory)?;

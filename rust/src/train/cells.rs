@@ -8,6 +8,8 @@ use super::Pair;
 use super::start::Alphabet;
 use crate::count::PieceCounts;
 use crate::error::{Error, Result};
+use crate::lines::on_large_pages;
+use crate::processor::prefetch;
 
 /// A cell between two pieces.
 const BORDER: u32 = u32::MAX;
@@ -46,7 +48,8 @@ impl Cells {
                 counts.distinct_bytes()
             )));
         }
-        let mut cells = Vec::with_capacity(needed);
+        let mut cells: Vec<u32> = Vec::with_capacity(needed);
+        on_large_pages(cells.spare_capacity_mut());
         let mut weights = Vec::with_capacity(long().count());
         let mut starts = vec![Starts::default(); needed.div_ceil(64)];
         let mut tokens = Vec::new();
@@ -93,6 +96,12 @@ impl Cells {
     pub(super) fn holds(&self, (left, right): Pair, at: u32) -> bool {
         let next = at as usize + self.length(left);
         (self.cells[at as usize] == left) & (self.cells.get(next) == Some(&right))
+    }
+
+    /// Has what is known of a cell fetched.
+    pub(super) fn prefetch(&self, at: u32) {
+        prefetch(&self.cells, at as usize);
+        prefetch(&self.starts, at as usize / 64);
     }
 
     /// How often the piece around a cell occurs in the corpus.

@@ -7,7 +7,7 @@ use super::index::{Index, IndexedPair, PairId};
 use crate::error::Result;
 use crate::progress::Pulse;
 
-/// Places looked at together: first all for being still there, so that the processor fetches their cells side by side.
+/// Places looked at together: first all for being still there, while the cells of the next ones are fetched.
 const GROUP: usize = 64;
 
 /// Merges pairs, one after the other; what it holds between two merges is empty.
@@ -43,7 +43,9 @@ impl Merger {
         self.left.make_room(cells.tokens());
         self.right.make_room(cells.tokens());
         self.created.clear();
-        for group in pair.places.chunks(GROUP) {
+        let mut groups = pair.places.chunks(GROUP).peekable();
+        while let Some(group) = groups.next() {
+            groups.peek().into_iter().copied().flatten().for_each(|&at| cells.prefetch(at));
             pulse.step(group.len())?;
             let mut sites = [(0, 0); GROUP];
             let mut found = 0;
