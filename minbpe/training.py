@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
 from operator import sub
@@ -110,6 +110,7 @@ def train(
     vocab_size: int,
     *,
     pattern: str | EllipsisType | None = ...,
+    stages: Iterable[tuple[str | None, int]] | None = None,
     tie_break: TieBreak = "first",
     byte_order: ByteOrder = "identity",
     special_tokens: Iterable[str] | Mapping[str, int] = (),
@@ -128,11 +129,21 @@ def train(
     >>> [vocabulary[id] for id in vocabulary.ids]
     [b'aa', b'aaa', b'aaab']
 
+    In two stages, the first of which merges within words, and the second across them:
+
+    >>> vocabulary = train("go on, go on", 260, stages=[("gpt4", 259), (None, 260)])
+    >>> [vocabulary[id] for id in vocabulary.ids]
+    [b'go', b' o', b' on', b'go on']
+
     Args:
         source: a text as str or bytes, a file as `pathlib.Path`, an iterable of these, one document each, or `PieceCounts`.
         vocab_size: at least 256 and the number of special tokens.
         pattern: the name of a split pattern, or a regular expression; None: a document is one piece. By default "gpt4", or
             for `PieceCounts` the pattern that made the pieces, where they know it.
+        stages: in place of `pattern`, to learn tokens that cross its pieces, such as superwords: (pattern, size) for each
+            stage, the size being that of the vocabulary after it, counted as `vocab_size` is, which the last one equals.
+            Each pattern is to be wider than the one before; None, the widest, makes a document one piece. The corpus is
+            counted for each stage: files or a list, no iterator; or a list of `PieceCounts`, one for each.
         tie_break: which of several pairs with the same count is merged. "first": the one that comes first in the text, as
             minbpe always did; "lowest": the one of lowest ids, as most other trainers do.
         byte_order: which byte has which id below 256: its value, or the order of GPT-2's vocabulary, printed bytes first.
@@ -145,10 +156,12 @@ def train(
         progress: called some twenty times a second, and at the end of each stage. What it raises ends the training.
 
     Raises:
-        VocabularyError: `vocab_size` leaves no room for the bytes and the special tokens.
+        VocabularyError: `vocab_size` leaves no room for the bytes and the special tokens, or the stages do not rise to it.
         SpecialTokenError: a special token is empty, given twice, or has an id that a merge will have.
         PatternError: the pattern does not compile, or gave up on a text.
-        CorpusError: counts of 2^63 or more, distinct pieces of 4 GiB or more, or `PieceCounts` of another pattern.
+        CorpusError: counts of 2^63 or more, distinct pieces of 4 GiB or more, `PieceCounts` of another pattern, or an
+            iterator for several stages.
+        ValueError: an argument that there is not, or `pattern` or `min_count` beside stages.
         TypeError: what is given is no corpus.
         OSError: a file cannot be read.
 
@@ -159,6 +172,7 @@ def train(
         source,
         vocab_size,
         pattern=pattern,
+        stages=stages,
         tie_break=tie_break,
         byte_order=byte_order,
         special_tokens=special_tokens,
@@ -175,6 +189,7 @@ def learn(
     vocab_size: int,
     *,
     pattern: str | EllipsisType | None = ...,
+    stages: Iterable[tuple[str | None, int]] | None = None,
     tie_break: TieBreak = "first",
     byte_order: ByteOrder = "identity",
     special_tokens: Iterable[str] | Mapping[str, int] = (),
@@ -200,6 +215,22 @@ def learn(
             f"vocab_size is {vocab_size}, and the 256 bytes and {room} special tokens alone are {256 + room}: give that or more"
         )
     _check_special_tokens(given, 256 + wanted)
+    if stages is not None:
+        from minbpe.stages import learn_stages, plan
+
+        if pattern is not ... or min_count > 1:
+            raise ValueError(
+                "stages have patterns of their own, and wide pieces are rare each: leave out pattern and min_count "
+                "(min_frequency keeps rare pairs from being merged)"
+            )
+        each = plan(stages, 256 + room, vocab_size)
+        training = learn_stages(
+            source, each, tie_break=tie_break, order=order, limits=limits, threads=threads, progress=progress
+        )
+        merges = len(training.pair_counts)
+        warn_of_early_end(merges, wanted, 256 + merges + room, vocab_size, limits)
+        vocabulary = training.vocabulary.with_special_tokens(_with_ids(given, 256 + merges))
+        return replace(training, vocabulary=vocabulary)
     all_counts, regex = counted(source, pattern, threads, progress)
     counts = all_counts.at_least(min_count)
     learned = run(counts, order, wanted, tie_break, limits, progress)
@@ -269,7 +300,7 @@ def counted(
 
 def run(
     counts: PieceCounts,
-    start: Sequence[int] | _core.Vocabulary,
+    start: Sequence[int] | _core.Vocabulary | tuple[_core.Vocabulary],
     merges: int,
     tie_break: TieBreak,
     limits: Limits,

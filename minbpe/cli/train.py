@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from minbpe.cli.count import load_parts, show
 from minbpe.cli.shared import Flag, Json, Reading, Threads, print_facts
+from minbpe.cli.staging import Anew, parse_stage
 from minbpe.documents import find_files, is_plain_text
 from minbpe.errors import MinbpeError
 from minbpe.progress import Bars
@@ -23,6 +24,7 @@ def train(
     out: Annotated[str, Parameter(name=["--out", "-o"])],
     size: Annotated[int, Parameter(name=["--size", "-s"])] = 32768,
     pattern: str | None = None,
+    stage: Annotated[list[str] | None, Parameter(negative="")] = None,
     special: Annotated[list[str], Parameter(negative="--no-special")] = ["<|endoftext|>"],  # noqa: B006 (never changed)
     tie_break: Literal["first", "lowest"] = "first",
     byte_order: Literal["identity", "gpt2"] = "identity",
@@ -43,6 +45,8 @@ def train(
         out: The path to write, with or without .model.
         size: Tokens in all: 256 bytes, the merges, and the special tokens.
         pattern: How text is split first: gpt2, gpt4 (the default, if not counts), cl100k, o200k, a regular expression, or none.
+        stage: In place of --pattern: PATTERN:SIZE, a pattern and the tokens there are after learning with it. Given several times,
+            each pattern wider than the last, it makes tokens that cross words; the last size is --size.
         special: A special token. May be given several times.
         tie_break: Among equally frequent pairs, the one that occurs first, or the one of lowest ids.
         byte_order: Which ids bytes have: their value, or GPT-2's order.
@@ -65,9 +69,12 @@ def train(
     began = perf_counter()
     with Bars() as bars:
         training = learn(
-            counts if counts is not None else (files if whole else reading.documents(sources, bars, "read")),
+            counts
+            if counts is not None
+            else (files if whole else Anew(lambda: reading.documents(sources, bars, "read"))),
             size,
             pattern=... if pattern is None else None if pattern == "none" else pattern,
+            stages=None if stage is None else map(parse_stage, stage),
             tie_break=tie_break,
             byte_order=byte_order,
             special_tokens=special,

@@ -15,6 +15,7 @@ pub mod offsets;
 pub mod progress;
 pub mod special;
 pub mod split;
+pub mod staged;
 mod table;
 pub mod tokens;
 pub mod train;

@@ -26,6 +26,7 @@ const INTERVAL: Duration = Duration::from_millis(50);
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PieceCounts>()?;
     module.add_class::<Counter>()?;
+    module.add_function(wrap_pyfunction!(tokens_at_start, module)?)?;
     module.add_function(wrap_pyfunction!(train, module)?)
 }
 
@@ -242,6 +243,25 @@ fn hold<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Held<'a>> {
 enum Begin<'py> {
     Vocabulary(Bound<'py, Vocabulary>),
     Bytes([u8; 256]),
+    /// A vocabulary that gets a further stage.
+    Stage((Bound<'py, Vocabulary>,)),
+}
+
+impl Begin<'_> {
+    fn start(&self) -> Start<'_> {
+        match self {
+            Begin::Vocabulary(vocabulary) => Start::Vocabulary(&vocabulary.get().inner),
+            Begin::Bytes(byte_order) => Start::Bytes(byte_order),
+            Begin::Stage((vocabulary,)) => Start::Stage(&vocabulary.get().inner),
+        }
+    }
+}
+
+/// How many tokens the corpus has before the first merge.
+#[pyfunction]
+fn tokens_at_start(py: Python<'_>, counts: &Bound<'_, PieceCounts>, start: Begin<'_>) -> PyResult<u128> {
+    let (counts, start) = (&counts.get().inner, start.start());
+    py.detach(|| crate::train::tokens_at_start(counts, start)).map_err(to_py_err)
 }
 
 /// The merges that training on `counts` makes: left id, right id, count, and in how many places they were made.
@@ -258,10 +278,7 @@ fn train(
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Vec<(u32, u32, u64, u64)>> {
     let counts = &counts.get().inner;
-    let start = match &start {
-        Begin::Vocabulary(vocabulary) => Start::Vocabulary(&vocabulary.get().inner),
-        Begin::Bytes(byte_order) => Start::Bytes(byte_order),
-    };
+    let start = start.start();
     let tie_break = if lowest { TieBreak::Lowest } else { TieBreak::First };
     let options = Options { start, merges, tie_break, min_count, max_length };
     let merges = watched(py, progress.as_ref(), |progress| crate::train::train(counts, &options, progress))?;

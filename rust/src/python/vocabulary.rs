@@ -10,6 +10,7 @@ use pyo3::types::{PyBytes, PyDict, PyTuple};
 use super::to_py_err;
 use crate::error::Error;
 use crate::split::Engine;
+use crate::staged::Stage;
 use crate::vocab;
 
 /// A vocabulary; `minbpe.vocabulary` documents it.
@@ -33,9 +34,11 @@ impl Vocabulary {
         merges: Vec<(u32, u32)>,
         ids: Vec<u32>,
         special: Special,
-        pattern: Option<String>,
+        stages: Vec<(usize, Option<String>)>,
     ) -> PyResult<Vocabulary> {
-        wrap(py.detach(|| vocab::Vocabulary::from_merges(&byte_ids, &merges, &ids, special, pattern)))
+        let stages: Vec<Stage> =
+            stages.into_iter().map(|(first_rank, pattern)| Stage { first_rank, pattern }).collect();
+        wrap(py.detach(|| vocab::Vocabulary::from_stages(&byte_ids, &merges, &ids, special, &stages)))
     }
 
     #[staticmethod]
@@ -79,6 +82,11 @@ impl Vocabulary {
     #[getter]
     fn pattern(&self) -> Option<&str> {
         self.inner.pattern()
+    }
+
+    /// The first rank and the pattern of each stage.
+    fn stages<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.inner.stages().into_iter().map(|stage| (stage.first_rank, stage.pattern)))
     }
 
     #[getter]
