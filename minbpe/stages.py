@@ -72,7 +72,8 @@ def learn_stages(
     """Learn a vocabulary without special tokens, stage by stage; a stage that runs out of pairs leaves its merges to the next.
 
     Raises:
-        CorpusError: the source can be read only once, or is counts, but not one for each stage, and of one corpus.
+        CorpusError: the source can be read only once, or is counts, but not one for each stage; or the stages get corpora of
+            different sizes.
         PatternError: a pattern does not compile, or gave up on a text.
     """
     byte_ids = sorted(range(256), key=order.__getitem__)
@@ -83,12 +84,19 @@ def learn_stages(
     pieces = 0
     for stage, corpus in zip(stages, _sources(source, stages), strict=True):
         counts, regex = counted(corpus, stage.pattern, threads, progress)
+        size = counts.corpus_bytes
+        token_counts = token_counts or [size]
+        if size != token_counts[0]:
+            raise CorpusError(
+                f"stage 1 was trained on {token_counts[0]} bytes, and stage {len(begun) + 1} is given {size}: each stage takes "
+                "the same corpus, which reads the same each time"
+            )
         start = (vocabulary._core,) if begun else order
         tokens = _core.tokens_at_start(counts._counts, start)
         learned = run(counts, start, stage.merges - len(pair_counts), tie_break, limits, progress)
         begun.append((len(pair_counts), regex))
-        # Where a later stage begins, its pieces may hold some tokens more than the last merge left.
-        token_counts[-1:] = accumulate((places for *_, places in learned), sub, initial=tokens)
+        # The first is what this stage begins with. Without a merge of its own it is no stage, and the one before left fewer.
+        token_counts += [*accumulate((places for *_, places in learned), sub, initial=tokens)][1:]
         pair_counts += (times for _, _, times, _ in learned)
         pieces += counts.total
         vocabulary = Vocabulary.from_merges(
@@ -117,10 +125,5 @@ def _one_for_each(parts: Sequence[object], stages: Sequence[Stage]) -> Sequence[
         patterns = ", ".join(shown(stage.pattern) for stage in stages)
         raise CorpusError(
             f"{len(stages)} stages take one PieceCounts each, made with the patterns {patterns}: give a list of these"
-        )
-    sizes = sorted({part.corpus_bytes for part in counts})
-    if len(sizes) > 1:
-        raise CorpusError(
-            f"the PieceCounts of the stages hold {' and '.join(map(str, sizes))} bytes: count the same corpus for each"
         )
     return counts

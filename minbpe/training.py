@@ -143,7 +143,8 @@ def train(
         stages: in place of `pattern`, to learn tokens that cross its pieces, such as superwords: (pattern, size) for each
             stage, the size being that of the vocabulary after it, counted as `vocab_size` is, which the last one equals.
             Each pattern is to be wider than the one before; None, the widest, makes a document one piece. The corpus is
-            counted for each stage: files or a list, no iterator; or a list of `PieceCounts`, one for each.
+            counted for each stage: files or a list, no iterator; or a list of `PieceCounts`, one for each. Wide pieces are
+            nearly all distinct, so a stage of them takes a corpus of less than 4 GiB, and some 25 times its size in memory.
         tie_break: which of several pairs with the same count is merged. "first": the one that comes first in the text, as
             minbpe always did; "lowest": the one of lowest ids, as most other trainers do.
         byte_order: which byte has which id below 256: its value, or the order of GPT-2's vocabulary, printed bytes first.

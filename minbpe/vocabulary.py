@@ -259,8 +259,9 @@ class Vocabulary:
         """Return a vocabulary of fewer tokens, and each id of this one with its new id, None for those that are gone.
 
         Kept are exactly: the tokens `keep`, all that their merges are made of, the 256 bytes, and the special tokens. Ranks
-        keep their order; ids become 0, 1, 2, ... in the order of the old ids. A text that this vocabulary encodes with
-        tokens of `keep` alone becomes the same tokens; in other text, what is gone falls apart into smaller ones.
+        keep their order, and stages their patterns; ids become 0, 1, 2, ... in the order of the old ids. A text that this
+        vocabulary encodes with tokens of `keep` alone becomes the same tokens; in other text, what is gone falls apart into
+        smaller ones.
 
         The map is what a model's embedding needs: its new rows are the old rows of the ids that are not None, in order.
 

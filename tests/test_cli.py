@@ -92,6 +92,24 @@ def test_train_takes_every_option(corpus: Path, tmp_path: Path, capfd: pytest.Ca
     assert minbpe.Vocabulary.load(tmp_path / "tok.model").special_tokens == {}
 
 
+def test_train_takes_stages(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from minbpe.training import train
+
+    texts = [TEXT + str(n) for n in range(3)]
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    arguments = ["train", tmp_path / "x.jsonl", "--out", tmp_path / "tok", "--size", "275"]
+    output(capfd, *arguments, "--stage", "gpt4:265", "--stage", "none:275")
+    expected = train(texts, 275, stages=[("gpt4", 265), (None, 275)], special_tokens=["<|endoftext|>"])
+    assert minbpe.Vocabulary.load(tmp_path / "tok.model") == expected
+    facts = json.loads(output(capfd, "inspect", tmp_path / "tok.model", "--json"))
+    assert facts["stages"] == [
+        {"first_rank": 0, "pattern": minbpe.GPT4_SPLIT_PATTERN},
+        {"first_rank": 8, "pattern": None},
+    ]
+    assert "from merge 8 on, by none: a text is one piece" in output(capfd, "inspect", tmp_path / "tok.model")
+    assert "write PATTERN:SIZE, such as gpt4:24576" in error(capfd, 1, *arguments, "--stage", "gpt4")
+
+
 def test_train_on_records_equals_train_on_their_texts(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     from minbpe.training import train
 

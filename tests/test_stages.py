@@ -208,12 +208,33 @@ def test_the_digest_knows_stages_and_where_they_begin() -> None:
     assert Vocabulary.from_merges(merges, stages=[(0, "a")]) == Vocabulary.from_merges(merges, pattern="a")
 
 
+def test_limits_hold_in_every_stage() -> None:
+    stages = [("gpt4", 300), (None, 400)]
+    longest = train(prose(2000), 400, stages=stages, max_token_length=7)
+    assert max(len(token) for _, token in longest.items()) == 7
+    with pytest.warns(VocabularyWarning, match="no pairs left within min_frequency=9"):
+        training = learn(prose(2000), 400, stages=stages, min_frequency=9)
+    assert min(training.pair_counts) >= 9
+
+
+def test_the_order_of_bytes_changes_their_ids_and_nothing_else() -> None:
+    stages = [("gpt4", 300), (None, 400)]
+    by_value = train(prose(2000), 400, stages=stages)
+    as_gpt2 = train(prose(2000), 400, stages=stages, byte_order="gpt2")
+    assert as_gpt2.byte_ids != by_value.byte_ids
+    assert list(map(by_value.__getitem__, by_value.ids)) == list(map(as_gpt2.__getitem__, as_gpt2.ids))
+    ids = Encoding.from_vocabulary(as_gpt2).encode(prose(300))
+    assert [as_gpt2[each] for each in ids] == Encoding.from_vocabulary(by_value).decode_tokens_bytes(
+        Encoding.from_vocabulary(by_value).encode(prose(300))
+    )
+
+
 def test_token_counts_are_those_of_the_corpus_under_each_smaller_vocabulary() -> None:
     text = prose(2000)
     training = learn([text, text[:100]], 500, stages=[("gpt4", 400), (r"[^\n]*\n+|[^\n]+", 450), (None, 500)])
     assert len(training.pair_counts) == len(training.vocabulary.merges) == 244
     assert len(training.token_counts) == 245
-    for size in (256, 300, 399, 401, 449, 451, 500):
+    for size in (256, 300, 399, 400, 401, 449, 450, 451, 500):
         encoding = Encoding.from_vocabulary(training.vocabulary.truncate(size))
         assert training.token_counts[size - 256] == encoding.count(text) + encoding.count(text[:100])
 
@@ -231,7 +252,9 @@ def test_piece_counts_are_given_one_for_each_stage() -> None:
             train(wrong, 400, stages=stages)
     with pytest.raises(CorpusError, match="made with the pattern None, and 'gpt4' is asked for"):
         train(counts[::-1], 400, stages=stages)
-    with pytest.raises(CorpusError, match="hold 5 and 1127 bytes: count the same corpus for each"):
+    with pytest.raises(
+        CorpusError, match="trained on 1127 bytes, and stage 2 is given 5: each stage takes the same corpus"
+    ):
         train([counts[0], count("other", pattern=None)], 400, stages=stages)
 
 
@@ -244,6 +267,18 @@ def test_a_corpus_that_is_read_anew_each_time_is_as_good_as_a_list() -> None:
     assert train(Documents(), 259, stages=stages) == train(["go on", "go on"], 259, stages=stages)
     with pytest.raises(CorpusError, match="2 stages count them 2 times: give a list, files"):
         train(iter(Documents()), 259, stages=stages)
+
+
+def test_a_corpus_that_has_run_dry_in_the_second_stage_is_an_error() -> None:
+    class Once:
+        def __init__(self) -> None:
+            self.documents = iter(["go on", "go on"])
+
+        def __iter__(self) -> Iterator[str]:
+            return self.documents
+
+    with pytest.raises(CorpusError, match=r"trained on 10 bytes, and stage 2 is given 0: .* reads the same each time"):
+        train(Once(), 259, stages=[("gpt4", 258), (None, 259)])
 
 
 def test_stages_that_make_no_sense_are_errors_that_say_why() -> None:

@@ -261,7 +261,7 @@ impl Begin<'_> {
 #[pyfunction]
 fn tokens_at_start(py: Python<'_>, counts: &Bound<'_, PieceCounts>, start: Begin<'_>) -> PyResult<u128> {
     let (counts, start) = (&counts.get().inner, start.start());
-    py.detach(|| crate::train::tokens_at_start(counts, start)).map_err(to_py_err)
+    watched(py, None, |progress| crate::train::tokens_at_start(counts, start, progress))
 }
 
 /// The merges that training on `counts` makes: left id, right id, count, and in how many places they were made.

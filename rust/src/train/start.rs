@@ -7,6 +7,7 @@ use super::Pair;
 use super::spelling::Spelling;
 use crate::count::PieceCounts;
 use crate::error::{Error, Result};
+use crate::progress::{Progress, Pulse};
 use crate::vocab::Vocabulary;
 
 /// What there is before the first merge.
@@ -58,11 +59,13 @@ impl Encoder<'_> {
 
 /// How many tokens the corpus has before the first merge.
 ///
-/// `Error::Pattern` if the pattern of an earlier stage gave up on a piece, and as `train` for a start that makes no sense.
-pub fn tokens_at_start(counts: &PieceCounts, start: Start<'_>) -> Result<u128> {
+/// `Error::Pattern` if the pattern of an earlier stage gave up on a piece, `Error::Interrupted` if `progress` breaks, and as
+/// `train` for a start that makes no sense.
+pub fn tokens_at_start<'a>(counts: &PieceCounts, start: Start<'_>, progress: &'a mut Progress<'a>) -> Result<u128> {
     let Some(encoder) = Alphabet::new(start)?.encoder else { return Ok(counts.corpus_bytes()) };
-    let mut ids = Vec::new();
+    let (mut ids, mut pulse) = (Vec::new(), Pulse::new(progress, 0));
     counts.iter().try_fold(0, |sum, piece| {
+        pulse.step(piece.bytes.len())?;
         encoder.encode(piece.bytes, &mut ids)?;
         Ok(sum + ids.len() as u128 * u128::from(piece.count))
     })
