@@ -144,7 +144,7 @@ def train(
             stage, the size being that of the vocabulary after it, counted as `vocab_size` is, which the last one equals.
             Each pattern is to be wider than the one before; None, the widest, makes a document one piece. The corpus is
             counted for each stage: files or a list, no iterator; or a list of `PieceCounts`, one for each. Wide pieces are
-            nearly all distinct, so a stage of them takes a corpus of less than 4 GiB, and some 25 times its size in memory.
+            nearly all distinct, so a stage of them takes a corpus of less than 4 GiB, and some six times its size in memory.
         tie_break: which of several pairs with the same count is merged. "first": the one that comes first in the text, as
             minbpe always did; "lowest": the one of lowest ids, as most other trainers do.
         byte_order: which byte has which id below 256: its value, or the order of GPT-2's vocabulary, printed bytes first.
@@ -157,12 +157,12 @@ def train(
         progress: called some twenty times a second, and at the end of each stage. What it raises ends the training.
 
     Raises:
-        VocabularyError: `vocab_size` leaves no room for the bytes and the special tokens, or the stages do not rise to it.
+        VocabularyError: `vocab_size` leaves no room for the bytes and the special tokens, or the stages do not rise to it,
+            or have `pattern` or `min_count` beside them.
         SpecialTokenError: a special token is empty, given twice, or has an id that a merge will have.
         PatternError: the pattern does not compile, or gave up on a text.
         CorpusError: counts of 2^63 or more, distinct pieces of 4 GiB or more, `PieceCounts` of another pattern, or an
             iterator for several stages.
-        ValueError: an argument that there is not, or `pattern` or `min_count` beside stages.
         TypeError: what is given is no corpus.
         OSError: a file cannot be read.
 
@@ -220,7 +220,7 @@ def learn(
         from minbpe.stages import learn_stages, plan
 
         if pattern is not ... or min_count > 1:
-            raise ValueError(
+            raise VocabularyError(
                 "stages have patterns of their own, and wide pieces are rare each: leave out pattern and min_count "
                 "(min_frequency keeps rare pairs from being merged)"
             )

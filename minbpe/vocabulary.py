@@ -78,7 +78,7 @@ class Vocabulary:
 
         Raises:
             VocabularyError: a merge joins what is not there yet, two tokens are equal, or an id is used twice; or stages are
-                not in the order of their ranks, or given beside a pattern.
+                more than 16, not in the order of their ranks, or given beside a pattern.
             SpecialTokenError: a special token is empty, given twice, or has an ordinary token's id.
             PatternError: the pattern does not compile.
         """

@@ -286,7 +286,7 @@ def test_stages_that_make_no_sense_are_errors_that_say_why() -> None:
         with pytest.raises(VocabularyError, match="rising from 256 to vocab_size, which is 310"):
             train("text", 310, stages=stages)
     for beside in ({"pattern": "gpt4"}, {"min_count": 2}):
-        with pytest.raises(ValueError, match="leave out pattern and min_count"):
+        with pytest.raises(VocabularyError, match="leave out pattern and min_count"):
             train("text", 300, stages=[("gpt4", 300)], **beside)
     with pytest.raises(PatternError, match="no split pattern is named 'gpt5'"):
         train("text", 300, stages=[("gpt5", 300)])
@@ -296,6 +296,8 @@ def test_stages_that_make_no_sense_are_errors_that_say_why() -> None:
         Vocabulary.from_merges((), stages=[])
     with pytest.raises(VocabularyError, match="the first stage begins at rank 1"):
         Vocabulary.from_merges((), stages=[(1, "b")])
+    with pytest.raises(VocabularyError, match="100000 stages are too many: a vocabulary has up to 16"):
+        Vocabulary.from_merges((), stages=[(0, None)] * 100_000)
     for ranks in ((0, 3), (0, 2, 1)):
         with pytest.raises(VocabularyError, match="order the stages by rank, and there are 2 merges"):
             Vocabulary.from_merges([(97, 98), (98, 99)], stages=[(rank, None) for rank in ranks])

@@ -14,6 +14,9 @@ use crate::tokens::{IdIndex, Tokens};
 /// Rust's tables differ on 17,144 code points of `\p{L}`.
 pub const UNICODE_VERSION: &str = "16.0.0";
 
+/// Each stage but the first holds the vocabulary of those before it.
+const MOST_STAGES: usize = 16;
+
 /// Tokens by id, and how text becomes them.
 #[derive(Clone)]
 pub struct Vocabulary {
@@ -59,6 +62,12 @@ impl Vocabulary {
             }
             [before @ .., last] => (last, before),
         };
+        if stages.len() > MOST_STAGES {
+            return Err(Error::Vocabulary(format!(
+                "{} stages are too many: a vocabulary has up to {MOST_STAGES}",
+                stages.len()
+            )));
+        }
         let from = last.first_rank;
         if !(before[before.len() - 1].first_rank..=merges.len()).contains(&from) {
             return Err(Error::Vocabulary(format!(
