@@ -1,132 +1,297 @@
-//! A cache from short pieces to their ids: what a thread has merged before, it need not merge again.
+//! A cache from pieces to their ids: what a thread has merged before, it need not merge again.
 //!
 //! Two entries of 32 bytes share a line of the processor's cache, so that a look-up is one fetch. It begins with the vocabulary's own
-//! tokens, most of what text is made of. A new piece takes the second place of its line: the first keeps the token of lowest rank
-//! there, which is the most frequent one. Nothing else is ever dropped, and nothing depends on what is in the cache but time.
+//! tokens, most of what text is made of. A new piece takes the first place of its line; what was there takes the second; and what was in
+//! that one moves to the line beside it, from where it is brought back when it is asked for, or dropped by the next that comes. Of a
+//! piece of more than 15 bytes the entry has the hash, and the bytes and ids lie in a ring that new ones overwrite. Nothing depends on
+//! what is in the cache but time.
 
 use std::sync::{Mutex, MutexGuard};
 
-use crate::table::fold;
+use crate::lines::{Line, Lines};
+use crate::processor::prefetch;
+use crate::table::{MULTIPLIER, fold};
 use crate::tokens::Tokens;
 
-/// The longest piece that is cached: with its length it fills 16 bytes.
-pub(crate) const LONGEST: usize = 15;
+/// The longest piece that fits into a key: with its length it fills 16 bytes.
+pub(crate) const SHORT: usize = 15;
 
-/// The most ids of a cached piece. Of the pieces up to 15 bytes that are no tokens, 97 % on English and 93 % on code have at most 3.
-pub const MOST_IDS: usize = 3;
+/// The longest piece that is cached.
+const LONGEST: usize = 512;
 
-/// A piece of up to 15 bytes, its length in the highest byte. No piece is 0: that is an empty entry.
-pub(crate) type Key = u128;
+/// Bytes of the ring of longer pieces.
+const RING: usize = 1 << 21;
 
-/// Up to three ids, and how many they are.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Ids {
-    pub(crate) ids: [u32; MOST_IDS],
-    pub(crate) count: u32,
+/// The most ids of a cached piece. Of the pieces up to 15 bytes that are no tokens, 99 % on English have no more.
+pub(crate) const MOST_IDS: usize = 4;
+
+/// A piece of up to 15 bytes: its first eight, then the others with its length in the highest byte. Of a longer one: its hash, then its
+/// length, so that the highest byte is 0. No piece is all 0: that is an empty entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Key {
+    pub(crate) low: u64,
+    pub(crate) high: u64,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+impl Key {
+    /// Of `text[start..end]`, a piece of 1 to 15 bytes.
+    #[inline(always)]
+    pub(crate) fn new(text: &[u8], start: usize, end: usize) -> Key {
+        const MASKS: [[u64; 2]; 16] = {
+            let mut masks = [[0; 2]; 16];
+            let mut length = 1;
+            while length < 16 {
+                let mask = u128::MAX >> (128 - 8 * length);
+                masks[length] = [mask as u64, (mask >> 64) as u64];
+                length += 1;
+            }
+            masks
+        };
+        let length = end - start;
+        let bytes = match text[start..].first_chunk() {
+            Some(bytes) => *bytes,
+            None => {
+                let mut bytes = [0; 16];
+                bytes[..length].copy_from_slice(&text[start..end]);
+                bytes
+            }
+        };
+        let bytes = u128::from_le_bytes(bytes);
+        let mask = MASKS[length & 15];
+        Key { low: bytes as u64 & mask[0], high: (bytes >> 64) as u64 & mask[1] | (length as u64) << 56 }
+    }
+
+    /// Of a longer piece.
+    pub(crate) fn of_long(piece: &[u8]) -> Key {
+        let length = piece.len() as u64;
+        if piece.len() > LONGEST {
+            return Key { low: 0, high: length };
+        }
+        let (blocks, _) = piece.as_chunks::<16>();
+        let last = piece.last_chunk::<16>();
+        let hash = blocks.iter().chain(last).fold(length, |hash, block| {
+            let block = u128::from_le_bytes(*block);
+            fold(block as u64 ^ hash, (block >> 64) as u64 ^ MULTIPLIER).rotate_left(23) ^ hash
+        });
+        Key { low: hash, high: length }
+    }
+
+    /// Whether the piece has up to 15 bytes.
+    #[inline(always)]
+    pub(crate) fn is_short(self) -> bool {
+        self.high >> 56 != 0
+    }
+
+    /// 0 if this is the key of an entry for `other`.
+    #[inline(always)]
+    fn differences(self, other: Key) -> u64 {
+        (self.low ^ other.low) | (self.high ^ other.high) << (64 - COUNT)
+    }
+
+    /// The length of the piece.
+    #[inline(always)]
+    pub(crate) fn length(self) -> usize {
+        if self.is_short() { (self.high >> 56) as usize } else { self.high as usize }
+    }
+
+    /// The bytes of a short piece, and zeros.
+    #[inline(always)]
+    pub(crate) fn bytes(self) -> [u8; 16] {
+        (u128::from(self.low) | u128::from(self.high << 8 >> 8) << 64).to_le_bytes()
+    }
+}
+
+/// Where an entry keeps the number of its ids: above the length of its key, which needs four bits of its byte.
+const COUNT: u32 = 60;
+
+/// A piece with its ids: two to a line, which has both keys first. The key's second half has the number of ids.
+#[derive(Debug, Clone, Copy)]
 struct Entry {
     key: Key,
-    ids: Ids,
+    ids: PackedIds,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-#[repr(align(64))]
-struct Line([Entry; 2]);
+/// Up to four ids, two to a word.
+pub(crate) type PackedIds = [u64; 2];
+
+/// All four, those that are none 0.
+#[inline(always)]
+pub(crate) fn unpacked([first, second]: PackedIds) -> [u32; MOST_IDS] {
+    [first as u32, (first >> 32) as u32, second as u32, (second >> 32) as u32]
+}
+
+fn packed(ids: &[u32]) -> PackedIds {
+    let id = |at: usize| u64::from(ids.get(at).copied().unwrap_or(0));
+    [id(0) | id(1) << 32, id(2) | id(3) << 32]
+}
+
+impl Entry {
+    fn new(key: Key, ids: &[u32]) -> Entry {
+        Entry { key: Key { low: key.low, high: key.high | (ids.len() as u64) << COUNT }, ids: packed(ids) }
+    }
+
+    #[inline(always)]
+    fn read(line: &Line, entry: usize) -> Entry {
+        let at = 2 * (entry & 1);
+        Entry { key: Key { low: line[at], high: line[at + 1] }, ids: [line[4 + at], line[5 + at]] }
+    }
+
+    fn write(self, line: &mut Line, entry: usize) {
+        let at = 2 * (entry & 1);
+        (line[at], line[at + 1]) = (self.key.low, self.key.high);
+        (line[4 + at], line[5 + at]) = (self.ids[0], self.ids[1]);
+    }
+
+    fn is_empty(self) -> bool {
+        self.key == Key::default()
+    }
+}
 
 /// One thread's cache.
 #[derive(Debug)]
 pub(crate) struct Cache {
-    lines: Vec<Line>,
+    lines: Lines,
     shift: u32,
+    /// The longer pieces, each followed by its ids. Entries have instead of ids: where theirs begins, of all that was ever written, in
+    /// two halves; and how many ids it has.
+    ring: Vec<u8>,
+    /// How many bytes were ever written to the ring: the last `RING` of them are there.
+    written: u64,
 }
 
-/// The key of `text[start..end]`, a piece of 1 to 15 bytes.
+/// 1 unless `differences` is 0, by arithmetic: the compiler would make it a branch, which fails two times in five.
 #[inline(always)]
-pub(crate) fn key(text: &[u8], start: usize, end: usize) -> Key {
-    const MASKS: [u128; 16] = {
-        let mut masks = [0; 16];
-        let mut length = 1;
-        while length < 16 {
-            masks[length] = u128::MAX >> (128 - 8 * length);
-            length += 1;
-        }
-        masks
-    };
-    let length = end - start;
-    let bytes = match text.get(start..start + 16) {
-        Some(bytes) => u128::from_le_bytes(bytes.try_into().unwrap_or_default()),
-        None => {
-            let mut bytes = [0; 16];
-            bytes[..length].copy_from_slice(&text[start..end]);
-            u128::from_le_bytes(bytes)
-        }
-    };
-    bytes & MASKS[length & 15] | (length as u128) << 120
+fn any(differences: u64) -> usize {
+    ((differences | differences.wrapping_neg()) >> 63) as usize
 }
 
 impl Cache {
     /// A cache that holds the tokens that are whole pieces.
     pub(crate) fn new(tokens: &Tokens) -> Cache {
         let count = (tokens.count() * 2).next_power_of_two().max(1 << 12);
-        let mut cache = Cache { lines: vec![Line::default(); count], shift: 64 - count.trailing_zeros() };
+        let shift = 64 - count.trailing_zeros();
+        let mut cache = Cache { lines: Lines::new(count), shift, ring: Vec::new(), written: 0 };
         if tokens.whole_pieces() {
             cache.seed(tokens);
         }
         cache
     }
 
+    /// From the highest rank down, so that frequent tokens come last; in groups, whose lines are fetched side by side.
     fn seed(&mut self, tokens: &Tokens) {
-        let short = (0..).zip(tokens.ids()).filter(|&(token, _)| tokens.bytes(token).len() <= LONGEST);
-        for (token, &id) in short {
-            let bytes = tokens.bytes(token);
-            let key = key(bytes, 0, bytes.len());
-            let place = self.place(key);
-            if let Some(free) = self.lines[place].0.iter_mut().find(|entry| entry.key == 0) {
-                *free = Entry { key, ids: Ids { ids: [id, 0, 0], count: 1 } };
+        const GROUP: usize = 64;
+        for first in (0..tokens.count()).step_by(GROUP).rev() {
+            let group: [(Key, u32); GROUP] = std::array::from_fn(|i| {
+                let bytes = tokens.bytes((first + i).min(tokens.count() - 1) as u32);
+                let key = if bytes.len() <= SHORT { Key::new(bytes, 0, bytes.len()) } else { Key::of_long(bytes) };
+                let place = self.place(key);
+                self.prefetch(place);
+                (key, place)
+            });
+            let count = GROUP.min(tokens.count() - first);
+            for (token, &(key, place)) in (first..first + count).zip(&group[..count]).rev() {
+                let id = tokens.id(token as u32);
+                if !key.is_short() {
+                    self.insert_long(place, key, tokens.bytes(token as u32), &[id]);
+                } else {
+                    self.put(place, Entry::new(key, &[id]));
+                }
             }
         }
     }
 
     /// Where the line of a key is.
     #[inline(always)]
-    pub(crate) fn place(&self, key: Key) -> usize {
-        (fold(key as u64 ^ 0x9E37_79B9_7F4A_7C15, (key >> 64) as u64 ^ 0xD1B5_4A32_D192_ED03) >> self.shift) as usize
+    pub(crate) fn place(&self, key: Key) -> u32 {
+        (fold(key.low ^ 0x9E37_79B9_7F4A_7C15, key.high ^ 0xD1B5_4A32_D192_ED03) >> self.shift) as u32
     }
 
-    /// Has the processor fetch a line ahead of its use: a load in its place would hold up what comes after it.
+    /// Has the line at a place fetched.
     #[inline(always)]
-    pub(crate) fn fetch(&self, place: usize) {
-        let line: *const Line = &raw const self.lines[place];
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: SSE is part of x86-64, and a prefetch of any address is harmless; this one is a line of ours.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) };
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        std::hint::black_box(line);
+    pub(crate) fn prefetch(&self, place: u32) {
+        prefetch(self.lines.as_slice(), place);
     }
 
-    /// The ids of a piece, if they are here.
+    /// The ids of a piece, and how many they are, if they are where they are looked for first.
     #[inline(always)]
-    pub(crate) fn get(&self, place: usize, key: Key) -> Option<Ids> {
-        let [first, second] = &self.lines[place].0;
-        if first.key == key {
-            Some(first.ids)
-        } else if second.key == key {
-            Some(second.ids)
-        } else {
-            None
+    pub(crate) fn get(&self, place: u32, key: Key) -> Option<(PackedIds, usize)> {
+        let line = &self.lines.as_slice()[place as usize];
+        let differs = |entry: usize| any(Entry::read(line, entry).key.differences(key));
+        let second = differs(0);
+        let found = Entry::read(line, second);
+        (second & differs(1) == 0).then_some((found.ids, (found.key.high >> COUNT) as usize))
+    }
+
+    /// As `get`, after a look into the line beside it: what is there is brought back.
+    pub(crate) fn get_back(&mut self, place: u32, key: Key) -> Option<(PackedIds, usize)> {
+        let beside = self.lines.as_slice()[place as usize ^ 1];
+        if let Some(entry) = (0..2).find(|&entry| Entry::read(&beside, entry).key.differences(key) == 0) {
+            let lines = self.lines.as_mut_slice();
+            let home = &mut lines[place as usize];
+            let (first, second) = (Entry::read(home, 0), Entry::read(home, 1));
+            Entry::read(&beside, entry).write(home, 0);
+            first.write(home, 1);
+            second.write(&mut lines[place as usize ^ 1], entry);
+        }
+        self.get(place, key)
+    }
+
+    /// Remembers the ids of a short piece, if they are not too many.
+    pub(crate) fn insert(&mut self, place: u32, key: Key, ids: &[u32]) {
+        if ids.len() <= MOST_IDS && self.get(place, key).is_none() {
+            self.put(place, Entry::new(key, ids));
         }
     }
 
-    /// Remembers the ids of a piece.
-    pub(crate) fn insert(&mut self, place: usize, key: Key, ids: Ids) {
-        let line = &mut self.lines[place].0;
-        let free = usize::from(line[0].key != 0);
-        line[free] = Entry { key, ids };
+    fn put(&mut self, place: u32, new: Entry) {
+        let lines = self.lines.as_mut_slice();
+        let line = &mut lines[place as usize];
+        let (first, second) = (Entry::read(line, 0), Entry::read(line, 1));
+        new.write(line, 0);
+        first.write(line, 1);
+        if !second.is_empty() {
+            second.write(&mut lines[place as usize ^ 1], 1);
+        }
+    }
+
+    /// The ids of a longer piece, if they are here, as bytes.
+    pub(crate) fn get_long(&self, place: u32, key: Key, piece: &[u8]) -> Option<&[[u8; 4]]> {
+        let ([start, count], _) = self.get(place, key)?;
+        if self.written - start > RING as u64 {
+            return None;
+        }
+        let entry = &self.ring[start as usize % RING..];
+        let (bytes, ids) = entry.split_at(piece.len());
+        (bytes == piece).then(|| &ids.as_chunks().0[..count as usize])
+    }
+
+    /// Remembers the ids of a longer piece, if it is not too long.
+    pub(crate) fn insert_long(&mut self, place: u32, key: Key, piece: &[u8], ids: &[u32]) {
+        if piece.len() > LONGEST || self.get_long(place, key, piece).is_some() {
+            return;
+        }
+        let length = piece.len() + 4 * ids.len();
+        let mut at = self.written as usize % RING;
+        if at + length > RING {
+            self.written += (RING - at) as u64;
+            at = 0;
+        }
+        if self.ring.len() < at + length {
+            self.ring.resize(at + length, 0);
+        }
+        let (bytes, rest) = self.ring[at..at + length].split_at_mut(piece.len());
+        bytes.copy_from_slice(piece);
+        for (place, id) in rest.as_chunks_mut().0.iter_mut().zip(ids) {
+            *place = id.to_le_bytes();
+        }
+        let new = Entry::new(key, &[self.written as u32, (self.written >> 32) as u32, ids.len() as u32]);
+        // An entry of the same hash is an old one, whose bytes are overwritten.
+        let line = &mut self.lines.as_mut_slice()[place as usize];
+        match (0..2).find(|&entry| Entry::read(line, entry).key.differences(key) == 0) {
+            Some(old) => new.write(line, old),
+            None => self.put(place, new),
+        }
+        self.written += length as u64;
     }
 }
 

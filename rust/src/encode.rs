@@ -8,24 +8,22 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::Builder;
 
-use crate::cache::{self, Cache, Ids};
+use crate::cache::Cache;
 use crate::error::Result;
+use crate::pipeline::Pipeline;
 use crate::special::Matcher;
 use crate::split::Scratch;
 use crate::vocab::Vocabulary;
 
 /// Where ids go. It can say that it wants no more, and then the rest of the text is not even split.
 pub trait Sink {
-    /// Takes the ids of one piece.
-    fn piece(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> ControlFlow<()>;
+    /// Whether each piece's ids come alone, which is slower.
+    const PIECE_BY_PIECE: bool = false;
+
+    /// Takes the next ids: of whole pieces, of any number of them.
+    fn ids(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> ControlFlow<()>;
     /// Takes the id of a special token, which stood for `length` bytes: several texts may share the id.
     fn special(&mut self, id: u32, length: usize) -> ControlFlow<()>;
-
-    /// Takes the first `count` ids, all that a piece in the cache has.
-    #[inline(always)]
-    fn few(&mut self, vocabulary: &Vocabulary, ids: [u32; cache::MOST_IDS], count: usize) -> ControlFlow<()> {
-        self.piece(vocabulary, &ids[..count])
-    }
 
     /// How many bytes of a text of so many it will read, about.
     fn appetite(&self, bytes: usize) -> usize {
@@ -36,22 +34,13 @@ pub trait Sink {
 /// All ids, in order.
 impl Sink for Vec<u32> {
     #[inline(always)]
-    fn piece(&mut self, _: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
+    fn ids(&mut self, _: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
         self.extend_from_slice(ids);
         ControlFlow::Continue(())
     }
 
     fn special(&mut self, id: u32, _: usize) -> ControlFlow<()> {
         self.push(id);
-        ControlFlow::Continue(())
-    }
-
-    /// All three places are written, and those that hold no id taken back: no branch depends on the text.
-    #[inline(always)]
-    fn few(&mut self, _: &Vocabulary, ids: [u32; cache::MOST_IDS], count: usize) -> ControlFlow<()> {
-        let end = self.len() + count;
-        self.extend_from_slice(&ids);
-        self.truncate(end);
         ControlFlow::Continue(())
     }
 }
@@ -79,7 +68,7 @@ impl Counted {
 
 impl Sink for Counted {
     #[inline(always)]
-    fn piece(&mut self, _: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
+    fn ids(&mut self, _: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
         self.add(ids.len())
     }
 
@@ -95,17 +84,12 @@ impl Sink for Counted {
 /// More than nearly any text has.
 pub(crate) const BYTES_A_TOKEN: usize = 16;
 
-/// So many pieces are looked up together: two groups are on their way, some 3 ns a piece apart, and a line takes 100 ns.
-const GROUP: usize = 64;
-
-/// In place of the key of a piece that is too long for the cache, and where its line is.
-const NO_KEY: (cache::Key, usize) = (0, 0);
-
 /// What a thread keeps between calls: it saves an allocation a call, which short texts notice.
 #[derive(Default)]
 struct Buffers {
     split: Scratch,
     ids: Vec<u32>,
+    pipeline: Option<Box<Pipeline>>,
 }
 
 thread_local! {
@@ -166,7 +150,7 @@ impl Vocabulary {
             return self.encode_piece_staged(last, piece, sink);
         }
         if !piece.is_empty() {
-            self.with_encoder(0, sink, |encoder, _, sink| encoder.long(piece, sink).is_break());
+            self.with_encoder(0, sink, |encoder, _, sink| encoder.piece(piece, sink).is_break());
         }
     }
 
@@ -178,21 +162,24 @@ impl Vocabulary {
         work: impl FnOnce(&mut Encoder<'_>, &mut Scratch, &mut S) -> T,
     ) -> T {
         with_buffers(|buffers| {
-            let cache = self.tokens().take_cache(sink.appetite(bytes));
-            let mut encoder = Encoder { vocabulary: self, cache, ids: &mut buffers.ids };
+            let bytes = if S::PIECE_BY_PIECE { 0 } else { sink.appetite(bytes) };
+            let cache = self.tokens().take_cache(bytes).filter(|_| !S::PIECE_BY_PIECE);
+            let pipeline = cache.map(|cache| (cache, buffers.pipeline.take().unwrap_or_default()));
+            let mut encoder = Encoder { vocabulary: self, pipeline, ids: &mut buffers.ids };
             let result = work(&mut encoder, &mut buffers.split, sink);
-            if let Some(cache) = encoder.cache {
+            if let Some((cache, pipeline)) = encoder.pipeline {
                 self.tokens().give_back(cache);
+                buffers.pipeline = Some(pipeline);
             }
             result
         })
     }
 }
 
-/// Encodes pieces: short ones by the cache, others by the table of tokens, and what is in neither by merging.
+/// Encodes pieces: through the cache if there is one, else one by one.
 struct Encoder<'a> {
     vocabulary: &'a Vocabulary,
-    cache: Option<Cache>,
+    pipeline: Option<(Cache, Box<Pipeline>)>,
     ids: &'a mut Vec<u32>,
 }
 
@@ -203,117 +190,29 @@ impl Encoder<'_> {
     }
 
     /// The pieces of `text` from `base` on, which end at `base` + `ends`.
-    #[inline]
     fn pieces(&mut self, text: &[u8], base: usize, ends: &[u32], sink: &mut impl Sink) -> ControlFlow<()> {
-        let Some(mut cache) = self.cache.take() else {
-            let mut start = base;
-            return ends.iter().try_for_each(|&end| {
-                let piece = &text[start..base + end as usize];
-                start = base + end as usize;
-                self.long(piece, sink)
-            });
-        };
-        // While a group is looked up, the lines of the next one are on their way.
-        let (mut waiting, mut ready) = ([NO_KEY; GROUP], [NO_KEY; GROUP]);
-        let mut groups = ends.chunks(GROUP);
-        let mut at = fetch(text, base, base, groups.clone().next().unwrap_or_default(), &cache, &mut waiting);
+        if let Some((cache, pipeline)) = &mut self.pipeline {
+            return pipeline.pieces(self.vocabulary, cache, text, base, ends, sink);
+        }
         let mut start = base;
-        let flow = loop {
-            let Some(group) = groups.next() else { break ControlFlow::Continue(()) };
-            std::mem::swap(&mut waiting, &mut ready);
-            at = fetch(text, base, at, groups.clone().next().unwrap_or_default(), &cache, &mut waiting);
-            let mut pieces = ready.iter().zip(group);
-            let flow = pieces.try_for_each(|(&(key, place), &end)| {
-                let piece = start..base + end as usize;
-                start = piece.end;
-                match cache.get(place, key) {
-                    _ if key == 0 => self.long(&text[piece], sink),
-                    Some(ids) => sink.few(self.vocabulary, ids.ids, ids.count as usize),
-                    None => self.missed(&text[piece], key, place, &mut cache, sink),
-                }
-            });
-            if flow.is_break() {
-                break flow;
-            }
-        };
-        self.cache = Some(cache);
-        flow
+        ends.iter().try_for_each(|&end| {
+            let piece = &text[start..base + end as usize];
+            start = base + end as usize;
+            self.piece(piece, sink)
+        })
     }
 
-    /// A short piece that is not in the cache.
-    #[cold]
-    fn missed(
-        &mut self,
-        piece: &[u8],
-        key: cache::Key,
-        place: usize,
-        cache: &mut Cache,
-        sink: &mut impl Sink,
-    ) -> ControlFlow<()> {
-        let tokens = self.vocabulary.tokens();
-        if tokens.by_rank() {
-            self.merge(piece);
-        } else {
-            self.ids.clear();
-            tokens.merge(piece, self.ids);
-            self.name_ids();
-        }
-        if self.ids.len() <= cache::MOST_IDS {
-            let mut ids = Ids { count: self.ids.len() as u32, ..Ids::default() };
-            ids.ids[..self.ids.len()].copy_from_slice(self.ids);
-            cache.insert(place, key, ids);
-        }
-        sink.piece(self.vocabulary, self.ids)
-    }
-
-    /// A piece of any length.
-    #[inline]
-    fn long(&mut self, piece: &[u8], sink: &mut impl Sink) -> ControlFlow<()> {
-        self.merge(piece);
-        sink.piece(self.vocabulary, self.ids)
-    }
-
-    /// Leaves the ids of `piece` in `self.ids`.
-    #[inline]
-    fn merge(&mut self, piece: &[u8]) {
+    /// A piece of any length, by itself.
+    fn piece(&mut self, piece: &[u8], sink: &mut impl Sink) -> ControlFlow<()> {
         let tokens = self.vocabulary.tokens();
         self.ids.clear();
         match tokens.whole_piece(piece) {
             Some(token) => self.ids.push(token),
             None => tokens.merge(piece, self.ids),
         }
-        self.name_ids();
+        self.ids.iter_mut().for_each(|id| *id = tokens.ids()[*id as usize]);
+        sink.ids(self.vocabulary, self.ids)
     }
-
-    /// From indices to ids.
-    fn name_ids(&mut self) {
-        let ids = self.vocabulary.tokens().ids();
-        self.ids.iter_mut().for_each(|id| *id = ids[*id as usize]);
-    }
-}
-
-/// Makes the keys of a group of pieces, which begins at `from`, and has their lines fetched. Returns where it ends. Pieces that are too
-/// long for the cache have no key.
-#[inline(always)]
-fn fetch(
-    text: &[u8],
-    base: usize,
-    mut from: usize,
-    ends: &[u32],
-    cache: &Cache,
-    keys: &mut [(cache::Key, usize); GROUP],
-) -> usize {
-    for (slot, &end) in keys.iter_mut().zip(ends) {
-        let end = base + end as usize;
-        *slot = NO_KEY;
-        if end - from <= cache::LONGEST {
-            let key = cache::key(text, from, end);
-            *slot = (key, cache.place(key));
-            cache.fetch(slot.1);
-        }
-        from = end;
-    }
-    from
 }
 
 /// Does `work(i)` for each i below `count` on up to `threads` threads, this one among them, and returns the results in order. Threads

@@ -72,7 +72,7 @@ impl WithEnds {
 }
 
 impl Sink for WithEnds {
-    fn piece(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
+    fn ids(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
         ids.iter().for_each(|&id| self.push(id, vocabulary.length_of_id(id)));
         ControlFlow::Continue(())
     }
@@ -92,7 +92,7 @@ struct Prefix<'a> {
 }
 
 impl Sink for Prefix<'_> {
-    fn piece(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
+    fn ids(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
         for &id in ids.iter().take(self.left) {
             self.place += vocabulary.length_of_id(id);
             if self.text.is_char_boundary(self.place) {

@@ -6,6 +6,9 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use crate::lines::Lines;
+use crate::processor::prefetch;
+
 /// Bits of a token index: three indices share one 64-bit slot.
 const INDEX_BITS: u32 = 21;
 const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
@@ -20,7 +23,7 @@ pub(crate) fn fold(a: u64, b: u64) -> u64 {
     (product as u64) ^ (product >> 64) as u64
 }
 
-const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
+pub(crate) const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
 
 fn random_seed() -> u64 {
     RandomState::new().hash_one(0u8)
@@ -35,70 +38,69 @@ fn capacity_for(entries: usize) -> usize {
     (entries * 2).next_power_of_two().max(1024)
 }
 
+/// How many merges share a cache line: a look-up reads one line, and nearly always no more.
+const LINE: usize = 8;
+
 /// (left, right) to the index of their merge.
-#[derive(Debug, Clone)]
+///
+/// Lines of eight slots, half full on average, filled from their first slot on; what finds its line full goes into the next. All
+/// eight are compared at once, without a branch, so what a look-up costs is its cache line: [`PairTable::place`] names it ahead of time,
+/// [`PairTable::prefetch`] has it fetched, [`PairTable::get_at`] reads it.
+#[derive(Debug)]
 pub(crate) struct PairTable {
     /// `left << 42 | right << 21 | merged`; 0 is empty, as no merge has index 0.
-    slots: Vec<u64>,
-    shift: u32,
+    lines: Lines,
+    count: usize,
     seed: u64,
-    /// A bit for each of so many hashes: set for those of the merges. Most pairs that are looked up have none, and these 64 KB (cl100k),
-    /// which stay near, say so in four cases of five; the slots are 2 MB.
-    filter: Vec<u64>,
     entries: usize,
     /// The merges of two bytes, by `left << 8 | right`; 0 for none. Each piece begins with these look-ups.
     bytes: Vec<u32>,
 }
 
+#[inline(always)]
+fn joined(left: u32, right: u32) -> u64 {
+    u64::from(left) << INDEX_BITS | u64::from(right)
+}
+
 impl PairTable {
     pub(crate) fn with_capacity(entries: usize) -> PairTable {
-        let capacity = capacity_for(entries);
-        PairTable {
-            slots: vec![0; capacity],
-            shift: shift_for(capacity),
-            seed: random_seed(),
-            filter: vec![0; capacity / 32],
-            entries: 0,
-            bytes: vec![0; 1 << 16],
+        let count = (entries * 2).div_ceil(LINE).max(64);
+        PairTable { lines: Lines::new(count), count, seed: random_seed(), entries: 0, bytes: vec![0; 1 << 16] }
+    }
+
+    /// The line where the merge of `left` and `right` is looked for first.
+    #[inline(always)]
+    pub(crate) fn place(&self, left: u32, right: u32) -> u32 {
+        let hash = fold(joined(left, right) ^ self.seed, MULTIPLIER) >> 32;
+        ((hash * self.count as u64) >> 32) as u32
+    }
+
+    /// Has the line at a place fetched.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, place: u32) {
+        prefetch(self.lines.as_slice(), place);
+    }
+
+    /// The merge of `left` and `right`, whose place is given; 0 if there is none.
+    #[inline(always)]
+    pub(crate) fn get_at(&self, place: u32, left: u32, right: u32) -> u32 {
+        let pair = joined(left, right);
+        let mut at = place as usize;
+        loop {
+            let line = &self.lines.as_slice()[at];
+            let found = line.iter().fold(0, |found, &slot| found | if slot >> INDEX_BITS == pair { slot } else { 0 });
+            if found != 0 || line[LINE - 1] == 0 {
+                return (found & INDEX_MASK) as u32;
+            }
+            at = if at + 1 == self.count { 0 } else { at + 1 };
         }
-    }
-
-    #[inline(always)]
-    fn hash(&self, pair: u64) -> u64 {
-        fold(pair ^ self.seed, MULTIPLIER)
-    }
-
-    #[inline(always)]
-    fn slot(&self, pair: u64) -> usize {
-        (self.hash(pair) >> self.shift) as usize
-    }
-
-    /// The word of the filter and the bit in it: of the hash's low bits, as its high ones choose the slot.
-    #[inline(always)]
-    fn filter_bit(&self, hash: u64) -> (usize, u64) {
-        ((hash >> 6) as usize & (self.filter.len() - 1), 1 << (hash & 63))
     }
 
     /// The merge of `left` and `right`, if there is one.
     #[inline(always)]
     pub(crate) fn get(&self, left: u32, right: u32) -> Option<u32> {
-        let pair = u64::from(left) << INDEX_BITS | u64::from(right);
-        let hash = self.hash(pair);
-        let (word, bit) = self.filter_bit(hash);
-        if self.filter[word] & bit == 0 {
-            return None;
-        }
-        let mut at = (hash >> self.shift) as usize;
-        loop {
-            let slot = self.slots[at];
-            if slot >> INDEX_BITS == pair && slot != 0 {
-                return Some((slot & INDEX_MASK) as u32);
-            }
-            if slot == 0 {
-                return None;
-            }
-            at = (at + 1) & (self.slots.len() - 1);
-        }
+        let merged = self.get_at(self.place(left, right), left, right);
+        (merged != 0).then_some(merged)
     }
 
     /// The merge of two bytes, if there is one.
@@ -110,37 +112,40 @@ impl PairTable {
 
     /// Adds a merge. The first one given for a pair stays; returns whether this was it.
     pub(crate) fn insert(&mut self, left: u32, right: u32, merged: u32) -> bool {
-        if (self.entries + 1) * 2 > self.slots.len() {
+        if (self.entries + 1) * 2 > self.count * LINE {
             self.grow();
         }
-        let pair = u64::from(left) << INDEX_BITS | u64::from(right);
-        let mut at = self.slot(pair);
-        while self.slots[at] != 0 {
-            if self.slots[at] >> INDEX_BITS == pair {
-                return false;
-            }
-            at = (at + 1) & (self.slots.len() - 1);
-        }
-        self.slots[at] = pair << INDEX_BITS | u64::from(merged);
-        let (word, bit) = self.filter_bit(self.hash(pair));
-        self.filter[word] |= bit;
-        self.entries += 1;
-        if left < 256 && right < 256 {
+        let added = self.insert_at(self.place(left, right), joined(left, right), merged);
+        self.entries += usize::from(added);
+        if added && left < 256 && right < 256 {
             self.bytes[(left << 8 | right) as usize] = merged;
         }
-        true
+        added
+    }
+
+    /// Adds a merge of which the place is known and the room is there; whether it is new.
+    fn insert_at(&mut self, place: u32, pair: u64, merged: u32) -> bool {
+        let mut at = place as usize;
+        loop {
+            for slot in &mut self.lines.as_mut_slice()[at] {
+                if *slot == 0 {
+                    *slot = pair << INDEX_BITS | u64::from(merged);
+                    return true;
+                }
+                if *slot >> INDEX_BITS == pair {
+                    return false;
+                }
+            }
+            at = (at + 1) % self.count;
+        }
     }
 
     /// Adds merges of the indices 256, 257, and so on. Gives the first one whose pair was there already.
     ///
-    /// Groups are looked at before they are inserted: their slots lie all over the table, and are fetched side by side (o200k: a
-    /// third of the time of one by one).
+    /// Lines lie all over the table; those of a group are fetched side by side (o200k: a third of the time of one by one).
     pub(crate) fn insert_all(&mut self, pairs: &[(u32, u32)]) -> Result<(), usize> {
         for (group, pairs) in pairs.chunks(64).enumerate() {
-            let fetched = pairs.iter().fold(0, |sum, &(left, right)| {
-                sum ^ self.slots[self.slot(u64::from(left) << INDEX_BITS | u64::from(right))]
-            });
-            std::hint::black_box(fetched);
+            pairs.iter().for_each(|&(left, right)| self.prefetch(self.place(left, right)));
             for (rank, &(left, right)) in (group * 64..).zip(pairs) {
                 if !self.insert(left, right, 256 + rank as u32) {
                     return Err(rank);
@@ -151,19 +156,12 @@ impl PairTable {
     }
 
     fn grow(&mut self) {
-        let capacity = self.slots.len() * 2;
-        let old = std::mem::replace(&mut self.slots, vec![0; capacity]);
-        self.shift = shift_for(capacity);
-        self.filter = vec![0; capacity / 32];
-        for entry in old.into_iter().filter(|&entry| entry != 0) {
-            let hash = self.hash(entry >> INDEX_BITS);
-            let (word, bit) = self.filter_bit(hash);
-            self.filter[word] |= bit;
-            let mut at = (hash >> self.shift) as usize;
-            while self.slots[at] != 0 {
-                at = (at + 1) & (capacity - 1);
-            }
-            self.slots[at] = entry;
+        self.count *= 2;
+        let old = std::mem::replace(&mut self.lines, Lines::new(self.count));
+        for &slot in old.as_slice().iter().flatten().filter(|&&slot| slot != 0) {
+            let pair = slot >> INDEX_BITS;
+            let place = self.place((pair >> INDEX_BITS) as u32, (pair & INDEX_MASK) as u32);
+            self.insert_at(place, pair, (slot & INDEX_MASK) as u32);
         }
     }
 }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::cache::{Cache, Pool};
 use crate::error::{Error, Result};
 use crate::merge::Rules;
+use crate::seams::Seams;
 use crate::table::{MAX_TOKENS, PairTable, TokenTable};
 
 /// All token bytes together. A file of forty merges, each doubling the last, would otherwise ask for terabytes.
@@ -28,11 +29,15 @@ pub struct Tokens {
     pairs: PairTable,
     /// Tokens by their bytes. It takes half the time of loading a packaged vocabulary, and short texts do well without it.
     table: OnceLock<TokenTable>,
+    /// Where pieces may be cut; made with the first cache.
+    seams: OnceLock<Option<Seams>>,
     caches: Pool,
     /// Bytes encoded without a cache since the last one was made.
     uncached: AtomicUsize,
     /// A piece that is a token is that token, without merging. True if each token's bytes merge to it, and by definition for ranks.
     whole_pieces: bool,
+    /// From 256 on, ids are indices.
+    dense: bool,
     index_of_id: IdIndex,
 }
 
@@ -88,8 +93,22 @@ impl Tokens {
             let (left, right) = (ids[left as usize], ids[right as usize]);
             invalid(format!("merge {rank} joins ({left}, {right}), as an earlier one does"))
         })?;
-        let (table, caches, uncached) = Default::default();
-        Ok(Tokens { arena, starts, ids, parents, pairs, table, caches, uncached, whole_pieces: true, index_of_id })
+        let (table, seams, caches, uncached) = Default::default();
+        let (dense, whole_pieces) = (is_dense(&ids), true);
+        Ok(Tokens {
+            arena,
+            starts,
+            ids,
+            parents,
+            pairs,
+            table,
+            seams,
+            caches,
+            uncached,
+            whole_pieces,
+            dense,
+            index_of_id,
+        })
     }
 
     /// From tiktoken's form: each token's bytes with its rank, which is its id. The merges behind the ranks are recovered: what the
@@ -134,9 +153,23 @@ impl Tokens {
             Some(recovered) => recovered,
             None => (vec![], pairs_by_rank(&arena, &starts, &table)),
         };
-        let (caches, uncached) = Default::default();
+        let (seams, caches, uncached) = Default::default();
         let table = table.into();
-        Ok(Tokens { arena, starts, ids, parents, pairs, table, caches, uncached, whole_pieces: true, index_of_id })
+        let (dense, whole_pieces) = (is_dense(&ids), true);
+        Ok(Tokens {
+            arena,
+            starts,
+            ids,
+            parents,
+            pairs,
+            table,
+            seams,
+            caches,
+            uncached,
+            whole_pieces,
+            dense,
+            index_of_id,
+        })
     }
 
     /// The number of tokens, the 256 bytes included.
@@ -153,6 +186,12 @@ impl Tokens {
     /// The ids by index: the 256 bytes by value, then the merges by rank.
     pub fn ids(&self) -> &[u32] {
         &self.ids
+    }
+
+    /// The id of an index. From 256 on they are most often the same, and that spares a look-up.
+    #[inline(always)]
+    pub(crate) fn id(&self, index: u32) -> u32 {
+        if self.dense && index >= 256 { index } else { self.ids[index as usize] }
     }
 
     /// The index of an id.
@@ -179,6 +218,19 @@ impl Tokens {
         self.table.get_or_init(|| table)
     }
 
+    /// Where pieces may be cut, if it is known by now and pieces are made by merges alone.
+    pub(crate) fn seams(&self) -> Option<&Seams> {
+        self.seams.get()?.as_ref()
+    }
+
+    /// As `make_table`.
+    fn make_seams(&self) {
+        if self.seams.get().is_none() && !self.parents.is_empty() {
+            let seams = Seams::new((0..self.count() as u32).map(|index| self.bytes(index)));
+            self.seams.get_or_init(|| seams);
+        }
+    }
+
     /// Whether a piece that is a token is that token, without merging.
     pub(crate) fn whole_pieces(&self) -> bool {
         self.whole_pieces
@@ -196,7 +248,10 @@ impl Tokens {
             return None;
         }
         self.uncached.store(0, Ordering::Relaxed);
-        self.make_table();
+        if self.by_rank() {
+            self.make_table();
+        }
+        self.make_seams();
         Some(Cache::new(self))
     }
 
@@ -227,6 +282,11 @@ impl Tokens {
         self.rules().merge(piece, out);
     }
 
+    /// The merges by their pairs.
+    pub(crate) fn pairs(&self) -> &PairTable {
+        &self.pairs
+    }
+
     fn rules(&self) -> Rules<'_> {
         Rules { pairs: &self.pairs, parents: &self.parents, starts: &self.starts }
     }
@@ -239,6 +299,10 @@ impl Tokens {
             .enumerate()
             .all(|(rank, &(left, right))| rules.seam_holds_below(left, right, 256 + rank as u32))
     }
+}
+
+fn is_dense(ids: &[u32]) -> bool {
+    (256..).zip(&ids[256..]).all(|(index, &id)| index == id)
 }
 
 fn invalid(message: String) -> Error {

@@ -18,9 +18,11 @@ struct WithLastPiece {
 }
 
 impl Sink for WithLastPiece {
-    fn piece(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
+    const PIECE_BY_PIECE: bool = true;
+
+    fn ids(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
         self.last_piece = ids.len();
-        self.ids.piece(vocabulary, ids)
+        self.ids.ids(vocabulary, ids)
     }
 
     fn special(&mut self, id: u32, _: usize) -> ControlFlow<()> {

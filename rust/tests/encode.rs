@@ -241,7 +241,7 @@ fn special_tokens_are_found_and_text_before_them_is_split_as_if_it_ended() {
 fn a_sink_that_breaks_ends_the_work() {
     struct Once(usize);
     impl Sink for Once {
-        fn piece(&mut self, _: &Vocabulary, _: &[u32]) -> ControlFlow<()> {
+        fn ids(&mut self, _: &Vocabulary, _: &[u32]) -> ControlFlow<()> {
             self.0 += 1;
             ControlFlow::Break(())
         }
