@@ -136,7 +136,7 @@ impl Vocabulary {
             last.narrower.encode_piece(piece, &mut work.ids);
             last.merge(self, work);
             // There is no more to give, whether or not the sink wants it.
-            let _ = sink.piece(self, &work.ids);
+            let _ = sink.ids(self, &work.ids);
         });
     }
 
@@ -184,7 +184,7 @@ impl Vocabulary {
                 return ControlFlow::Break(Err(error));
             }
             last.merge(self, work);
-            if sink.piece(self, &work.ids).is_break() {
+            if sink.ids(self, &work.ids).is_break() {
                 return ControlFlow::Break(Ok(()));
             }
             start = end;
