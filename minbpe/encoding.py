@@ -98,10 +98,10 @@ class Encoding:
         object.__setattr__(self, "_core", _core.Encoder(vocabulary._core))
         object.__setattr__(self, "_ranks", None)
         object.__setattr__(self, "_special", SpecialTokens(vocabulary._special_tokens))
-        if vocabulary.pattern and vocabulary.refusal:
+        for pattern, refusal in vocabulary._core.refusals():
             from minbpe.patterns import warn_of_refusal
 
-            warn_of_refusal(vocabulary.pattern, vocabulary.refusal)
+            warn_of_refusal(pattern, refusal)
 
     @classmethod
     def from_tiktoken(cls, encoding: Any) -> Encoding:
@@ -117,7 +117,7 @@ class Encoding:
         """Return a `tiktoken.Encoding` of the same ids. Needs tiktoken.
 
         Raises:
-            VocabularyError: tiktoken, which knows only ranks, would encode differently.
+            VocabularyError: tiktoken, which knows only ranks, would encode differently; above all if there are several stages.
         """
         import tiktoken
 
@@ -280,6 +280,9 @@ class Encoding:
         >>> stable, completions = minbpe.get_encoding("gpt2").encode_with_unstable("hello fanta")
         >>> stable, [8842] in completions
         ([31373], True)
+
+        Raises:
+            VocabularyError: the vocabulary has several stages, for which this has no meaning.
         """
         special = self._special.check(text, allowed_special, disallowed_special)
         return self._core.encode_with_unstable(text, special)
@@ -477,7 +480,7 @@ class Encoding:
         return self.vocabulary.special_tokens
 
     def _encode_single_piece(self, text_or_bytes: str | bytes) -> list[int]:
-        """Encode without splitting; special tokens are plain text."""
+        """Encode without splitting, at any stage; special tokens are plain text."""
         piece = repaired(text_or_bytes).encode() if isinstance(text_or_bytes, str) else text_or_bytes
         return self._core.encode_piece(piece)
 

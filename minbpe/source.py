@@ -48,7 +48,8 @@ def counted(
         counts = source.at_least(min_count)
         dropped = (source.total - counts.total, len(source) - len(counts))
     else:
-        gathered = gather(source, regex, min_count, threads, ceiling, progress)
+        # A list of counts, which only stages take, is refused as any list is that holds no documents.
+        gathered = gather(source, regex, min_count, threads, ceiling, progress)  # type: ignore[arg-type]
         dropped = gathered.dropped
         counts = PieceCounts._from_core(gathered.counts(), regex)
     if keeper:

@@ -76,19 +76,17 @@ def count(
     print_facts({"counts": str(out), "files": len(files), **said, **dropped, **ceiling, "seconds": seconds}, json)
 
 
-def load_parts(files: list[Path]) -> PieceCounts | None:
-    """Return the counts in `files`, one after the other; None if they hold text.
+def load_parts(files: list[Path]) -> list[PieceCounts]:
+    """Return the counts in `files`; none if they hold text.
 
     Raises:
         CorpusError: Some hold counts, and some text.
     """
     parts = [file for file in files if is_counts(file)]
-    if not parts:
-        return None
-    if len(parts) < len(files):
+    if parts and len(parts) < len(files):
         text = next(file for file in files if file not in parts)
         raise CorpusError(f"{parts[0]} holds piece counts, and {text} does not: run minbpe count on {text} first")
-    return PieceCounts.concatenate(map(PieceCounts.load, parts))
+    return list(map(PieceCounts.load, parts))
 
 
 def facts_of(counts: PieceCounts, as_json: bool) -> dict[str, object]:

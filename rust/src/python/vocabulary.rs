@@ -10,6 +10,7 @@ use pyo3::types::{PyBytes, PyDict, PyTuple};
 use super::to_py_err;
 use crate::error::Error;
 use crate::split::Engine;
+use crate::staged::Stage;
 use crate::vocab;
 
 /// A vocabulary; `minbpe.vocabulary` documents it.
@@ -33,9 +34,11 @@ impl Vocabulary {
         merges: Vec<(u32, u32)>,
         ids: Vec<u32>,
         special: Special,
-        pattern: Option<String>,
+        stages: Vec<(usize, Option<String>)>,
     ) -> PyResult<Vocabulary> {
-        wrap(py.detach(|| vocab::Vocabulary::from_merges(&byte_ids, &merges, &ids, special, pattern)))
+        let stages: Vec<Stage> =
+            stages.into_iter().map(|(first_rank, pattern)| Stage { first_rank, pattern }).collect();
+        wrap(py.detach(|| vocab::Vocabulary::from_stages(&byte_ids, &merges, &ids, special, &stages)))
     }
 
     #[staticmethod]
@@ -81,25 +84,31 @@ impl Vocabulary {
         self.inner.pattern()
     }
 
+    /// The first rank and the pattern of each stage.
+    fn stages<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.inner.stages().into_iter().map(|stage| (stage.first_rank, stage.pattern)))
+    }
+
     #[getter]
     fn by_rank(&self) -> bool {
         self.inner.tokens().by_rank()
     }
 
-    /// Which engine splits: "whole", "compiled" or "backtracking".
+    /// Which engine splits, of several stages the slowest: "whole", "compiled" or "backtracking".
     #[getter]
     fn engine(&self) -> &'static str {
-        match self.inner.splitter().engine() {
-            Engine::Whole => "whole",
-            Engine::Compiled => "compiled",
-            Engine::Backtracking => "backtracking",
+        let engines = self.inner.after_each_stage().into_iter().map(|stage| stage.splitter().engine());
+        match engines.max() {
+            None | Some(Engine::Whole) => "whole",
+            Some(Engine::Compiled) => "compiled",
+            Some(Engine::Backtracking) => "backtracking",
         }
     }
 
-    /// Why the compiled engine refused the pattern, if it did.
-    #[getter]
-    fn refusal(&self) -> Option<&'static str> {
-        self.inner.splitter().refusal()
+    /// The patterns that the compiled engine refused, of each stage, and why.
+    fn refusals(&self) -> Vec<(Option<&str>, &'static str)> {
+        let stages = self.inner.after_each_stage().into_iter();
+        stages.filter_map(|stage| Some((stage.pattern(), stage.splitter().refusal()?))).collect()
     }
 
     fn special(&self) -> Special {

@@ -55,8 +55,8 @@ pub struct Scratch {
     inner: Option<Box<sequence::Inner>>,
 }
 
-/// Which engine runs a pattern.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Which engine runs a pattern, the fastest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Engine {
     /// No pattern: the whole text is one piece.
     Whole,
