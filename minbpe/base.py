@@ -103,8 +103,8 @@ class Tokenizer:
         return MappingProxyType(self._vocab)
 
     @property
-    def pattern(self) -> str:
-        """The regular expression that splits text first; empty where none does."""
+    def pattern(self) -> str | tuple[str, ...]:
+        """The regular expression that splits text first, or several in sequence; empty where none does."""
         return self.vocabulary.pattern or ""
 
     @property

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from minbpe._core import Matcher
+    from minbpe.patterns import Pattern
     from minbpe.streaming import StreamDecoder
 
 NO_LIMIT = 2**63 - 1
@@ -122,6 +123,10 @@ class Encoding:
         import tiktoken
 
         ranks = self.vocabulary.mergeable_ranks
+        if isinstance(self._pat_str, tuple):
+            raise VocabularyError(
+                f"tiktoken splits by one pattern, and this vocabulary by {len(self._pat_str)} in sequence: keep it in minbpe"
+            )
         again = Vocabulary.from_ranks(ranks, pattern=self._pat_str, special_tokens=self._special_tokens)
         if again != self.vocabulary:
             raise VocabularyError(
@@ -463,7 +468,7 @@ class Encoding:
     # Names with an underscore that tiktoken's tests and other libraries read
 
     @property
-    def _pat_str(self) -> str | None:
+    def _pat_str(self) -> Pattern:
         return self.vocabulary.pattern
 
     @property

@@ -25,17 +25,18 @@ if TYPE_CHECKING:
 
     from minbpe.corpus import Corpus
     from minbpe.counting import Ceiling, Progress
+    from minbpe.patterns import GivenPattern, Pattern
     from minbpe.training import Limits, Source, TieBreak
 
 
 class Stage(NamedTuple):
     """What splits text while a vocabulary grows to so many merges."""
 
-    pattern: str | None
+    pattern: Pattern
     merges: int
 
 
-def plan(stages: Iterable[tuple[str | None, int]], base: int, vocab_size: int) -> list[Stage]:
+def plan(stages: Iterable[tuple[GivenPattern, int]], base: int, vocab_size: int) -> list[Stage]:
     """Return stages given as (pattern, size): a size is that of the vocabulary after the stage, counted as `vocab_size` is.
 
     >>> plan([(" ?[a-z]+", 300), (None, 400)], base=256, vocab_size=400)
@@ -80,7 +81,7 @@ def learn_stages(
     """
     byte_ids = sorted(range(256), key=order.__getitem__)
     vocabulary = Vocabulary.from_merges((), pattern=stages[0].pattern, byte_ids=byte_ids)
-    begun: list[tuple[int, str | None]] = []
+    begun: list[tuple[int, Pattern]] = []
     pair_counts: list[int] = []
     token_counts: list[int] = []
     pieces = 0

@@ -10,8 +10,9 @@ from operator import sub
 
 from minbpe import _core
 from minbpe.counting import MOST, Ceiling, PieceCounts, Progress
-from minbpe.errors import SpecialTokenError, VocabularyError, warn
+from minbpe.errors import VocabularyError, warn
 from minbpe.source import counted, pattern_of
+from minbpe.special_ids import check_ids, listed, with_ids
 from minbpe.vocabulary import Vocabulary
 
 TYPE_CHECKING = False
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from minbpe.checkpoint import Checkpoint, Keeper
     from minbpe.corpus import Corpus
+    from minbpe.patterns import GivenPattern
 
     Source: TypeAlias = Corpus | PieceCounts | Sequence[PieceCounts]
     """What `train` learns from; the last is for stages."""
@@ -111,8 +113,8 @@ def train(
     source: Source,
     vocab_size: int,
     *,
-    pattern: str | EllipsisType | None = ...,
-    stages: Iterable[tuple[str | None, int]] | None = None,
+    pattern: GivenPattern | EllipsisType = ...,
+    stages: Iterable[tuple[GivenPattern, int]] | None = None,
     tie_break: TieBreak = "first",
     byte_order: ByteOrder = "identity",
     special_tokens: Iterable[str] | Mapping[str, int] = (),
@@ -143,8 +145,8 @@ def train(
     Args:
         source: a text as str or bytes, a file as `pathlib.Path`, an iterable of these, one document each, or `PieceCounts`.
         vocab_size: at least 256 and the number of special tokens.
-        pattern: the name of a split pattern, or a regular expression; None: a document is one piece. By default "gpt4", or
-            for `PieceCounts` the pattern that made the pieces, where they know it.
+        pattern: the name of a split pattern, or a regular expression; a list: each splits the pieces of the one before; None: a
+            document is one piece. By default "gpt4", or for `PieceCounts` the pattern that made the pieces, where they know it.
         stages: in place of `pattern`, to learn tokens that cross its pieces, such as superwords: (pattern, size) for each
             stage, the size being that of the vocabulary after it, counted as `vocab_size` is, which the last one equals.
             Each pattern is to be wider than the one before; None, the widest, makes a document one piece. The corpus is
@@ -206,8 +208,8 @@ def learn(
     source: Source,
     vocab_size: int,
     *,
-    pattern: str | EllipsisType | None = ...,
-    stages: Iterable[tuple[str | None, int]] | None = None,
+    pattern: GivenPattern | EllipsisType = ...,
+    stages: Iterable[tuple[GivenPattern, int]] | None = None,
     tie_break: TieBreak = "first",
     byte_order: ByteOrder = "identity",
     special_tokens: Iterable[str] | Mapping[str, int] = (),
@@ -228,14 +230,14 @@ def learn(
     _choice("tie_break", tie_break, TIE_BREAKS)
     order = _choice("byte_order", byte_order, BYTE_ORDERS)
     limits = Limits(min_frequency, max_token_length)
-    given = _special_tokens(special_tokens)
+    given = listed(special_tokens)
     room = len(set(given.values())) if isinstance(given, dict) else len(given)
     wanted = vocab_size - 256 - room
     if wanted < 0:
         raise VocabularyError(
             f"vocab_size is {vocab_size}, and the 256 bytes and {room} special tokens alone are {256 + room}: give that or more"
         )
-    _check_special_tokens(given, 256 + wanted)
+    check_ids(given, 256 + wanted)
     if stages is not None:
         from minbpe.stages import learn_stages, plan
 
@@ -261,7 +263,7 @@ def learn(
         )
         merges = len(training.pair_counts)
         warn_of_early_end(merges, wanted, 256 + merges + room, vocab_size, limits)
-        vocabulary = training.vocabulary.with_special_tokens(_with_ids(given, 256 + merges))
+        vocabulary = training.vocabulary.with_special_tokens(with_ids(given, 256 + merges))
         return replace(training, vocabulary=vocabulary)
     keeper = None
     if checkpoint is not None:
@@ -282,7 +284,7 @@ def learn(
     vocabulary = Vocabulary.from_merges(
         [(left, right) for left, right, _, _ in learned],
         pattern=corpus.pattern,
-        special_tokens=_with_ids(given, 256 + len(learned)),
+        special_tokens=with_ids(given, 256 + len(learned)),
         byte_ids=sorted(range(256), key=order.__getitem__),
     )
     warn_of_early_end(len(learned), wanted, len(vocabulary) + room, vocab_size, limits)
@@ -385,34 +387,3 @@ def _choice(name: str, value: str, choices: Mapping[str, T]) -> T:
         return choices[value]
     except (KeyError, TypeError):
         raise ValueError(f"{name} is {value!r}: it must be {' or '.join(map(repr, choices))}") from None
-
-
-def _special_tokens(special_tokens: Iterable[str] | Mapping[str, int]) -> list[str] | dict[str, int]:
-    """Return special tokens, with their ids if they have any."""
-    if isinstance(special_tokens, str):
-        raise TypeError(f"special_tokens must be an iterable of str, not a str: write [{special_tokens!r}]")
-    if isinstance(special_tokens, Mapping):
-        return dict(special_tokens)
-    texts = list(special_tokens)
-    for text in texts:
-        if texts.count(text) > 1:
-            raise SpecialTokenError(f"the special token {text!r} is given twice: name each once")
-    return texts
-
-
-def _with_ids(special_tokens: list[str] | dict[str, int], first: int) -> dict[str, int]:
-    """Return special tokens with their ids, from `first` on if they have none."""
-    if isinstance(special_tokens, dict):
-        return special_tokens
-    return {text: first + number for number, text in enumerate(special_tokens)}
-
-
-def _check_special_tokens(special_tokens: list[str] | dict[str, int], first: int) -> None:
-    """Find what is wrong with special tokens before the long work, not after; merges have the ids below `first`."""
-    with_ids = _with_ids(special_tokens, first)
-    Vocabulary.from_merges((), special_tokens=with_ids)
-    for text, token_id in with_ids.items():
-        if token_id < first:
-            raise SpecialTokenError(
-                f"the special token {text!r} has the id {token_id}, and merges have the ids below {first}: give it a higher one"
-            )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from minbpe._core import Vocabulary as CoreVocabulary
+    from minbpe.patterns import Pattern
 
 HIGHEST_ID = 2**32 - 1
 
@@ -54,8 +55,8 @@ class Vocabulary:
         cls,
         merges: Iterable[tuple[int, int]],
         *,
-        pattern: str | None = None,
-        stages: Iterable[tuple[int, str | None]] | None = None,
+        pattern: str | Sequence[str] | None = None,
+        stages: Iterable[tuple[int, str | Sequence[str] | None]] | None = None,
         special_tokens: Mapping[str, int] | None = None,
         byte_ids: Sequence[int] | None = None,
         ids: Sequence[int] | None = None,
@@ -69,7 +70,8 @@ class Vocabulary:
 
         Args:
             merges: each joins two tokens that are bytes or made by earlier merges.
-            pattern: the regular expression that splits text into pieces; None: a text is one piece.
+            pattern: the regular expression that splits text into pieces, or a list of them, each of which splits the pieces of
+                the one before; None: a text is one piece.
             stages: in place of `pattern`, where later merges go across the pieces of earlier ones: the first rank of each
                 stage, from 0 on, and its pattern.
             special_tokens: text to id; the ids must not be those of ordinary tokens, but two texts may share one.
@@ -102,7 +104,7 @@ class Vocabulary:
         cls,
         mergeable_ranks: Mapping[bytes, int],
         *,
-        pattern: str | None = None,
+        pattern: str | Sequence[str] | None = None,
         special_tokens: Mapping[str, int] | None = None,
     ) -> Vocabulary:
         """Return the vocabulary of tiktoken's form: each token's bytes with its rank, which is its id.
@@ -165,12 +167,15 @@ class Vocabulary:
         return self._special_tokens.copy()
 
     @property
-    def pattern(self) -> str | None:
-        """The regular expression that splits text into pieces; None: a text is one piece. Of several stages, the last one's."""
+    def pattern(self) -> Pattern:
+        """The regular expression that splits text into pieces; None: a text is one piece. Of several stages, the last one's.
+
+        A tuple of several: each splits the pieces of the one before.
+        """
         return self._core.pattern
 
     @property
-    def stages(self) -> tuple[tuple[int, str | None], ...]:
+    def stages(self) -> tuple[tuple[int, Pattern], ...]:
         """From which rank on which pattern holds: one stage that begins at 0, if `train` was not asked for more.
 
         A text is split by the pattern of the last stage; each piece of it is encoded by the stages before as a text of its own,
@@ -356,7 +361,7 @@ class Vocabulary:
 
 def _from_merges(
     merges: tuple[tuple[int, int], ...],
-    stages: tuple[tuple[int, str | None], ...],
+    stages: tuple[tuple[int, Pattern], ...],
     special_tokens: dict[str, int],
     byte_ids: tuple[int, ...],
     ids: tuple[int, ...],
@@ -364,7 +369,7 @@ def _from_merges(
     return Vocabulary.from_merges(merges, stages=stages, special_tokens=special_tokens, byte_ids=byte_ids, ids=ids)
 
 
-def _from_ranks(ranks: dict[bytes, int], pattern: str | None, special_tokens: dict[str, int]) -> Vocabulary:
+def _from_ranks(ranks: dict[bytes, int], pattern: Pattern, special_tokens: dict[str, int]) -> Vocabulary:
     return Vocabulary.from_ranks(ranks, pattern=pattern, special_tokens=special_tokens)
 
 

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from minbpe.cli.count import SIZE, load_parts, show
-from minbpe.cli.shared import Flag, Json, Memory, Reading, Threads, kill_as_ctrl_c, print_facts
+from minbpe.cli.shared import Flag, Json, Memory, Patterns, Reading, Threads, kill_as_ctrl_c, named_pattern, print_facts
 from minbpe.cli.staging import Anew, parse_stage
 from minbpe.counting import PieceCounts
 from minbpe.documents import find_files, is_plain_text
@@ -25,7 +25,7 @@ def train(
     *,
     out: Annotated[str, Parameter(name=["--out", "-o"])],
     size: Annotated[int, Parameter(name=["--size", "-s"])] = SIZE,
-    pattern: str | None = None,
+    pattern: Patterns = None,
     stage: Annotated[list[str] | None, Parameter(negative="")] = None,
     special: Annotated[list[str], Parameter(negative="--no-special")] = ["<|endoftext|>"],  # noqa: B006 (never changed)
     tie_break: Literal["first", "lowest"] = "first",
@@ -50,9 +50,10 @@ def train(
         sources: Files and directories: text, .jsonl, .parquet, and .gz of these; or files that minbpe count wrote.
         out: The path to write, with or without .model.
         size: Tokens in all: 256 bytes, the merges, and the special tokens.
-        pattern: How text is split first: gpt2, gpt4 (the default, if not counts), cl100k, o200k, a regular expression, or none.
-        stage: PATTERN:SIZE, a pattern and the tokens there are after learning with it, each pattern wider than the last, for
-            tokens that cross words. Of piece counts, each stage takes a file. No checkpoint.
+        pattern: How text is split: gpt2, gpt4 (the default, if not counts), cl100k, o200k, a regular expression, none; or several,
+            each inside the pieces of the one before.
+        stage: PATTERN:SIZE, a pattern and the tokens there are after learning with it, each pattern wider than the last:
+            tokens cross words. Of piece counts, each stage takes a file. No checkpoint.
         special: A special token. May be given several times.
         tie_break: Among equally frequent pairs, the one that occurs first, or the one of lowest ids.
         byte_order: Which ids bytes have: their value, or GPT-2's order.
@@ -86,7 +87,7 @@ def train(
         training = learn(
             documents if not counts else PieceCounts.concatenate(counts) if stage is None else counts,
             size,
-            pattern=... if pattern is None else None if pattern == "none" else pattern,
+            pattern=... if pattern is None else named_pattern(pattern),
             stages=None if stage is None else map(parse_stage, stage),
             tie_break=tie_break,
             byte_order=byte_order,

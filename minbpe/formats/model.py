@@ -12,11 +12,11 @@ r"""`name.model`: a vocabulary as lines of ASCII that people can read, and that 
     256 98 257
     sha256 5c1f3f0a...
 
-Strings are JSON. A stage is its first rank and its split pattern, or null where a text is one piece; most vocabularies
-have one. `bytes` lists the
-ids of the 256 byte values where they are not their own. A merge is left, right and its id, in rank order. A vocabulary
-that is known by ranks alone has `tokens`, each in hexadecimal with its id, instead of bytes and merges. The last line
-is over every byte above it. Upstream's "minbpe v1" is read too, and never written.
+Strings are JSON. A stage is its first rank and its split pattern, or null where a text is one piece, or a list of patterns, each
+of which splits the pieces of the one before; most vocabularies have one stage. `bytes` lists the ids of the 256 byte values
+where they are not their own. A merge is left, right and its id, in rank order. A vocabulary that is known by ranks alone has
+`tokens`, each in hexadecimal with its id, instead of bytes and merges. The last line is over every byte above it. Upstream's
+"minbpe v1" is read too, and never written.
 """
 
 from __future__ import annotations
@@ -37,12 +37,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, NoReturn
 
+    from minbpe.patterns import Pattern
+
 MAGIC = "minbpe v2"
 MAGIC_UPSTREAM = "minbpe v1"
 
 _NUMBER = r"(?:0|[1-9][0-9]{0,9})"
 _VERSION_LINE = re.compile(r"unicode ([0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4})")
-_STAGE_LINE = re.compile(rf'({_NUMBER}) (null|".*")')
+_STAGE_LINE = re.compile(rf'({_NUMBER}) (null|".*"|\[".*"\])')
 _SPECIAL_LINE = re.compile(rf'(".*") ({_NUMBER})')
 _BYTES_LINE = re.compile(rf"bytes (identity|{_NUMBER}(?: {_NUMBER}){{255}})")
 _MERGE_LINE = re.compile(rf"({_NUMBER}) ({_NUMBER}) ({_NUMBER})")
@@ -178,6 +180,17 @@ class _Lines:
             self.fail("a JSON string", f"{literal[:60]} ({error})")
         return str(text)
 
+    def pattern(self, literal: str) -> Pattern:
+        """Return the pattern that a JSON literal is: null, a string, or a list of strings."""
+        if not literal.startswith("["):
+            return None if literal == "null" else self.string(literal)
+        try:
+            patterns = json.loads(literal)
+            "".join(patterns).encode("utf-8")
+        except (TypeError, ValueError, RecursionError) as error:
+            self.fail("a JSON list of strings", f"{literal[:60]} ({error})")
+        return tuple(patterns)
+
     def end(self) -> None:
         """Refuse what follows the line taken last."""
         if self.number < len(self.lines) or self.rest:
@@ -189,7 +202,7 @@ def _read(lines: _Lines) -> Vocabulary:
     lines.take(MAGIC)
     (unicode_version,) = lines.match(_VERSION_LINE, "'unicode <version>'")
     stages = [
-        (int(first_rank), None if literal == "null" else lines.string(literal))
+        (int(first_rank), lines.pattern(literal))
         for first_rank, literal in lines.rows(
             lines.count("stages", "stages"), _STAGE_LINE, "a stage: '<first rank> <pattern in JSON, or null>'"
         )

@@ -21,8 +21,8 @@ use crate::vocab::Vocabulary;
 pub struct Stage {
     /// How many merges come before those of this stage.
     pub first_rank: usize,
-    /// `None`: a text is one piece.
-    pub pattern: Option<String>,
+    /// None: a text is one piece. Several: each splits the pieces of the one before.
+    pub patterns: Vec<String>,
 }
 
 /// The last stage of a vocabulary that has several.

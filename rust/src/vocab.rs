@@ -21,9 +21,10 @@ const MOST_STAGES: usize = 16;
 #[derive(Clone)]
 pub struct Vocabulary {
     tokens: Arc<Tokens>,
-    /// The last stage's, as the pattern is.
+    /// The last stage's, as the patterns are.
     splitter: Arc<Splitter>,
-    pattern: Option<String>,
+    /// The splitter's, in sequence.
+    patterns: Vec<String>,
     /// `None` where there is one stage.
     last_stage: Option<Arc<LastStage>>,
     /// By id, then text.
@@ -33,15 +34,16 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// From the ids of the 256 bytes, the merges in rank order as pairs of ids, and the id of each merge.
+    /// From the ids of the 256 bytes, the merges in rank order as pairs of ids, the id of each merge, and the pattern that splits
+    /// text, or several, each of which splits the pieces of the one before.
     pub fn from_merges(
         byte_ids: &[u32; 256],
         merges: &[(u32, u32)],
         ids: &[u32],
         special: Vec<(String, u32)>,
-        pattern: Option<String>,
+        patterns: impl IntoIterator<Item = String>,
     ) -> Result<Vocabulary> {
-        Vocabulary::new(Tokens::from_merges(byte_ids, merges, ids)?, special, pattern)
+        Vocabulary::new(Tokens::from_merges(byte_ids, merges, ids)?, special, patterns)
     }
 
     /// As `from_merges`, with the stage that each merge belongs to: the first begins at rank 0, and none before the one it follows.
@@ -54,8 +56,8 @@ impl Vocabulary {
     ) -> Result<Vocabulary> {
         let (last, before) = match stages {
             [] => return Err(Error::Vocabulary("a vocabulary has one stage at least: give its pattern".into())),
-            [Stage { first_rank: 0, pattern }] => {
-                return Vocabulary::from_merges(byte_ids, merges, ids, special, pattern.clone());
+            [Stage { first_rank: 0, patterns }] => {
+                return Vocabulary::from_merges(byte_ids, merges, ids, special, patterns.clone());
             }
             [Stage { first_rank, .. }] => {
                 return Err(Error::Vocabulary(format!("the first stage begins at rank {first_rank}: it begins at 0")));
@@ -78,17 +80,17 @@ impl Vocabulary {
         let tokens = Tokens::from_merges(byte_ids, merges, ids)?;
         let narrower = Vocabulary::from_stages(byte_ids, &merges[..from], &ids[..from], vec![], before)?;
         let last_stage = Some(Arc::new(LastStage::new(narrower, tokens.parents())));
-        let splitter = Arc::new(Splitter::new(last.pattern.as_deref())?);
-        Vocabulary::assemble(Arc::new(tokens), splitter, last_stage, special, last.pattern.clone())
+        let splitter = Arc::new(Splitter::sequence(&last.patterns)?);
+        Vocabulary::assemble(Arc::new(tokens), splitter, last_stage, special, last.patterns.clone())
     }
 
     /// From tiktoken's form: each token's bytes with its rank, which is its id.
     pub fn from_ranks(
         ranks: Vec<(Vec<u8>, u32)>,
         special: Vec<(String, u32)>,
-        pattern: Option<String>,
+        patterns: impl IntoIterator<Item = String>,
     ) -> Result<Vocabulary> {
-        Vocabulary::new(Tokens::from_ranks(ranks)?, special, pattern)
+        Vocabulary::new(Tokens::from_ranks(ranks)?, special, patterns)
     }
 
     /// From a packaged table: the byte that has id i, for 256 bytes; then the two ids of each merge, three bytes each, little-endian.
@@ -97,7 +99,7 @@ impl Vocabulary {
         table: &[u8],
         extra: &[(u32, u32, u32)],
         special: Vec<(String, u32)>,
-        pattern: Option<String>,
+        patterns: impl IntoIterator<Item = String>,
     ) -> Result<Vocabulary> {
         let damaged =
             |what: &str| Error::Vocabulary(format!("a packaged vocabulary is damaged ({what}): install minbpe again"));
@@ -127,12 +129,17 @@ impl Vocabulary {
                 _ => return Err(damaged("a merge joins what is not there")),
             }
         }
-        Vocabulary::new(Tokens::from_parents(parents, ids, index_of_id)?, special, pattern)
+        Vocabulary::new(Tokens::from_parents(parents, ids, index_of_id)?, special, patterns)
     }
 
-    fn new(tokens: Tokens, special: Vec<(String, u32)>, pattern: Option<String>) -> Result<Vocabulary> {
-        let splitter = Arc::new(Splitter::new(pattern.as_deref())?);
-        Vocabulary::assemble(Arc::new(tokens), splitter, None, special, pattern)
+    fn new(
+        tokens: Tokens,
+        special: Vec<(String, u32)>,
+        patterns: impl IntoIterator<Item = String>,
+    ) -> Result<Vocabulary> {
+        let patterns: Vec<String> = patterns.into_iter().collect();
+        let splitter = Arc::new(Splitter::sequence(&patterns)?);
+        Vocabulary::assemble(Arc::new(tokens), splitter, None, special, patterns)
     }
 
     fn assemble(
@@ -140,7 +147,7 @@ impl Vocabulary {
         splitter: Arc<Splitter>,
         last_stage: Option<Arc<LastStage>>,
         mut special: Vec<(String, u32)>,
-        pattern: Option<String>,
+        patterns: Vec<String>,
     ) -> Result<Vocabulary> {
         for (text, id) in &special {
             if text.is_empty() {
@@ -161,13 +168,13 @@ impl Vocabulary {
             return Err(Error::SpecialToken(format!("the special token {:?} is given twice", two[0])));
         }
         let special_by_id = special.iter().rev().map(|(text, id)| (*id, text.clone())).collect();
-        Ok(Vocabulary { tokens, splitter, pattern, last_stage, special, special_by_id })
+        Ok(Vocabulary { tokens, splitter, patterns, last_stage, special, special_by_id })
     }
 
     /// The same vocabulary with other special tokens. Nothing but these is copied.
     pub fn with_special(&self, special: Vec<(String, u32)>) -> Result<Vocabulary> {
         let (tokens, splitter, last_stage) = (self.tokens.clone(), self.splitter.clone(), self.last_stage.clone());
-        Vocabulary::assemble(tokens, splitter, last_stage, special, self.pattern.clone())
+        Vocabulary::assemble(tokens, splitter, last_stage, special, self.patterns.clone())
     }
 
     /// The vocabulary that training to `count` ordinary tokens would have made: a merge depends only on those before it. Special
@@ -196,7 +203,7 @@ impl Vocabulary {
         let moved = groups.flat_map(|(id, group)| group.iter().map(move |(text, _)| (text.clone(), id))).collect();
         let last_stage =
             self.last_stage.as_ref().map(|last| LastStage::new(last.narrower().clone(), tokens.parents()).into());
-        Vocabulary::assemble(Arc::new(tokens), self.splitter.clone(), last_stage, moved, self.pattern.clone())
+        Vocabulary::assemble(Arc::new(tokens), self.splitter.clone(), last_stage, moved, self.patterns.clone())
     }
 
     /// The ordinary tokens.
@@ -223,7 +230,7 @@ impl Vocabulary {
         let first_ranks = std::iter::once(0).chain(after.iter().map(|stage| stage.tokens.count() - 256));
         first_ranks
             .zip(&after)
-            .map(|(first_rank, stage)| Stage { first_rank, pattern: stage.pattern.clone() })
+            .map(|(first_rank, stage)| Stage { first_rank, patterns: stage.patterns.clone() })
             .collect()
     }
 
@@ -232,9 +239,9 @@ impl Vocabulary {
         &self.splitter
     }
 
-    /// The pattern of the splitter; `None` where a text is one piece.
-    pub fn pattern(&self) -> Option<&str> {
-        self.pattern.as_deref()
+    /// The pattern of the splitter, or those that it runs in sequence; none where a text is one piece.
+    pub fn patterns(&self) -> &[String] {
+        &self.patterns
     }
 
     /// The special tokens, by id, then text.
@@ -300,15 +307,18 @@ impl Vocabulary {
         bytes(&mut form, b"minbpe vocabulary 1");
         bytes(&mut form, UNICODE_VERSION.as_bytes());
         match &self.stages()[..] {
-            [Stage { pattern: None, .. }] => number(&mut form, 0),
+            [Stage { patterns, .. }] if patterns.is_empty() => number(&mut form, 0),
             stages => {
                 number(&mut form, stages.len() as u32);
-                for Stage { first_rank, pattern } in stages {
+                for Stage { first_rank, patterns } in stages {
                     number(&mut form, *first_rank as u32);
-                    match pattern {
-                        Some(pattern) => bytes(&mut form, pattern.as_bytes()),
-                        None => number(&mut form, u32::MAX), // a length that no pattern has
+                    // Without a pattern, and before several: lengths that no pattern has.
+                    match &patterns[..] {
+                        [] => number(&mut form, u32::MAX),
+                        [_] => {}
+                        several => [u32::MAX - 1, several.len() as u32].into_iter().for_each(|n| number(&mut form, n)),
                     }
+                    patterns.iter().for_each(|pattern| bytes(&mut form, pattern.as_bytes()));
                 }
             }
         }

@@ -49,7 +49,7 @@ fn merge(ids: &mut Vec<u32>, pair: Pair, token: u32) {
 fn naive_ids(text: &[u8], stages: &[Stage], merges: &[Pair]) -> Vec<u32> {
     let [before @ .., last] = stages else { return text.iter().map(|&byte| u32::from(byte)).collect() };
     let mut all = Vec::new();
-    for piece in split(last.pattern.as_deref(), text) {
+    for piece in split(last.patterns.first().map(String::as_str), text) {
         let mut ids = naive_ids(piece, before, &merges[..last.first_rank]);
         for (&pair, token) in merges[last.first_rank..].iter().zip(256 + last.first_rank as u32..) {
             merge(&mut ids, pair, token);
@@ -106,7 +106,7 @@ fn learn(text: &[u8], plan: &[(Option<&str>, usize)]) -> (Vec<Pair>, Vec<Stage>)
         assert_eq!(tokens_at_start(&counts, start, &mut unwatched).unwrap(), at_start as u128);
         let learnt = train(&counts, &Options::new(start, more, TieBreak::First), &mut unwatched).unwrap();
         naive_stage(text, &stages, pattern, &mut expected, more);
-        stages.push(Stage { first_rank: merges.len(), pattern: pattern.map(Into::into) });
+        stages.push(Stage { first_rank: merges.len(), patterns: pattern.into_iter().map(Into::into).collect() });
         merges.extend(learnt.iter().map(|merge| merge.pair));
         assert_eq!(merges, expected);
     }
@@ -144,9 +144,8 @@ proptest! {
 
 #[test]
 fn a_piece_as_it_is_is_split_by_no_stage() {
-    let stages = [Some(" ?[a-z]"), None].map(|pattern| pattern.map(String::from));
-    let stages = stages.into_iter().zip([0, 1]).map(|(pattern, first_rank)| Stage { first_rank, pattern });
-    let staged = vocabulary(&[(97, 98), (256, 32)], &stages.collect::<Vec<_>>());
+    let stages = [Stage { first_rank: 0, patterns: vec![" ?[a-z]".into()] }, Stage { first_rank: 1, patterns: vec![] }];
+    let staged = vocabulary(&[(97, 98), (256, 32)], &stages);
     let (mut ids, mut piece) = (vec![], vec![]);
     staged.encode_ordinary("ab c", &mut ids).unwrap();
     staged.encode_piece(b"ab c", &mut piece);
@@ -155,8 +154,8 @@ fn a_piece_as_it_is_is_split_by_no_stage() {
 
 #[test]
 fn a_pattern_that_gives_up_inside_a_stage_is_an_error() {
-    let pattern = Some(r"(?:a|a)*(?<=\d)".to_string());
-    let stages = [Stage { first_rank: 0, pattern }, Stage { first_rank: 0, pattern: None }];
+    let patterns = vec![r"(?:a|a)*(?<=\d)".into()];
+    let stages = [Stage { first_rank: 0, patterns }, Stage { first_rank: 0, patterns: vec![] }];
     let staged = vocabulary(&[], &stages);
     let text = "a".repeat(1000);
     assert!(matches!(staged.encode_ordinary(&text, &mut Vec::new()), Err(Error::Pattern(_))));
@@ -172,7 +171,7 @@ fn a_pattern_that_gives_up_inside_a_stage_is_an_error() {
 #[test]
 fn one_letter_repeated_for_a_megabyte_is_joined_in_near_linear_time() {
     let pairs: Vec<Pair> = std::iter::once((97, 97)).chain((256..270).map(|id| (id, id))).collect();
-    let stages = [Stage { first_rank: 0, pattern: Some("a".into()) }, Stage { first_rank: 0, pattern: None }];
+    let stages = [Stage { first_rank: 0, patterns: vec!["a".into()] }, Stage { first_rank: 0, patterns: vec![] }];
     let mut ids = Vec::new();
     vocabulary(&pairs, &stages).encode_ordinary(&"a".repeat(1 << 20), &mut ids).unwrap();
     assert_eq!(ids, [270; 32]);
