@@ -192,7 +192,10 @@ class Encoding:
         allowed_special: Literal["all"] | AbstractSet[str] = NONE,
         disallowed_special: Literal["all"] | Collection[str] = "all",
     ) -> npt.NDArray[np.uint32]:
-        """Encode as `encode` does, into a read-only numpy array of uint32 that shares the encoder's memory. Needs numpy."""
+        """Encode as `encode` does, into a read-only numpy array of uint32 that shares the encoder's memory. Needs numpy.
+
+        For a text of many megabytes, `encode_batch_flat([text])` shares it among threads.
+        """
         import numpy as np
 
         special = self._special.check(text, allowed_special, disallowed_special)
@@ -241,6 +244,8 @@ class Encoding:
         disallowed_special: Literal["all"] | Collection[str] = "all",
     ) -> tuple[memoryview, memoryview]:
         """Encode several texts into two flat buffers, which numpy, torch and Arrow read without a copy.
+
+        Threads share a long text, too: it is cut where the pattern proves that a piece ends.
 
         Returns:
             ids: uint32, of all texts one after the other.

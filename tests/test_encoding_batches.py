@@ -49,6 +49,30 @@ def test_flat_buffers_hold_the_rows_one_after_the_other(encoding: Encoding, batc
     assert (offsets[0], offsets[-1]) == (0, len(ids))
 
 
+def test_threads_share_a_long_text_and_its_ids_are_the_same(encoding: Encoding) -> None:
+    text = (
+        "".join(chr(97 + i * i % 26) + " \n"[i % 11 == 0] * (i % 3 == 0) for i in range(1 << 20)) * 4
+        + "<|endoftext|>中文"
+    )
+    ids = encoding.encode(text, allowed_special="all")
+    for num_threads in (2, 3):
+        assert encoding.encode_batch_flat([text], allowed_special="all", num_threads=num_threads)[0].tolist() == ids
+        assert encoding.encode_batch([text, "x"], allowed_special="all", num_threads=num_threads)[0] == ids
+
+
+def test_a_list_holds_pythons_own_integers_however_many_were_given_before() -> None:
+    encoding = minbpe.get_encoding("gpt2").with_special_tokens({"<|high|>": 60_000})
+    text = "all of these words " * 50
+    expected = encoding.encode_batch_flat([text])[0].tolist()
+    for _ in range(300):
+        ids = encoding.encode_ordinary(text)
+        assert ids == expected
+    ids.append(1)
+    assert encoding.encode_ordinary(text) == expected
+    assert encoding.encode("<|high|>", allowed_special="all") == [60_000]
+    assert type(ids[0]) is int
+
+
 def test_a_batch_may_be_any_iterable(encoding: Encoding) -> None:
     expected = encoding.encode_ordinary_batch(TEXTS)
     for batch in (tuple(TEXTS), iter(TEXTS), dict.fromkeys(TEXTS), np.array(["hello", "world"])):

@@ -4,6 +4,7 @@ import json
 import pickle
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -187,3 +188,13 @@ def test_stages_take_sequences() -> None:
     assert [pattern for _, pattern in training.vocabulary.stages] == [TWO, r"[^\n]+"]
     encoding = Encoding.from_vocabulary(training.vocabulary)
     assert encoding.count("go on 12 12 go on") == training.token_counts[-1]
+
+
+@pytest.mark.parametrize("options", [{"pattern": TWO}, {"stages": [("gpt4", 300), (r"[^\n]*\n+|[^\n]+", 320)]}])
+def test_a_long_text_on_several_threads_has_the_same_ids(options: dict[str, Any]) -> None:
+    text = f"{prose(2000)} 1234 on\n" * 1500
+    encoding = Encoding.from_vocabulary(train(prose(2000), 320, **options))
+    ids = encoding.encode(text)
+    assert encoding.decode(ids) == text
+    for threads in (1, 3):
+        assert encoding.encode_batch_flat([text], num_threads=threads)[0].tolist() == ids

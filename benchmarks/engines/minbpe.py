@@ -13,8 +13,12 @@ def load(minbpe: Any, setting: Setting) -> Encoder:
         ids: memoryview = encoding.encode_batch_flat(texts, num_threads=threads, disallowed_special=())[0]
         return ids
 
+    def shared(text: str) -> list[int]:
+        ids: list[int] = encoding.encode_ordinary_batch([text], num_threads=threads)[0]
+        return ids
+
     return Encoder(
-        text={"buffer": lambda text: buffer([text])} | ({"list": encoding.encode_ordinary} if threads == 1 else {}),
+        text={"buffer": lambda text: buffer([text]), "list": encoding.encode_ordinary if threads == 1 else shared},
         documents={"list": lambda texts: encoding.encode_ordinary_batch(texts, num_threads=threads), "buffer": buffer},
     )
 

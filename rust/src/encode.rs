@@ -10,6 +10,7 @@ use std::thread::Builder;
 
 use crate::cache::Cache;
 use crate::error::Result;
+use crate::lines::on_large_pages;
 use crate::pipeline::Pipeline;
 use crate::special::Matcher;
 use crate::split::Scratch;
@@ -84,6 +85,18 @@ impl Sink for Counted {
 /// More than nearly any text has.
 pub(crate) const BYTES_A_TOKEN: usize = 16;
 
+/// Room for the ids of so many bytes of text: of few, what English takes; of many, what any script does, and on large pages, for half of the
+/// time of writing them goes into making pages.
+pub(crate) fn room_for(bytes: usize) -> Vec<u32> {
+    const MANY: usize = 1 << 20;
+    if bytes < MANY {
+        return Vec::with_capacity(bytes / 4 + 4);
+    }
+    let mut ids = Vec::with_capacity(bytes / 2);
+    on_large_pages(ids.spare_capacity_mut());
+    ids
+}
+
 /// What a thread keeps between calls: it saves an allocation a call, which short texts notice.
 #[derive(Default)]
 struct Buffers {
@@ -139,8 +152,12 @@ impl Vocabulary {
             return self.encode_bytes_staged(last, bytes, sink);
         }
         self.with_encoder(bytes.len(), sink, |encoder, split, sink| {
-            let flow = self.splitter().split_bytes(bytes, split, |base, ends| encoder.pieces(bytes, base, ends, sink));
-            flow.map(|_| ())
+            let flow =
+                self.splitter().split_bytes(bytes, split, |base, ends| encoder.pieces(bytes, base, ends, sink))?;
+            if flow.is_continue() {
+                let _ = encoder.finish(bytes, sink);
+            }
+            Ok(())
         })
     }
 
@@ -162,12 +179,12 @@ impl Vocabulary {
         work: impl FnOnce(&mut Encoder<'_>, &mut Scratch, &mut S) -> T,
     ) -> T {
         with_buffers(|buffers| {
-            let bytes = if S::PIECE_BY_PIECE { 0 } else { sink.appetite(bytes) };
-            let cache = self.tokens().take_cache(bytes).filter(|_| !S::PIECE_BY_PIECE);
+            let cache = if S::PIECE_BY_PIECE { None } else { self.tokens().take_cache(sink.appetite(bytes)) };
             let pipeline = cache.map(|cache| (cache, buffers.pipeline.take().unwrap_or_default()));
             let mut encoder = Encoder { vocabulary: self, pipeline, ids: &mut buffers.ids };
             let result = work(&mut encoder, &mut buffers.split, sink);
-            if let Some((cache, pipeline)) = encoder.pipeline {
+            if let Some((cache, mut pipeline)) = encoder.pipeline {
+                pipeline.clear();
                 self.tokens().give_back(cache);
                 buffers.pipeline = Some(pipeline);
             }
@@ -185,8 +202,9 @@ struct Encoder<'a> {
 
 impl Encoder<'_> {
     fn stretch(&mut self, text: &str, split: &mut Scratch, sink: &mut impl Sink) -> Result<ControlFlow<()>> {
-        let splitter = self.vocabulary.splitter();
-        splitter.split(text, split, |base, ends| self.pieces(text.as_bytes(), base, ends, sink))
+        let (splitter, bytes) = (self.vocabulary.splitter(), text.as_bytes());
+        let flow = splitter.split(text, split, |base, ends| self.pieces(bytes, base, ends, sink))?;
+        Ok(if flow.is_break() { flow } else { self.finish(bytes, sink) })
     }
 
     /// The pieces of `text` from `base` on, which end at `base` + `ends`.
@@ -200,6 +218,14 @@ impl Encoder<'_> {
             start = base + end as usize;
             self.piece(piece, sink)
         })
+    }
+
+    /// The text ends.
+    fn finish(&mut self, text: &[u8], sink: &mut impl Sink) -> ControlFlow<()> {
+        match &mut self.pipeline {
+            Some((cache, pipeline)) => pipeline.finish(self.vocabulary, cache, text, sink),
+            None => ControlFlow::Continue(()),
+        }
     }
 
     /// A piece of any length, by itself.

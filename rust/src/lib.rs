@@ -14,6 +14,7 @@ mod lanes;
 mod lines;
 mod merge;
 pub mod offsets;
+pub mod parallel;
 mod pipeline;
 pub mod processor;
 pub mod progress;

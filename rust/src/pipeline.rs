@@ -82,6 +82,8 @@ pub(crate) struct Pipeline {
     waiting: [Waiting; RING],
     first: usize,
     last: usize,
+    /// How many pieces there were since ids were last sent on.
+    pieces: usize,
     /// The ids of what was found, up to `filled`.
     found: Vec<u32>,
     filled: usize,
@@ -91,23 +93,50 @@ pub(crate) struct Pipeline {
     lanes: Lanes,
 }
 
-/// Some pieces: those of `text` from `start` on, which end at `base` + `ends`.
-struct Batch<'a> {
+/// Looks up the pieces of `text` from `start` on, which end at `base` + `ends`.
+struct LookUp<'a> {
     pipeline: &'a mut Pipeline,
-    vocabulary: &'a Vocabulary,
-    cache: &'a mut Cache,
+    cache: &'a Cache,
+    seams: Option<&'a Seams>,
     text: &'a [u8],
     base: usize,
     start: usize,
     ends: &'a [u32],
 }
 
-impl Work for Batch<'_> {
+impl Work for LookUp<'_> {
     #[inline(always)]
     fn run(self) {
-        let Batch { pipeline, vocabulary, cache, text, base, start, ends } = self;
-        pipeline.look_up(cache, vocabulary.tokens().seams(), text, base, start, ends);
-        pipeline.merge(vocabulary, cache, text);
+        self.pipeline.look_up(self.cache, self.seams, self.text, self.base, self.start, self.ends);
+    }
+}
+
+/// Looks up the pieces that still wait.
+struct LookUpRest<'a> {
+    pipeline: &'a mut Pipeline,
+    cache: &'a Cache,
+    text: &'a [u8],
+}
+
+impl Work for LookUpRest<'_> {
+    #[inline(always)]
+    fn run(self) {
+        self.pipeline.find(0, self.cache, self.text);
+    }
+}
+
+/// Makes the ids of all that was missed.
+struct Merge<'a> {
+    pipeline: &'a mut Pipeline,
+    vocabulary: &'a Vocabulary,
+    cache: &'a mut Cache,
+    text: &'a [u8],
+}
+
+impl Work for Merge<'_> {
+    #[inline(always)]
+    fn run(self) {
+        self.pipeline.merge(self.vocabulary, self.cache, self.text);
     }
 }
 
@@ -117,6 +146,7 @@ impl Default for Pipeline {
             waiting: [Waiting::default(); RING],
             first: 0,
             last: 0,
+            pieces: 0,
             found: Vec::new(),
             filled: 0,
             misses: Vec::new(),
@@ -127,7 +157,7 @@ impl Default for Pipeline {
 }
 
 impl Pipeline {
-    /// Encodes the pieces of `text` from `base` on, which end at `base` + `ends`.
+    /// Encodes the pieces of `text` from `base` on, which end at `base` + `ends`. Some of them wait for more; `finish` ends a text.
     pub(crate) fn pieces(
         &mut self,
         vocabulary: &Vocabulary,
@@ -139,10 +169,59 @@ impl Pipeline {
     ) -> ControlFlow<()> {
         let mut start = base;
         for ends in ends.chunks(PIECES) {
-            widest(Batch { pipeline: self, vocabulary, cache, text, base, start, ends });
+            let seams = vocabulary.tokens().seams();
+            widest(LookUp { pipeline: self, cache, seams, text, base, start, ends });
             start = base + ends.last().map_or(0, |&end| end as usize);
-            self.deliver(vocabulary, sink)?;
+            self.pieces += ends.len();
+            if self.pieces >= PIECES {
+                self.send(vocabulary, cache, text, sink)?;
+            }
         }
+        ControlFlow::Continue(())
+    }
+
+    /// Encodes what still waits.
+    pub(crate) fn finish(
+        &mut self,
+        vocabulary: &Vocabulary,
+        cache: &mut Cache,
+        text: &[u8],
+        sink: &mut impl Sink,
+    ) -> ControlFlow<()> {
+        widest(LookUpRest { pipeline: self, cache, text });
+        self.send(vocabulary, cache, text, sink)
+    }
+
+    /// Forgets what waits, of a text that was not finished.
+    pub(crate) fn clear(&mut self) {
+        self.first = self.last;
+        (self.pieces, self.filled) = (0, 0);
+        self.misses.clear();
+        self.merged.clear();
+    }
+
+    /// Sends on the ids of all that was looked up, in the order of the text.
+    fn send(
+        &mut self,
+        vocabulary: &Vocabulary,
+        cache: &mut Cache,
+        text: &[u8],
+        sink: &mut impl Sink,
+    ) -> ControlFlow<()> {
+        if !self.misses.is_empty() {
+            widest(Merge { pipeline: self, vocabulary, cache, text });
+        }
+        let mut from = 0;
+        for miss in &self.misses {
+            sink.ids(vocabulary, &self.found[from..miss.after])?;
+            from = miss.after;
+            let Miss { first, count, .. } = self.misses[miss.like];
+            sink.ids(vocabulary, &self.merged[first..first + count])?;
+        }
+        sink.ids(vocabulary, &self.found[from..self.filled])?;
+        (self.pieces, self.filled) = (0, 0);
+        self.misses.clear();
+        self.merged.clear();
         ControlFlow::Continue(())
     }
 
@@ -176,7 +255,6 @@ impl Pipeline {
             self.last = last;
             self.find(AHEAD, cache, text);
         }
-        self.find(0, cache, text);
     }
 
     /// A piece that is long, or can be cut.
@@ -270,25 +348,6 @@ impl Pipeline {
                 }
             });
         }
-    }
-
-    /// Sends all ids on, in the order of the text.
-    fn deliver(&mut self, vocabulary: &Vocabulary, sink: &mut impl Sink) -> ControlFlow<()> {
-        let mut from = 0;
-        let flow = self.misses.iter().try_for_each(|miss| {
-            sink.ids(vocabulary, &self.found[from..miss.after])?;
-            from = miss.after;
-            let Miss { first, count, .. } = self.misses[miss.like];
-            sink.ids(vocabulary, &self.merged[first..first + count])
-        });
-        let flow = match flow {
-            ControlFlow::Continue(()) => sink.ids(vocabulary, &self.found[from..self.filled]),
-            broken => broken,
-        };
-        self.filled = 0;
-        self.misses.clear();
-        self.merged.clear();
-        flow
     }
 }
 

@@ -5,7 +5,12 @@ use std::sync::atomic::{AtomicU8, Ordering};
 /// Has the processor fetch the cache line of `array[index]` ahead of its use: a load in its place would hold up what comes after it.
 #[inline(always)]
 pub(crate) fn prefetch<T>(array: &[T], index: u32) {
-    let place = array.as_ptr().wrapping_add(index as usize);
+    prefetch_at(array.as_ptr().wrapping_add(index as usize));
+}
+
+/// As `prefetch`, of any address.
+#[inline(always)]
+pub(crate) fn prefetch_at<T>(place: *const T) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};

@@ -9,12 +9,14 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PyList, PyString};
 
 use super::buffer::Buffer;
+use super::integers::Integers;
 use super::text::{WORTH_DETACHING, expect_str, text_of, with_text};
 use super::to_py_err;
 use super::vocabulary::Vocabulary;
-use crate::encode::{Counted, in_parallel};
+use crate::encode::{Counted, in_parallel, room_for};
 use crate::error::{Error, Result};
 use crate::offsets::Offsets;
+use crate::parallel::Row;
 use crate::special;
 use crate::vocab;
 
@@ -44,6 +46,7 @@ pub(super) struct Encoder {
     vocabulary: Arc<vocab::Vocabulary>,
     /// Ordinary tokens by their bytes: only asked for by `encode_with_unstable` and `token_byte_values`.
     sorted: OnceLock<Vec<u32>>,
+    integers: Integers,
 }
 
 /// Texts as the rows of a batch: borrowed from Python, or repaired.
@@ -59,20 +62,23 @@ impl Encoder {
         self.sorted.get_or_init(|| sorted)
     }
 
-    fn ids(&self, text: &str, special: Option<&special::Matcher>) -> Result<Vec<u32>> {
-        let mut ids = Vec::with_capacity(text.len() / 4 + 4);
-        self.vocabulary.encode(text, special, &mut ids)?;
-        Ok(ids)
-    }
-
-    /// The ids of all rows, encoded by several threads.
+    /// The ids of all texts, encoded by several threads.
     fn rows(
         &self,
-        rows: &[impl AsRef<str> + Sync],
-        special: Option<&special::Matcher>,
+        py: Python<'_>,
+        texts: &[Bound<'_, PyAny>],
         threads: usize,
-    ) -> Result<Vec<Vec<u32>>> {
-        in_parallel(rows.len(), threads, |i| self.ids(rows[i].as_ref(), special)).into_iter().collect()
+        special: Option<&Bound<'_, Matcher>>,
+    ) -> PyResult<(Vec<u32>, Vec<u64>)> {
+        let (texts, special) = (texts_of(texts)?, matcher(special));
+        let rows: Vec<Row<'_>> = texts.iter().map(|text| Row::Text(text)).collect();
+        py.detach(|| self.vocabulary.encode_rows(&rows, special, threads)).map_err(to_py_err)
+    }
+
+    fn ids(&self, text: &str, special: Option<&special::Matcher>) -> Result<Vec<u32>> {
+        let mut ids = room_for(text.len());
+        self.vocabulary.encode(text, special, &mut ids)?;
+        Ok(ids)
     }
 
     /// Ids that decoding may take: a buffer of u32, or any iterable of int.
@@ -109,48 +115,49 @@ fn texts_of<'a>(texts: &'a [Bound<'_, PyAny>]) -> PyResult<Texts<'a>> {
     texts.iter().map(text_of).collect()
 }
 
-/// All rows one after the other, and where each ends: the offsets begin with 0.
-fn flatten(rows: &[Vec<u32>]) -> (Vec<u32>, Vec<u64>) {
-    let mut offsets = Vec::with_capacity(rows.len() + 1);
-    let mut end = 0;
-    offsets.push(end);
-    offsets.extend(rows.iter().map(|row| {
-        end += row.len() as u64;
-        end
-    }));
-    (rows.concat(), offsets)
-}
-
 #[pymethods]
 impl Encoder {
     #[new]
     fn new(vocabulary: &Vocabulary) -> Encoder {
-        Encoder { vocabulary: vocabulary.inner.clone(), sorted: OnceLock::new() }
+        Encoder {
+            vocabulary: vocabulary.inner.clone(),
+            sorted: OnceLock::new(),
+            integers: Integers::new(vocabulary.inner.n_vocab()),
+        }
     }
 
     #[pyo3(signature = (text, special=None))]
-    fn encode(&self, text: &Bound<'_, PyAny>, special: Option<&Bound<'_, Matcher>>) -> PyResult<Vec<u32>> {
+    fn encode<'py>(
+        &self,
+        text: &Bound<'py, PyAny>,
+        special: Option<&Bound<'_, Matcher>>,
+    ) -> PyResult<Bound<'py, PyList>> {
         let special = matcher(special);
-        with_text(text, |text| self.ids(text, special))?.map_err(to_py_err)
+        let ids = with_text(text, |text| self.ids(text, special))?.map_err(to_py_err)?;
+        self.integers.list(text.py(), &ids)
     }
 
     #[pyo3(signature = (text, special=None))]
     fn encode_buffer(&self, text: &Bound<'_, PyAny>, special: Option<&Bound<'_, Matcher>>) -> PyResult<Buffer> {
-        self.encode(text, special).map(Buffer::from)
+        let special = matcher(special);
+        with_text(text, |text| self.ids(text, special))?.map(Buffer::from).map_err(to_py_err)
     }
 
+    /// The ids of several texts, each as a list.
     #[pyo3(signature = (texts, threads, special=None))]
-    fn encode_batch(
+    fn encode_batch<'py>(
         &self,
-        py: Python<'_>,
+        py: Python<'py>,
         texts: Vec<Bound<'_, PyAny>>,
         threads: usize,
         special: Option<&Bound<'_, Matcher>>,
-    ) -> PyResult<Vec<Vec<u32>>> {
-        let (texts, special) = (texts_of(&texts)?, matcher(special));
-        py.detach(|| self.rows(&texts, special, threads)).map_err(to_py_err)
+    ) -> PyResult<Vec<Bound<'py, PyList>>> {
+        let (ids, offsets) = self.rows(py, &texts, threads, special)?;
+        let row = |o: &[u64]| self.integers.list(py, &ids[o[0] as usize..o[1] as usize]);
+        offsets.windows(2).map(row).collect()
     }
 
+    /// The ids of several texts in a row, and the offsets of each.
     #[pyo3(signature = (texts, threads, special=None))]
     fn encode_batch_flat(
         &self,
@@ -159,9 +166,7 @@ impl Encoder {
         threads: usize,
         special: Option<&Bound<'_, Matcher>>,
     ) -> PyResult<(Buffer, Buffer)> {
-        let (texts, special) = (texts_of(&texts)?, matcher(special));
-        let (ids, offsets) =
-            py.detach(|| self.rows(&texts, special, threads).map(|rows| flatten(&rows))).map_err(to_py_err)?;
+        let (ids, offsets) = self.rows(py, &texts, threads, special)?;
         Ok((ids.into(), offsets.into()))
     }
 
@@ -178,15 +183,11 @@ impl Encoder {
             offsets.windows(2).map(|o| data.get(usize::try_from(o[0]).ok()?..usize::try_from(o[1]).ok()?)).collect();
         let rows =
             rows.ok_or_else(|| to_py_err(Error::Corpus("the column's offsets do not lie within its data".into())))?;
-        let encoded: Result<Vec<Vec<u32>>> = py.detach(|| {
-            in_parallel(rows.len(), threads, |i| {
-                let mut ids = Vec::with_capacity(rows[i].len() / 4 + 4);
-                self.vocabulary.encode_bytes(rows[i], &mut ids).map(|()| ids)
-            })
-            .into_iter()
-            .collect()
+        let encoded = py.detach(|| {
+            let rows: Vec<Row<'_>> = rows.into_iter().map(Row::new).collect();
+            self.vocabulary.encode_rows(&rows, None, threads)
         });
-        let (ids, offsets) = flatten(&encoded.map_err(to_py_err)?);
+        let (ids, offsets) = encoded.map_err(to_py_err)?;
         Ok((ids.into(), offsets.into()))
     }
 

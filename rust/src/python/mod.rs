@@ -5,6 +5,7 @@
 mod buffer;
 mod counted;
 mod encoding;
+mod integers;
 mod pattern;
 mod text;
 mod training;

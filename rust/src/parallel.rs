@@ -1,0 +1,157 @@
+//! Encoding many texts, or long ones, on several threads.
+//!
+//! Work is cut before it begins, so the result does not depend on how many threads do it: long texts where the splitter proves that a piece
+//! ends, which needs no look at what comes before, and short ones together.
+
+use std::ops::Range;
+
+use crate::encode::{in_parallel, room_for};
+use crate::error::Result;
+use crate::special::Matcher;
+use crate::vocab::Vocabulary;
+
+/// About so many bytes are encoded by a thread at a time: some milliseconds.
+const PART: usize = 1 << 20;
+
+/// What is to be encoded.
+#[derive(Debug, Clone, Copy)]
+pub enum Row<'a> {
+    /// Text.
+    Text(&'a str),
+    /// Bytes that are not UTF-8, as [`Vocabulary::encode_bytes`] takes them.
+    Bytes(&'a [u8]),
+}
+
+impl<'a> Row<'a> {
+    /// Text, if these bytes are.
+    pub fn new(bytes: &'a [u8]) -> Row<'a> {
+        std::str::from_utf8(bytes).map_or(Row::Bytes(bytes), Row::Text)
+    }
+
+    fn len(self) -> usize {
+        match self {
+            Row::Text(text) => text.len(),
+            Row::Bytes(bytes) => bytes.len(),
+        }
+    }
+}
+
+/// A row or a part of one.
+struct Part {
+    row: usize,
+    range: Range<usize>,
+    /// Whether special tokens are still to be looked for in it.
+    unsearched: bool,
+    /// The special token that follows.
+    special: Option<u32>,
+    /// Whether the row ends with it.
+    last: bool,
+}
+
+impl Vocabulary {
+    /// The ids of all rows one after the other, and where those of each row begin: one more number than there are rows, the first 0.
+    /// What `special` finds in text becomes that special token.
+    ///
+    /// ```
+    /// use minbpe_core::{parallel::Row, vocab::Vocabulary};
+    ///
+    /// let bytes = std::array::from_fn(|byte| byte as u32);
+    /// let vocabulary = Vocabulary::from_merges(&bytes, &[(97, 98)], &[256], vec![], None)?;
+    /// let rows = [Row::Text("ab"), Row::Text(""), Row::Text("abc")];
+    /// assert_eq!(vocabulary.encode_rows(&rows, None, 2)?, (vec![256, 256, 99], vec![0, 1, 1, 3]));
+    /// # Ok::<(), minbpe_core::error::Error>(())
+    /// ```
+    pub fn encode_rows(
+        &self,
+        rows: &[Row<'_>],
+        special: Option<&Matcher>,
+        threads: usize,
+    ) -> Result<(Vec<u32>, Vec<u64>)> {
+        let parts = self.parts(rows, special, threads);
+        let work: Vec<&[Part]> = if threads == 1 { vec![&parts] } else { together(&parts) };
+        let done = in_parallel(work.len(), threads, |i| self.encode_parts(rows, work[i], special));
+        let done = done.into_iter().collect::<Result<Vec<_>>>()?;
+        let mut offsets = Vec::with_capacity(rows.len() + 1);
+        offsets.push(0);
+        let mut before = 0;
+        for (ids, ends) in &done {
+            offsets.extend(ends.iter().map(|&end| before + end as u64));
+            before += ids.len() as u64;
+        }
+        let mut done = done.into_iter().map(|(ids, _)| ids);
+        let mut ids = done.next().unwrap_or_default();
+        ids.reserve_exact(before as usize - ids.len());
+        done.for_each(|more| ids.extend_from_slice(&more));
+        Ok((ids, offsets))
+    }
+
+    fn parts(&self, rows: &[Row<'_>], special: Option<&Matcher>, threads: usize) -> Vec<Part> {
+        let mut parts = Vec::with_capacity(rows.len());
+        for (row, &bytes) in rows.iter().enumerate() {
+            match bytes {
+                Row::Text(text) if threads > 1 && text.len() > 2 * PART => self.cut(row, text, special, &mut parts),
+                _ => parts.push(Part { row, range: 0..bytes.len(), unsearched: true, special: None, last: true }),
+            }
+        }
+        parts
+    }
+
+    /// Cuts a long text: at special tokens, then wherever a piece must end.
+    fn cut(&self, row: usize, text: &str, special: Option<&Matcher>, parts: &mut Vec<Part>) {
+        let mut start = 0;
+        loop {
+            let found = special.and_then(|special| special.find(text, start));
+            let end = found.as_ref().map_or(text.len(), |found| found.start);
+            while end - start > 2 * PART
+                && let Some(cut) = self.splitter().cut(&text.as_bytes()[start..end], PART / 2, PART)
+            {
+                parts.push(Part { row, range: start..start + cut, unsearched: false, special: None, last: false });
+                start += cut;
+            }
+            let (special, last) = (found.as_ref().map(|found| found.id), found.is_none());
+            parts.push(Part { row, range: start..end, unsearched: false, special, last });
+            match found {
+                Some(found) => start = found.end,
+                None => return,
+            }
+        }
+    }
+
+    /// The ids of some parts, and how many there are at the end of each row that ends among them.
+    fn encode_parts(
+        &self,
+        rows: &[Row<'_>],
+        parts: &[Part],
+        special: Option<&Matcher>,
+    ) -> Result<(Vec<u32>, Vec<usize>)> {
+        let mut ids = room_for(parts.iter().map(|part| part.range.len()).sum());
+        let mut ends = Vec::with_capacity(parts.len());
+        for part in parts {
+            match rows[part.row] {
+                Row::Text(text) => {
+                    self.encode(&text[part.range.clone()], special.filter(|_| part.unsearched), &mut ids)?;
+                }
+                Row::Bytes(bytes) => self.encode_bytes(bytes, &mut ids)?,
+            }
+            ids.extend(part.special);
+            if part.last {
+                ends.push(ids.len());
+            }
+        }
+        Ok((ids, ends))
+    }
+}
+
+/// Parts that follow each other, enough for a thread.
+fn together(parts: &[Part]) -> Vec<&[Part]> {
+    let mut bytes = 0;
+    let groups = parts.chunk_by(|part, _| {
+        bytes += part.range.len();
+        let more = bytes < PART / 4;
+        if !more {
+            bytes = 0;
+        }
+        more
+    });
+    groups.collect()
+}

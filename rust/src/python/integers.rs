@@ -1,0 +1,66 @@
+//! Python's integers for ids, made once: a list of ids is then a list of references to them.
+//!
+//! Made anew for each list, they cost three times as much, 32 bytes each, most of it for memory. In a Python without the interpreter
+//! lock they are made anew: threads would contend for their reference counts.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use pyo3::prelude::*;
+use pyo3::types::{PyInt, PyList};
+
+use crate::processor::prefetch_at;
+
+/// The integers from 0 on, once enough of them were asked for.
+pub(super) struct Integers {
+    end: u64,
+    ready: OnceLock<Vec<Py<PyInt>>>,
+    given: AtomicUsize,
+}
+
+impl Integers {
+    /// For ids below `end`.
+    pub(super) fn new(end: u64) -> Integers {
+        Integers { end, ready: OnceLock::new(), given: AtomicUsize::new(0) }
+    }
+
+    /// `ids` as a list.
+    pub(super) fn list<'py>(&self, py: Python<'py>, ids: &[u32]) -> PyResult<Bound<'py, PyList>> {
+        /// So far ahead the objects are fetched.
+        const AHEAD: usize = 16;
+        let Some(ready) = self.ready(py, ids.len())? else {
+            return PyList::new(py, ids);
+        };
+        let list = ids.iter().enumerate().map(|(at, &id)| {
+            if let Some(&later) = ids.get(at + AHEAD) {
+                prefetch_at(ready[later as usize].as_ptr());
+            }
+            ready[id as usize].bind_borrowed(py).to_owned()
+        });
+        PyList::new(py, list)
+    }
+
+    fn ready(&self, py: Python<'_>, count: usize) -> PyResult<Option<&[Py<PyInt>]>> {
+        /// Ids strewn over more than this are not worth it.
+        const MOST: u64 = 1 << 20;
+        if let Some(ready) = self.ready.get() {
+            return Ok(Some(ready));
+        }
+        let given = self.given.fetch_add(count, Ordering::Relaxed) + count;
+        if self.end > MOST || (given as u64) < self.end / 2 || !has_lock(py)? {
+            return Ok(None);
+        }
+        // Made before their place is claimed, for the sake of forks.
+        let ready: Vec<Py<PyInt>> =
+            (0..self.end as u32).map(|id| Ok(id.into_pyobject(py)?.unbind())).collect::<PyResult<_>>()?;
+        Ok(Some(self.ready.get_or_init(|| ready)))
+    }
+}
+
+/// Whether this Python has its interpreter lock; before 3.13 each has.
+fn has_lock(py: Python<'_>) -> PyResult<bool> {
+    match py.import("sys")?.getattr_opt("_is_gil_enabled")? {
+        Some(enabled) => enabled.call0()?.extract(),
+        None => Ok(true),
+    }
+}

@@ -1,0 +1,179 @@
+//! Encoding through the cache, by each kind of code and on several threads, against merging piece by piece.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use minbpe_core::count::PieceCounts;
+use minbpe_core::parallel::Row;
+use minbpe_core::processor::use_baseline;
+use minbpe_core::progress::unwatched;
+use minbpe_core::special::Matcher;
+use minbpe_core::train::{Options, Start, TieBreak, train};
+use minbpe_core::vocab::Vocabulary;
+
+/// Enough text for a cache, and for longer pieces to overwrite each other in it.
+const BYTES: usize = 1 << 20;
+
+/// Numbers that look random, the same each time.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        ((self.0 >> 33) as usize) % end
+    }
+
+    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len())]
+    }
+
+    /// A word of one script; some are so rare that they are new each time, some longer than a lane or a cached piece.
+    fn word(&mut self) -> String {
+        let scripts = [
+            "etaoin",
+            "etaoinshrdluqz",
+            "的一是不了人我在有他这中大来上",
+            "абвгдежзийклмноп",
+            "日本語のテキストを",
+            "é☕👍🏽a中",
+            "ab",
+        ];
+        let letters: Vec<char> = self.pick(&scripts).chars().collect();
+        let longest = self.pick(&[3, 6, 6, 12, 12, 40, 700]);
+        let length = 1 + self.below(longest);
+        (0..length).map(|_| self.pick(&letters)).collect()
+    }
+
+    fn text(&mut self, bytes: usize) -> String {
+        let common: Vec<String> = (0..200).map(|_| self.word()).collect();
+        let mut text = String::new();
+        while text.len() < bytes {
+            match self.below(8) {
+                0 => text.push_str(&self.word()),
+                _ => {
+                    let index = self.below(common.len());
+                    text.push_str(&common[index]);
+                }
+            }
+            text.push_str(self.pick(&[" ", " ", " ", "\n", "  ", "。", ""]));
+        }
+        text
+    }
+}
+
+const PATTERN: &str = r" ?[^\s]+|\s+";
+
+/// A vocabulary trained on such text; its ids are not its indices.
+fn trained(chance: &mut Chance, merges: usize) -> Vocabulary {
+    let text = chance.text(30_000);
+    let mut counts: HashMap<&[u8], u64> = HashMap::new();
+    for piece in text.split_inclusive(' ') {
+        *counts.entry(piece.as_bytes()).or_default() += 1;
+    }
+    let counts = PieceCounts::from_items(counts).unwrap();
+    let identity = std::array::from_fn(|id| id as u8);
+    let options = Options::new(Start::Bytes(&identity), merges, TieBreak::Lowest);
+    let pairs: Vec<(u32, u32)> =
+        train(&counts, &options, &mut unwatched).unwrap().iter().map(|merge| merge.pair).collect();
+    let id = |index: u32| if index < 256 { index } else { index + 1000 };
+    let ids: Vec<u32> = (256..).take(pairs.len()).map(id).collect();
+    let merges: Vec<(u32, u32)> = pairs.iter().map(|&(left, right)| (id(left), id(right))).collect();
+    Vocabulary::from_merges(&std::array::from_fn(|b| b as u32), &merges, &ids, vec![], Some(PATTERN.into())).unwrap()
+}
+
+/// A vocabulary of words cut out of such text anywhere, inside characters too: no merges lead to most of them.
+fn by_rank(chance: &mut Chance) -> Vocabulary {
+    let text = chance.text(30_000);
+    let mut ranks: HashMap<Vec<u8>, u32> = (0..=255u8).map(|byte| (vec![byte], u32::from(byte))).collect();
+    for rank in 256..1000 {
+        let (start, length) = (chance.below(text.len() - 20), 2 + chance.below(18));
+        ranks.entry(text.as_bytes()[start..start + length].to_vec()).or_insert(rank);
+    }
+    Vocabulary::from_ranks(ranks.into_iter().collect(), vec![], Some(PATTERN.into())).unwrap()
+}
+
+/// The ids of `bytes`, each piece merged by itself.
+fn piece_by_piece(vocabulary: &Vocabulary, bytes: &[u8]) -> Vec<u32> {
+    let mut ids = Vec::new();
+    let mut start = 0;
+    let flow = vocabulary.splitter().split_bytes(bytes, &mut Default::default(), |base, ends| {
+        for &end in ends {
+            vocabulary.encode_piece(&bytes[start..base + end as usize], &mut ids);
+            start = base + end as usize;
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    assert!(flow.unwrap().is_continue());
+    ids
+}
+
+fn check(vocabulary: &Vocabulary, chance: &mut Chance) {
+    let text = chance.text(BYTES);
+    let expected = piece_by_piece(vocabulary, text.as_bytes());
+    for baseline in [false, true, false] {
+        use_baseline(baseline);
+        let mut ids = Vec::new();
+        vocabulary.encode_ordinary(&text, &mut ids).unwrap();
+        assert!(ids == expected, "baseline: {baseline}");
+    }
+    let mut bytes = text.into_bytes();
+    for _ in 0..bytes.len() / 300 {
+        let at = chance.below(bytes.len());
+        bytes[at] = chance.below(256) as u8;
+    }
+    let expected = piece_by_piece(vocabulary, &bytes);
+    for _ in 0..2 {
+        let mut ids = Vec::new();
+        vocabulary.encode_bytes(&bytes, &mut ids).unwrap();
+        assert!(ids == expected, "bytes that are not UTF-8");
+    }
+}
+
+#[test]
+fn trained_vocabularies_encode_through_the_cache_as_piece_by_piece() {
+    for seed in 0..4 {
+        let mut chance = Chance(seed);
+        let merges = chance.pick(&[0, 20, 300, 3000]);
+        check(&trained(&mut chance, merges), &mut chance);
+    }
+}
+
+#[test]
+fn vocabularies_of_ranks_without_merges_encode_through_the_cache_as_piece_by_piece() {
+    for seed in 0..2 {
+        let mut chance = Chance(seed);
+        let vocabulary = by_rank(&mut chance);
+        assert!(vocabulary.tokens().by_rank());
+        check(&vocabulary, &mut chance);
+    }
+}
+
+#[test]
+fn rows_have_the_same_ids_on_any_number_of_threads() {
+    let mut chance = Chance(7);
+    let vocabulary = trained(&mut chance, 500);
+    let special = Matcher::new(&[("<|x|>".to_string(), 5000)]).unwrap();
+    let long = chance.text(5 << 20).replace("中大", "<|x|>");
+    let short: Vec<String> = (0..300).map(|_| chance.text(10)).collect();
+    let invalid = [b"abc\xff".repeat(1 << 20), b"\xe4\xb8".to_vec()];
+    let mut rows: Vec<Row<'_>> = short.iter().map(|text| Row::new(text.as_bytes())).collect();
+    rows.insert(7, Row::Text(&long));
+    rows.extend(invalid.iter().map(|bytes| Row::new(bytes)));
+    rows.extend([Row::Text(""), Row::Text(&long[..long.find("<|x|>").unwrap() + 5])]);
+    for special in [None, Some(&special)] {
+        let mut expected = (Vec::new(), vec![0]);
+        for row in &rows {
+            match *row {
+                Row::Text(text) => vocabulary.encode(text, special, &mut expected.0).unwrap(),
+                Row::Bytes(bytes) => vocabulary.encode_bytes(bytes, &mut expected.0).unwrap(),
+            }
+            expected.1.push(expected.0.len() as u64);
+        }
+        for threads in [1, 2, 3, 16] {
+            assert!(vocabulary.encode_rows(&rows, special, threads).unwrap() == expected, "{threads} threads");
+        }
+    }
+    assert_eq!(vocabulary.encode_rows(&[], None, 2).unwrap(), (vec![], vec![0]));
+}
