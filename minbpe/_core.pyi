@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
-from typing import Literal, final
+from typing import Literal, TypeAlias, final
 
 from typing_extensions import Buffer as BufferProtocol
 
+Pattern: TypeAlias = str | Sequence[str] | None
+
 PATTERNS: dict[str, str]
+SEQUENCES: dict[str, tuple[str, ...]]
 UNICODE_VERSION: str
 __version__: str
 
@@ -20,10 +23,9 @@ class Buffer:
 @final
 class Vocabulary:
     n_vocab: int
-    pattern: str | None
+    pattern: str | tuple[str, ...] | None
     by_rank: bool
     engine: Literal["whole", "compiled", "backtracking"]
-    refusal: str | None
 
     @staticmethod
     def from_merges(
@@ -31,10 +33,10 @@ class Vocabulary:
         merges: Sequence[tuple[int, int]],
         ids: Sequence[int],
         special: Sequence[tuple[str, int]],
-        pattern: str | None,
+        stages: Sequence[tuple[int, Pattern]],
     ) -> Vocabulary: ...
     @staticmethod
-    def from_ranks(ranks: dict[bytes, int], special: Sequence[tuple[str, int]], pattern: str | None) -> Vocabulary: ...
+    def from_ranks(ranks: dict[bytes, int], special: Sequence[tuple[str, int]], pattern: Pattern) -> Vocabulary: ...
     @staticmethod
     def from_table(
         table: bytes,
@@ -45,6 +47,8 @@ class Vocabulary:
     def with_special(self, special: Sequence[tuple[str, int]]) -> Vocabulary: ...
     def truncate(self, count: int) -> Vocabulary: ...
     def __len__(self) -> int: ...
+    def stages(self) -> tuple[tuple[int, str | tuple[str, ...] | None], ...]: ...
+    def refusals(self) -> list[tuple[str | tuple[str, ...], str]]: ...
     def special(self) -> list[tuple[str, int]]: ...
     def byte_ids(self) -> tuple[int, ...]: ...
     def merges(self) -> tuple[tuple[int, int], ...]: ...
@@ -108,7 +112,7 @@ class PieceCounts:
 class Counter:
     refusal: str | None
 
-    def __new__(cls, pattern: str | None, threads: int, ceiling: tuple[int, PathLike[str]] | None) -> Counter: ...
+    def __new__(cls, pattern: Pattern, threads: int, ceiling: tuple[int, PathLike[str]] | None) -> Counter: ...
     def add(
         self, documents: Sequence[str | bytes | PathLike[str]], progress: Callable[[int, int], object] | None
     ) -> int: ...
@@ -126,9 +130,10 @@ class Counted:
     def counts(self) -> PieceCounts: ...
     def each_chunk(self, each: Callable[[bytes], object]) -> None: ...
 
+def tokens_at_start(counts: PieceCounts, start: Vocabulary | Sequence[int] | tuple[Vocabulary]) -> int: ...
 def train(
     counts: PieceCounts,
-    start: Vocabulary | Sequence[int],
+    start: Vocabulary | Sequence[int] | tuple[Vocabulary],
     merges: int,
     lowest: bool,
     min_count: int,

@@ -10,7 +10,7 @@ from itertools import pairwise
 from types import MappingProxyType
 
 from minbpe.encoding import Encoding
-from minbpe.errors import SpecialTokenError
+from minbpe.errors import SpecialTokenError, VocabularyError
 from minbpe.formats.vocab_text import render_token, replace_control_characters
 from minbpe.vocabulary import Vocabulary
 
@@ -103,8 +103,8 @@ class Tokenizer:
         return MappingProxyType(self._vocab)
 
     @property
-    def pattern(self) -> str:
-        """The regular expression that splits text first; empty where none does."""
+    def pattern(self) -> str | tuple[str, ...]:
+        """The regular expression that splits text first, or several in sequence; empty where none does."""
         return self.vocabulary.pattern or ""
 
     @property
@@ -131,10 +131,16 @@ class Tokenizer:
 
         Raises:
             ValueError: `vocab_size` is below 256.
+            VocabularyError: a vocabulary of several stages was loaded.
             SpecialTokenError: a special token that is registered has an id below `vocab_size`.
         """
         from minbpe.training import learn
 
+        if len(self.vocabulary.stages) > 1:
+            raise VocabularyError(
+                f"this tokenizer holds a vocabulary of {len(self.vocabulary.stages)} stages, and trains one of one: "
+                "use minbpe.train with stages, or a new tokenizer"
+            )
         for special, token_id in self.special_tokens.items():
             if token_id < vocab_size:
                 raise SpecialTokenError(

@@ -19,9 +19,10 @@ class BasicTokenizer(Tokenizer):
     """
 
     def _adopt(self, vocabulary: Vocabulary) -> None:
-        if vocabulary.pattern is not None:
+        patterns = [pattern for _, pattern in vocabulary.stages if pattern is not None]
+        if patterns:
             raise VocabularyError(
-                f"BasicTokenizer does not split text, and this vocabulary does, by {vocabulary.pattern!r}: "
+                f"BasicTokenizer does not split text, and this vocabulary does, by {patterns[0]!r}: "
                 "use a RegexTokenizer"
             )
         super()._adopt(vocabulary)

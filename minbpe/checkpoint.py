@@ -18,7 +18,7 @@ from minbpe.atomic import replacing
 from minbpe.counting import PieceCounts
 from minbpe.errors import CorpusError, FormatError
 from minbpe.formats.counts import digest, load_counts, save_counts
-from minbpe.patterns import shown
+from minbpe.patterns import from_json, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Keeper:
     def _load(self) -> None:
         state = _read(self.path / MERGES)
         for name, value in self._options.items():
-            before = state["options"].get(name)
+            before = from_json(state["options"].get(name))
             if before != value:
                 said = shown if name == "pattern" else repr
                 raise CorpusError(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from minbpe.corpus import Corpus
+    from minbpe.patterns import GivenPattern, Pattern
 
 READ_AT_ONCE = 4096
 MOST = 2**63
@@ -60,13 +61,13 @@ class PieceCounts:
     __slots__ = ("_counts", "_pattern")
 
     _counts: _core.PieceCounts
-    _pattern: str | EllipsisType | None
+    _pattern: Pattern | EllipsisType
 
     def __init__(self) -> None:
         raise TypeError("PieceCounts are made by minbpe.count, PieceCounts.from_items or PieceCounts.load")
 
     @classmethod
-    def _from_core(cls, core: _core.PieceCounts, pattern: str | EllipsisType | None) -> PieceCounts:
+    def _from_core(cls, core: _core.PieceCounts, pattern: Pattern | EllipsisType) -> PieceCounts:
         self = object.__new__(cls)
         object.__setattr__(self, "_counts", core)
         object.__setattr__(self, "_pattern", pattern)
@@ -74,7 +75,7 @@ class PieceCounts:
 
     @classmethod
     def from_items(
-        cls, items: Iterable[tuple[bytes | str, int]], *, pattern: str | EllipsisType | None = ...
+        cls, items: Iterable[tuple[bytes | str, int]], *, pattern: GivenPattern | EllipsisType = ...
     ) -> PieceCounts:
         """Return counts that were made elsewhere: (piece, count), in the order in which training is to see the pieces.
 
@@ -160,8 +161,8 @@ class PieceCounts:
         return self._counts.sources
 
     @property
-    def pattern(self) -> str | EllipsisType | None:
-        """The regular expression that split the corpus; None: each document is one piece; `...`: it is not known."""
+    def pattern(self) -> Pattern | EllipsisType:
+        """What split the corpus, as `Vocabulary.pattern`; None: each document is one piece; `...`: it is not known."""
         return self._pattern
 
     def merge(self, *others: PieceCounts) -> PieceCounts:
@@ -228,12 +229,12 @@ class PieceCounts:
         return self
 
 
-def _from_bytes(data: bytes, pattern: str | EllipsisType | None) -> PieceCounts:
+def _from_bytes(data: bytes, pattern: Pattern | EllipsisType) -> PieceCounts:
     return PieceCounts._from_core(_core.PieceCounts.from_bytes(data), pattern)
 
 
 def _sum(parts: Sequence[PieceCounts]) -> PieceCounts:
-    pattern: str | EllipsisType | None = ...
+    pattern: Pattern | EllipsisType = ...
     for part in parts:
         if pattern is ...:
             pattern = part.pattern
@@ -248,7 +249,7 @@ def _sum(parts: Sequence[PieceCounts]) -> PieceCounts:
 def count(
     corpus: Corpus,
     *,
-    pattern: str | None = "gpt4",
+    pattern: GivenPattern = "gpt4",
     threads: int | None = None,
     max_memory: int | None = None,
     spill_to: str | os.PathLike[str] | None = None,
@@ -263,7 +264,8 @@ def count(
         corpus: a text as str or bytes, a file as `pathlib.Path`, or an iterable of these, one document each; of an
             iterator, some 32 MB are held at a time. No piece crosses from one document to the next. The bytes of files are
             taken as they are.
-        pattern: the name of a split pattern, or a regular expression; None: each document is one piece.
+        pattern: the name of a split pattern, or a regular expression; a list: each splits the pieces of the one before; None: each
+            document is one piece.
         threads: how many work side by side, by default as many as there are cores. The result does not depend on it.
         max_memory: bytes that counting may take, besides the interpreter and the documents of its threads. Distinct pieces
             past it go to disk and are merged in the end; the result is the same.
@@ -290,7 +292,7 @@ def count_to_file(
     corpus: Corpus,
     path: str | os.PathLike[str],
     *,
-    pattern: str | None = "gpt4",
+    pattern: GivenPattern = "gpt4",
     min_count: int = 1,
     threads: int | None = None,
     max_memory: int | None = None,
@@ -344,7 +346,7 @@ class Ceiling:
 
 def gather(
     corpus: Corpus,
-    regex: str | None,
+    regex: Pattern,
     min_count: int,
     threads: int | None,
     ceiling: Ceiling,

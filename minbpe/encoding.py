@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from minbpe._core import Matcher
+    from minbpe.patterns import Pattern
     from minbpe.streaming import StreamDecoder
 
 NO_LIMIT = 2**63 - 1
@@ -98,10 +99,10 @@ class Encoding:
         object.__setattr__(self, "_core", _core.Encoder(vocabulary._core))
         object.__setattr__(self, "_ranks", None)
         object.__setattr__(self, "_special", SpecialTokens(vocabulary._special_tokens))
-        if vocabulary.pattern and vocabulary.refusal:
+        for pattern, refusal in vocabulary._core.refusals():
             from minbpe.patterns import warn_of_refusal
 
-            warn_of_refusal(vocabulary.pattern, vocabulary.refusal)
+            warn_of_refusal(pattern, refusal)
 
     @classmethod
     def from_tiktoken(cls, encoding: Any) -> Encoding:
@@ -117,11 +118,15 @@ class Encoding:
         """Return a `tiktoken.Encoding` of the same ids. Needs tiktoken.
 
         Raises:
-            VocabularyError: tiktoken, which knows only ranks, would encode differently.
+            VocabularyError: tiktoken, which knows only ranks, would encode differently; above all if there are several stages.
         """
         import tiktoken
 
         ranks = self.vocabulary.mergeable_ranks
+        if isinstance(self._pat_str, tuple):
+            raise VocabularyError(
+                f"tiktoken splits by one pattern, and this vocabulary by {len(self._pat_str)} in sequence: keep it in minbpe"
+            )
         again = Vocabulary.from_ranks(ranks, pattern=self._pat_str, special_tokens=self._special_tokens)
         if again != self.vocabulary:
             raise VocabularyError(
@@ -285,6 +290,9 @@ class Encoding:
         >>> stable, completions = minbpe.get_encoding("gpt2").encode_with_unstable("hello fanta")
         >>> stable, [8842] in completions
         ([31373], True)
+
+        Raises:
+            VocabularyError: the vocabulary has several stages, for which this has no meaning.
         """
         special = self._special.check(text, allowed_special, disallowed_special)
         return self._core.encode_with_unstable(text, special)
@@ -465,7 +473,7 @@ class Encoding:
     # Names with an underscore that tiktoken's tests and other libraries read
 
     @property
-    def _pat_str(self) -> str | None:
+    def _pat_str(self) -> Pattern:
         return self.vocabulary.pattern
 
     @property
@@ -482,7 +490,7 @@ class Encoding:
         return self.vocabulary.special_tokens
 
     def _encode_single_piece(self, text_or_bytes: str | bytes) -> list[int]:
-        """Encode without splitting; special tokens are plain text."""
+        """Encode without splitting, at any stage; special tokens are plain text."""
         piece = repaired(text_or_bytes).encode() if isinstance(text_or_bytes, str) else text_or_bytes
         return self._core.encode_piece(piece)
 

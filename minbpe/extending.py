@@ -46,7 +46,7 @@ def extend(
 
     Args:
         vocabulary: one whose merges are known, as those of the published vocabularies are.
-        source: what to learn from, as for `train`; it is split by the vocabulary's pattern.
+        source: what to learn from, as for `train`; it is split by the vocabulary's pattern, the last stage's.
         tokens: how many to add.
         tie_break: as for `train`; "lowest" compares ids.
         min_count: as for `train`.
@@ -74,7 +74,7 @@ def extend(
     first = vocabulary.n_vocab
     extended = Vocabulary.from_merges(
         [*vocabulary.merges, *((left, right) for left, right, _, _ in learned)],
-        pattern=vocabulary.pattern,
+        stages=vocabulary.stages,
         special_tokens=vocabulary.special_tokens,
         byte_ids=vocabulary.byte_ids,
         ids=[*vocabulary.ids, *range(first, first + len(learned))],

@@ -8,6 +8,7 @@ from typing import Any
 
 from minbpe.atomic import replacing
 from minbpe.errors import FormatError
+from minbpe.patterns import from_json
 
 SCHEMA = 1
 FILE = "manifest.json"
@@ -48,7 +49,7 @@ class Manifest:
     vocabulary: str
     """The vocabulary's digest; the vocabulary itself is `vocabulary.model` beside the manifest."""
     n_vocab: int
-    pattern: str | None
+    pattern: str | tuple[str, ...] | None
     dtype: str
     """`uint16` or `uint32`: what every id of the vocabulary fits in."""
     options: Options
@@ -104,7 +105,8 @@ class Manifest:
         if schema != SCHEMA:
             raise FormatError(f"{path} has schema {schema}, and this version of minbpe reads {SCHEMA}: update minbpe")
         shards = tuple(Shard(**shard) for shard in content.pop("shards"))
-        return cls(**content | {"options": Options(**content["options"]), "shards": shards})
+        pattern = from_json(content["pattern"])
+        return cls(**content | {"options": Options(**content["options"]), "shards": shards, "pattern": pattern})
 
 
 def _checksum(content: dict[str, Any]) -> str:

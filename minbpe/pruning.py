@@ -31,7 +31,10 @@ def prune(vocabulary: Vocabulary, keep: Iterable[int]) -> tuple[Vocabulary, dict
     merges = {numbers[token_id]: pair for token_id, pair in parents.items() if token_id in kept}
     pruned = Vocabulary.from_merges(
         [(numbers[left], numbers[right]) for left, right in merges.values()],
-        pattern=vocabulary.pattern,
+        stages=[
+            (sum(token_id in kept for token_id in vocabulary.ids[:first_rank]), pattern)
+            for first_rank, pattern in vocabulary.stages
+        ],
         special_tokens={text: numbers[token_id] for text, token_id in special.items()},
         byte_ids=[numbers[token_id] for token_id in vocabulary.byte_ids],
         ids=list(merges),

@@ -9,7 +9,7 @@ from minbpe.vocabulary import Vocabulary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
 __all__ = ["GPT2_SPLIT_PATTERN", "GPT4_SPLIT_PATTERN", "RegexTokenizer", "SplitPattern"]
 
@@ -18,7 +18,7 @@ class RegexTokenizer(Tokenizer):
     """Merges bytes within the pieces of a split pattern, by default that of GPT-4.
 
     `pattern` is a regular expression, or the name of one: gpt2, gpt4, r50k, cl100k, o200k, llama3, qwen2,
-    tekken, kimi_k2.
+    tekken, kimi_k2, deepseek; or a list of these, each of which splits the pieces of the one before.
 
     >>> tokenizer = RegexTokenizer()
     >>> tokenizer.train("low lower lowest", 256 + 3)
@@ -30,7 +30,7 @@ class RegexTokenizer(Tokenizer):
         PatternError: a pattern that does not compile.
     """
 
-    def __init__(self, pattern: str | None = None) -> None:
+    def __init__(self, pattern: str | Sequence[str] | None = None) -> None:
         regex = GPT4_SPLIT_PATTERN if pattern is None else resolve(pattern)
         self._adopt(Vocabulary.from_merges((), pattern=regex))
 
@@ -104,8 +104,8 @@ class SplitPattern:
         self._vocabulary = vocabulary
 
     @property
-    def pattern(self) -> str:
-        """The regular expression; empty where a text is one piece."""
+    def pattern(self) -> str | tuple[str, ...]:
+        """The regular expression, or several in sequence; empty where a text is one piece."""
         return self._vocabulary.pattern or ""
 
     def findall(self, text: str) -> list[str]:

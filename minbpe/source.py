@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from types import EllipsisType
 
     from minbpe.checkpoint import Keeper
+    from minbpe.patterns import GivenPattern, Pattern
     from minbpe.training import Source
 
 
@@ -22,14 +23,14 @@ class Counted:
     """What is trained on."""
 
     counts: PieceCounts
-    pattern: str | None
+    pattern: Pattern
     dropped: tuple[int, int] = (0, 0)
     """How many pieces were seen too seldom, and how many different ones."""
 
 
 def counted(
     source: Source,
-    pattern: str | EllipsisType | None,
+    pattern: GivenPattern | EllipsisType,
     min_count: int,
     threads: int | None,
     ceiling: Ceiling,
@@ -48,7 +49,8 @@ def counted(
         counts = source.at_least(min_count)
         dropped = (source.total - counts.total, len(source) - len(counts))
     else:
-        gathered = gather(source, regex, min_count, threads, ceiling, progress)
+        # A list of counts, which only stages take, is refused as any list is that holds no documents.
+        gathered = gather(source, regex, min_count, threads, ceiling, progress)  # type: ignore[arg-type]
         dropped = gathered.dropped
         counts = PieceCounts._from_core(gathered.counts(), regex)
     if keeper:
@@ -56,7 +58,7 @@ def counted(
     return Counted(counts, regex, dropped)
 
 
-def pattern_of(source: Source, pattern: str | EllipsisType | None) -> str | None:
+def pattern_of(source: Source, pattern: GivenPattern | EllipsisType) -> Pattern:
     """Return the regular expression that makes the pieces of `source`.
 
     Raises:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from operator import sub
 
 from minbpe import _core
 from minbpe.counting import MOST, Ceiling, PieceCounts, Progress
-from minbpe.errors import SpecialTokenError, VocabularyError, warn
+from minbpe.errors import VocabularyError, warn
 from minbpe.source import counted, pattern_of
+from minbpe.special_ids import check_ids, listed, with_ids
 from minbpe.vocabulary import Vocabulary
 
 TYPE_CHECKING = False
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 
     from minbpe.checkpoint import Checkpoint, Keeper
     from minbpe.corpus import Corpus
+    from minbpe.patterns import GivenPattern
 
-    Source: TypeAlias = Corpus | PieceCounts
-    """What `train` learns from."""
+    Source: TypeAlias = Corpus | PieceCounts | Sequence[PieceCounts]
+    """What `train` learns from; the last is for stages."""
     TieBreak: TypeAlias = Literal["first", "lowest"]
     ByteOrder: TypeAlias = Literal["identity", "gpt2"]
     Learned: TypeAlias = list[tuple[int, int, int, int]]
@@ -111,7 +113,8 @@ def train(
     source: Source,
     vocab_size: int,
     *,
-    pattern: str | EllipsisType | None = ...,
+    pattern: GivenPattern | EllipsisType = ...,
+    stages: Iterable[tuple[GivenPattern, int]] | None = None,
     tie_break: TieBreak = "first",
     byte_order: ByteOrder = "identity",
     special_tokens: Iterable[str] | Mapping[str, int] = (),
@@ -133,11 +136,22 @@ def train(
     >>> [vocabulary[id] for id in vocabulary.ids]
     [b'aa', b'aaa', b'aaab']
 
+    In two stages, the first of which merges within words, and the second across them:
+
+    >>> vocabulary = train("go on, go on", 260, stages=[("gpt4", 259), (None, 260)])
+    >>> [vocabulary[id] for id in vocabulary.ids]
+    [b'go', b' o', b' on', b'go on']
+
     Args:
         source: a text as str or bytes, a file as `pathlib.Path`, an iterable of these, one document each, or `PieceCounts`.
         vocab_size: at least 256 and the number of special tokens.
-        pattern: the name of a split pattern, or a regular expression; None: a document is one piece. By default "gpt4", or
-            for `PieceCounts` the pattern that made the pieces, where they know it.
+        pattern: the name of a split pattern, or a regular expression; a list: each splits the pieces of the one before; None: a
+            document is one piece. By default "gpt4", or for `PieceCounts` the pattern that made the pieces, where they know it.
+        stages: in place of `pattern`, to learn tokens that cross its pieces, such as superwords: (pattern, size) for each
+            stage, the size being that of the vocabulary after it, counted as `vocab_size` is, which the last one equals.
+            Each pattern is to be wider than the one before; None, the widest, makes a document one piece. The corpus is
+            counted for each stage: files or a list, no iterator; or a list of `PieceCounts`, one for each. Wide pieces are
+            nearly all distinct, so a stage of them takes a corpus of less than 4 GiB, and some six times its size in memory.
         tie_break: which of several pairs with the same count is merged. "first": the one that comes first in the text, as
             minbpe always did; "lowest": the one of lowest ids, as most other trainers do.
         byte_order: which byte has which id below 256: its value, or the order of GPT-2's vocabulary, printed bytes first.
@@ -156,11 +170,12 @@ def train(
         progress: called some twenty times a second, and at the end of each stage. What it raises ends the training.
 
     Raises:
-        VocabularyError: `vocab_size` leaves no room for the bytes and the special tokens.
+        VocabularyError: `vocab_size` leaves no room for the bytes and the special tokens, or the stages do not rise to it,
+            or have `pattern`, `min_count` or `checkpoint` beside them.
         SpecialTokenError: a special token is empty, given twice, or has an id that a merge will have.
         PatternError: the pattern does not compile, or gave up on a text.
         CorpusError: counts of 2^63 or more, distinct pieces of 4 GiB or more or past `max_memory`, or `PieceCounts` of
-            another pattern, or `checkpoint` is of another corpus or other options.
+            another pattern, or an iterator for several stages, or `checkpoint` is of another corpus or other options.
         FormatError: `checkpoint` is damaged.
         MemoryError: as for `count`.
         TypeError: what is given is no corpus.
@@ -174,6 +189,7 @@ def train(
         source,
         vocab_size,
         pattern=pattern,
+        stages=stages,
         tie_break=tie_break,
         byte_order=byte_order,
         special_tokens=special_tokens,
@@ -192,7 +208,8 @@ def learn(
     source: Source,
     vocab_size: int,
     *,
-    pattern: str | EllipsisType | None = ...,
+    pattern: GivenPattern | EllipsisType = ...,
+    stages: Iterable[tuple[GivenPattern, int]] | None = None,
     tie_break: TieBreak = "first",
     byte_order: ByteOrder = "identity",
     special_tokens: Iterable[str] | Mapping[str, int] = (),
@@ -213,14 +230,41 @@ def learn(
     _choice("tie_break", tie_break, TIE_BREAKS)
     order = _choice("byte_order", byte_order, BYTE_ORDERS)
     limits = Limits(min_frequency, max_token_length)
-    given = _special_tokens(special_tokens)
+    given = listed(special_tokens)
     room = len(set(given.values())) if isinstance(given, dict) else len(given)
     wanted = vocab_size - 256 - room
     if wanted < 0:
         raise VocabularyError(
             f"vocab_size is {vocab_size}, and the 256 bytes and {room} special tokens alone are {256 + room}: give that or more"
         )
-    _check_special_tokens(given, 256 + wanted)
+    check_ids(given, 256 + wanted)
+    if stages is not None:
+        from minbpe.stages import learn_stages, plan
+
+        if pattern is not ... or min_count > 1:
+            raise VocabularyError(
+                "stages have patterns of their own, and wide pieces are rare each: leave out pattern and min_count "
+                "(min_frequency keeps rare pairs from being merged)"
+            )
+        if checkpoint is not None:
+            raise VocabularyError(
+                "training in stages keeps no checkpoint: leave out checkpoint (--resume); to count only once, keep the "
+                "PieceCounts of each stage and give these in a list"
+            )
+        training = learn_stages(
+            source,
+            plan(stages, 256 + room, vocab_size),
+            tie_break=tie_break,
+            order=order,
+            limits=limits,
+            threads=threads,
+            ceiling=Ceiling(max_memory, spill_to),
+            progress=progress,
+        )
+        merges = len(training.pair_counts)
+        warn_of_early_end(merges, wanted, 256 + merges + room, vocab_size, limits)
+        vocabulary = training.vocabulary.with_special_tokens(with_ids(given, 256 + merges))
+        return replace(training, vocabulary=vocabulary)
     keeper = None
     if checkpoint is not None:
         from minbpe.checkpoint import Keeper
@@ -240,7 +284,7 @@ def learn(
     vocabulary = Vocabulary.from_merges(
         [(left, right) for left, right, _, _ in learned],
         pattern=corpus.pattern,
-        special_tokens=_with_ids(given, 256 + len(learned)),
+        special_tokens=with_ids(given, 256 + len(learned)),
         byte_ids=sorted(range(256), key=order.__getitem__),
     )
     warn_of_early_end(len(learned), wanted, len(vocabulary) + room, vocab_size, limits)
@@ -278,7 +322,7 @@ def learn_merges(
 
 def run(
     counts: PieceCounts,
-    start: Sequence[int] | _core.Vocabulary,
+    start: Sequence[int] | _core.Vocabulary | tuple[_core.Vocabulary],
     merges: int,
     tie_break: TieBreak,
     limits: Limits,
@@ -292,7 +336,7 @@ def run(
     """
     lowest = _choice("tie_break", tie_break, TIE_BREAKS)
     learned = keeper.merges[:merges] if keeper else []
-    if learned and not isinstance(start, _core.Vocabulary):
+    if learned and not isinstance(start, _core.Vocabulary | tuple):
         byte_ids = sorted(range(256), key=start.__getitem__)
         start = Vocabulary.from_merges([(left, right) for left, right, _, _ in learned], byte_ids=byte_ids)._core
 
@@ -343,34 +387,3 @@ def _choice(name: str, value: str, choices: Mapping[str, T]) -> T:
         return choices[value]
     except (KeyError, TypeError):
         raise ValueError(f"{name} is {value!r}: it must be {' or '.join(map(repr, choices))}") from None
-
-
-def _special_tokens(special_tokens: Iterable[str] | Mapping[str, int]) -> list[str] | dict[str, int]:
-    """Return special tokens, with their ids if they have any."""
-    if isinstance(special_tokens, str):
-        raise TypeError(f"special_tokens must be an iterable of str, not a str: write [{special_tokens!r}]")
-    if isinstance(special_tokens, Mapping):
-        return dict(special_tokens)
-    texts = list(special_tokens)
-    for text in texts:
-        if texts.count(text) > 1:
-            raise SpecialTokenError(f"the special token {text!r} is given twice: name each once")
-    return texts
-
-
-def _with_ids(special_tokens: list[str] | dict[str, int], first: int) -> dict[str, int]:
-    """Return special tokens with their ids, from `first` on if they have none."""
-    if isinstance(special_tokens, dict):
-        return special_tokens
-    return {text: first + number for number, text in enumerate(special_tokens)}
-
-
-def _check_special_tokens(special_tokens: list[str] | dict[str, int], first: int) -> None:
-    """Find what is wrong with special tokens before the long work, not after; merges have the ids below `first`."""
-    with_ids = _with_ids(special_tokens, first)
-    Vocabulary.from_merges((), special_tokens=with_ids)
-    for text, token_id in with_ids.items():
-        if token_id < first:
-            raise SpecialTokenError(
-                f"the special token {text!r} has the id {token_id}, and merges have the ids below {first}: give it a higher one"
-            )

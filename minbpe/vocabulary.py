@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from minbpe._core import Vocabulary as CoreVocabulary
+    from minbpe.patterns import Pattern
 
 HIGHEST_ID = 2**32 - 1
 
@@ -54,22 +55,32 @@ class Vocabulary:
         cls,
         merges: Iterable[tuple[int, int]],
         *,
-        pattern: str | None = None,
+        pattern: str | Sequence[str] | None = None,
+        stages: Iterable[tuple[int, str | Sequence[str] | None]] | None = None,
         special_tokens: Mapping[str, int] | None = None,
         byte_ids: Sequence[int] | None = None,
         ids: Sequence[int] | None = None,
     ) -> Vocabulary:
-        """Return the vocabulary that these merges make, given as pairs of ids in rank order.
+        r"""Return the vocabulary that these merges make, given as pairs of ids in rank order.
+
+        >>> merges = [(104, 105), (256, 32), (257, 256)]
+        >>> staged = Vocabulary.from_merges(merges, stages=[(0, r"\S+|\s+"), (1, None)])
+        >>> [staged[id] for id in staged.ids]
+        [b'hi', b'hi ', b'hi hi']
 
         Args:
             merges: each joins two tokens that are bytes or made by earlier merges.
-            pattern: the regular expression that splits text into pieces; None: a text is one piece.
+            pattern: the regular expression that splits text into pieces, or a list of them, each of which splits the pieces of
+                the one before; None: a text is one piece.
+            stages: in place of `pattern`, where later merges go across the pieces of earlier ones: the first rank of each
+                stage, from 0 on, and its pattern.
             special_tokens: text to id; the ids must not be those of ordinary tokens, but two texts may share one.
             byte_ids: the id of each byte value, 256 of them; by default byte b has id b.
             ids: the id of each merge's token; by default 256, 257, and so on.
 
         Raises:
-            VocabularyError: a merge joins what is not there yet, two tokens are equal, or an id is used twice.
+            VocabularyError: a merge joins what is not there yet, two tokens are equal, or an id is used twice; or stages are
+                more than 16, not in the order of their ranks, or given beside a pattern.
             SpecialTokenError: a special token is empty, given twice, or has an ordinary token's id.
             PatternError: the pattern does not compile.
         """
@@ -80,9 +91,12 @@ class Vocabulary:
             raise VocabularyError(
                 f"byte_ids has {len(byte_ids)} ids, and there are 256 bytes: give one for each byte value"
             )
+        if stages is not None and pattern is not None:
+            raise VocabularyError(f"stages have patterns of their own: leave out pattern={pattern!r}")
+        each = [(0, pattern)] if stages is None else list(stages)
         special = list((special_tokens or {}).items())
         return cls._from_core(
-            _checked(lambda: _core.Vocabulary.from_merges(list(byte_ids), merges, list(ids), special, pattern))
+            _checked(lambda: _core.Vocabulary.from_merges(list(byte_ids), merges, list(ids), special, each))
         )
 
     @classmethod
@@ -90,7 +104,7 @@ class Vocabulary:
         cls,
         mergeable_ranks: Mapping[bytes, int],
         *,
-        pattern: str | None = None,
+        pattern: str | Sequence[str] | None = None,
         special_tokens: Mapping[str, int] | None = None,
     ) -> Vocabulary:
         """Return the vocabulary of tiktoken's form: each token's bytes with its rank, which is its id.
@@ -153,9 +167,21 @@ class Vocabulary:
         return self._special_tokens.copy()
 
     @property
-    def pattern(self) -> str | None:
-        """The regular expression that splits text into pieces; None: a text is one piece."""
+    def pattern(self) -> Pattern:
+        """The regular expression that splits text into pieces; None: a text is one piece. Of several stages, the last one's.
+
+        A tuple of several: each splits the pieces of the one before.
+        """
         return self._core.pattern
+
+    @property
+    def stages(self) -> tuple[tuple[int, Pattern], ...]:
+        """From which rank on which pattern holds: one stage that begins at 0, if `train` was not asked for more.
+
+        A text is split by the pattern of the last stage; each piece of it is encoded by the stages before as a text of its own,
+        and what that gave is joined by the merges of the last stage.
+        """
+        return self._core.stages()
 
     @property
     def by_rank(self) -> bool:
@@ -164,17 +190,33 @@ class Vocabulary:
 
     @property
     def engine(self) -> str:
-        """Which engine splits text: "compiled", "backtracking" for patterns that it refuses, "whole" without a pattern."""
+        """Which engine splits text: "compiled", "backtracking" for patterns that it refuses, "whole" without a pattern.
+
+        Of several stages, the slowest.
+        """
         return self._core.engine
 
     @property
     def refusal(self) -> str | None:
-        """Why the compiled engine does not take the pattern, such as "it looks behind"; None if it does."""
-        return self._core.refusal
+        """Why the compiled engine does not take the pattern, such as "it looks behind"; None if it does.
+
+        Of several stages, the first that it does not take.
+        """
+        return next((why for _, why in self._core.refusals()), None)
 
     @property
     def mergeable_ranks(self) -> dict[bytes, int]:
-        """Each ordinary token's bytes with its id, in rank order: tiktoken's form. Built anew at each call."""
+        """Each ordinary token's bytes with its id, in rank order: tiktoken's form. Built anew at each call.
+
+        Raises:
+            VocabularyError: there are several stages, and who knows only ranks would encode differently; see `items`.
+        """
+        if len(self.stages) > 1:
+            raise VocabularyError(
+                f"this vocabulary has {len(self.stages)} stages, and ranks alone do not say which pattern holds for a merge: "
+                "keep it in minbpe, with save or items, or export truncate("
+                f"{256 + self.stages[1][0]}), its first stage"
+            )
         return dict(self._core.items())
 
     @property
@@ -189,7 +231,7 @@ class Vocabulary:
 
     @property
     def digest(self) -> str:
-        """The sha256, in hex, of all that encoding depends on: bytes, merges, ids, special tokens, pattern, Unicode version."""
+        """The sha256, in hex, of all that encoding depends on: bytes, merges, ids, special tokens, patterns, Unicode version."""
         if self._digest is None:
             import hashlib
 
@@ -202,7 +244,7 @@ class Vocabulary:
         return ((id, token) for token, id in self._core.items())
 
     def split(self, text: str) -> list[str]:
-        """Return the pieces that the pattern makes of `text`; together they are the text.
+        """Return the pieces that the pattern makes of `text`, the last stage's; together they are the text.
 
         >>> Vocabulary.from_merges([], pattern=r" ?[a-z]+").split("hello world!")
         ['hello', ' world', '!']
@@ -217,7 +259,7 @@ class Vocabulary:
         """Return the vocabulary that training to `size` ordinary tokens would have made.
 
         A merge depends only on those before it, so this is exact, and one training run holds every smaller vocabulary.
-        Special tokens move to the ids after the last one kept. O(size).
+        Special tokens move to the ids after the last one kept. A later stage of which no merge is left goes. O(size).
 
         >>> v = Vocabulary.from_merges([(97, 97), (256, 98)], special_tokens={"<|end|>": 258})
         >>> small = v.truncate(257)
@@ -233,8 +275,9 @@ class Vocabulary:
         """Return a vocabulary of fewer tokens, and each id of this one with its new id, None for those that are gone.
 
         Kept are exactly: the tokens `keep`, all that their merges are made of, the 256 bytes, and the special tokens. Ranks
-        keep their order; ids become 0, 1, 2, ... in the order of the old ids. A text that this vocabulary encodes with
-        tokens of `keep` alone becomes the same tokens; in other text, what is gone falls apart into smaller ones.
+        keep their order, and stages their patterns; ids become 0, 1, 2, ... in the order of the old ids. A text that this
+        vocabulary encodes with tokens of `keep` alone becomes the same tokens; in other text, what is gone falls apart into
+        smaller ones.
 
         The map is what a model's embedding needs: its new rows are the old rows of the ids that are not None, in order.
 
@@ -307,7 +350,7 @@ class Vocabulary:
     def __reduce__(self) -> tuple[object, ...]:
         if self.by_rank:
             return _from_ranks, (self.mergeable_ranks, self.pattern, self._special_tokens)
-        return _from_merges, (self.merges, self.pattern, self._special_tokens, self.byte_ids, self.ids)
+        return _from_merges, (self.merges, self.stages, self._special_tokens, self.byte_ids, self.ids)
 
     def __copy__(self) -> Vocabulary:
         return self
@@ -318,15 +361,15 @@ class Vocabulary:
 
 def _from_merges(
     merges: tuple[tuple[int, int], ...],
-    pattern: str | None,
+    stages: tuple[tuple[int, Pattern], ...],
     special_tokens: dict[str, int],
     byte_ids: tuple[int, ...],
     ids: tuple[int, ...],
 ) -> Vocabulary:
-    return Vocabulary.from_merges(merges, pattern=pattern, special_tokens=special_tokens, byte_ids=byte_ids, ids=ids)
+    return Vocabulary.from_merges(merges, stages=stages, special_tokens=special_tokens, byte_ids=byte_ids, ids=ids)
 
 
-def _from_ranks(ranks: dict[bytes, int], pattern: str | None, special_tokens: dict[str, int]) -> Vocabulary:
+def _from_ranks(ranks: dict[bytes, int], pattern: Pattern, special_tokens: dict[str, int]) -> Vocabulary:
     return Vocabulary.from_ranks(ranks, pattern=pattern, special_tokens=special_tokens)
 
 

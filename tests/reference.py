@@ -5,7 +5,7 @@ of one.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from math import inf
 
@@ -55,8 +55,12 @@ def go_on(
     next_id: int,
     min_frequency: int = 1,
     max_token_length: float = inf,
+    tokens: dict[int, bytes] | None = None,
 ) -> list[tuple[Pair, int]]:
-    """Learn merges from pieces that are ids already, of tokens with these lengths; new tokens have the ids from `next_id` on."""
+    """Learn merges from pieces that are ids already, of tokens with these lengths; new tokens have the ids from `next_id` on.
+
+    Where `tokens` are given, each with its bytes, no pair that spells one of them is merged, and new ones are added.
+    """
     learned: list[tuple[Pair, int]] = []
     while len(learned) < merges:
         counts: dict[Pair, int] = {}
@@ -67,6 +71,7 @@ def go_on(
             pair: times
             for pair, times in counts.items()
             if times >= min_frequency and lengths[pair[0]] + lengths[pair[1]] <= max_token_length
+            if tokens is None or tokens[pair[0]] + tokens[pair[1]] not in tokens.values()
         }
         if not counts:
             break
@@ -77,6 +82,8 @@ def go_on(
         token = next_id + len(learned)
         words = [(merge(ids, best, token), count) for ids, count in words]
         lengths[token] = lengths[best[0]] + lengths[best[1]]
+        if tokens is not None:
+            tokens[token] = tokens[best[0]] + tokens[best[1]]
         learned.append((best, counts[best]))
     return learned
 
@@ -95,3 +102,41 @@ def decode(ids: Iterable[int], merges: Sequence[Pair], byte_order: Sequence[int]
     for left, right in merges:
         tokens.append(tokens[left] + tokens[right])
     return b"".join(tokens[id] for id in ids)
+
+
+Split = Callable[[bytes], Iterable[bytes]]
+
+
+def train_stages(
+    documents: Sequence[bytes], stages: Sequence[tuple[Split, int]], tie_break: str
+) -> tuple[list[Pair], list[tuple[Split, int]]]:
+    """Learn merges in stages, each given as how it splits and how many merges there are after it; return each with its first rank.
+
+    A piece of a stage begins as what the stages before make of it. No pair is merged whose bytes are a token already.
+    """
+    merges: list[Pair] = []
+    begun: list[tuple[Split, int]] = []
+    tokens = {byte: bytes([byte]) for byte in range(256)}
+    for split, after in stages:
+        pieces = Counter(piece for document in documents for piece in split(document))
+        words = [(encode_stages(piece, begun, merges), count) for piece, count in pieces.items()]
+        begun.append((split, len(merges)))
+        learned = go_on(
+            words, after - len(merges), tie_break, dict.fromkeys(tokens, 1), 256 + len(merges), tokens=tokens
+        )
+        merges += [pair for pair, _ in learned]
+    return merges, begun
+
+
+def encode_stages(text: bytes, stages: Sequence[tuple[Split, int]], merges: Sequence[Pair]) -> Sequence[int]:
+    """Turn a text into ids: split by the last stage, inside by those before it, and then the last stage's own merges."""
+    if not stages:
+        return list(text)
+    *before, (split, first) = stages
+    encoded: list[int] = []
+    for piece in split(text):
+        ids = encode_stages(piece, before, merges[:first])
+        for rank in range(first, len(merges)):
+            ids = merge(ids, merges[rank], 256 + rank)
+        encoded += ids
+    return encoded

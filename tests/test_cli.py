@@ -58,7 +58,7 @@ def error(capfd: pytest.CaptureFixture[str], code: int, *arguments: str | Path) 
 def test_every_command_has_a_page_of_help_with_an_example(command: str, capfd: pytest.CaptureFixture[str]) -> None:
     page = output(capfd, command, "--help")
     assert f"Example: minbpe {command}" in page
-    assert len(page.splitlines()) <= 55
+    assert len(page.splitlines()) <= 60
 
 
 def test_the_command_alone_lists_all_commands(capfd: pytest.CaptureFixture[str]) -> None:
@@ -90,6 +90,44 @@ def test_train_takes_every_option(corpus: Path, tmp_path: Path, capfd: pytest.Ca
     assert minbpe.Vocabulary.load(tmp_path / "tok.model") == expected
     output(capfd, "train", corpus, "--size", "270", "--out", tmp_path / "tok", "--no-special")
     assert minbpe.Vocabulary.load(tmp_path / "tok.model").special_tokens == {}
+
+
+def test_train_takes_stages(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from minbpe.training import train
+
+    texts = [TEXT + str(n) for n in range(3)]
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    arguments = ["train", tmp_path / "x.jsonl", "--out", tmp_path / "tok", "--size", "275"]
+    output(capfd, *arguments, "--stage", "gpt4:265", "--stage", "none:275")
+    expected = train(texts, 275, stages=[("gpt4", 265), (None, 275)], special_tokens=["<|endoftext|>"])
+    assert minbpe.Vocabulary.load(tmp_path / "tok.model") == expected
+    facts = json.loads(output(capfd, "inspect", tmp_path / "tok.model", "--json"))
+    assert facts["stages"] == [
+        {"first_rank": 0, "pattern": minbpe.GPT4_SPLIT_PATTERN},
+        {"first_rank": 8, "pattern": None},
+    ]
+    assert "from merge 8 on, by none: a text is one piece" in output(capfd, "inspect", tmp_path / "tok.model")
+    assert "write PATTERN:SIZE, such as gpt4:24576" in error(capfd, 1, *arguments, "--stage", "gpt4")
+    assert "keeps no checkpoint" in error(capfd, 1, *arguments, "--stage", "none:275", "--resume")
+
+
+def test_stages_take_a_file_of_counts_each(corpus: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    stages = ["--stage", "gpt4:265", "--stage", "none:275"]
+    arguments = ["--out", tmp_path / "tok", "--size", "275", *stages]
+    digest = json.loads(output(capfd, "train", corpus, *arguments, "--json"))["digest"]
+    files = [tmp_path / f"{pattern}.counts" for pattern in ("gpt4", "none")]
+    for file in files:
+        output(capfd, "count", corpus, "--out", file, "--pattern", file.stem)
+    assert json.loads(output(capfd, "train", *files, *arguments, "--json"))["digest"] == digest
+    message = error(capfd, 1, "train", *files, files[0], *arguments)
+    assert "2 stages take one PieceCounts each" in message
+    assert "a file of counts for each, in this order" in message
+    assert "do not add up" in error(capfd, 1, "train", *files, *arguments[:-4])
+
+
+def test_limits_below_one_are_wrong_uses(corpus: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for limit in ("--min-frequency", "--max-token-length"):
+        assert "Must be >= 1" in error(capfd, 2, "train", corpus, "--out", tmp_path / "tok", limit, "0")
 
 
 def test_train_on_records_equals_train_on_their_texts(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -144,13 +144,17 @@ def test_a_changed_line_is_refused_with_the_checksum_it_would_need(small: Path) 
 
 
 HEAD = f"minbpe v2\nunicode {SMALL.unicode_version}\nstages 1\n0 null\n"
+EMPTY = "special 0\nbytes identity\nmerges 0\n"
 DAMAGED = {
     "minbpe v3\n": r"line 1: expected 'minbpe v2'.*later",
     "minbpe v2\r\nunicode 16.0.0\r\n": r"line 1: expected 'minbpe v2'",
     "[a] 97\n": r"line 1: .*a \.vocab file is for people",
     "minbpe v2\nunicode latest\n": r"line 2: expected 'unicode <version>', found 'unicode latest'",
-    "minbpe v2\nunicode 16.0.0\nstages 2\n0 null\n1000 null\n": r"line 3: expected 'stages 1', found 'stages 2'.*one",
-    "minbpe v2\nunicode 16.0.0\nstages 1\n5 null\n": r"line 4: expected a first stage that begins at rank 0, found 5",
+    HEAD.replace("stages 1", "stages 9")
+    + "special 0\nmerges 0\n": r"line 3: expected 9 lines of stages after this one",
+    HEAD.replace("stages 1\n0 null", "stages 0") + EMPTY: r"make no vocabulary: a vocabulary has one stage at least",
+    HEAD.replace("1\n0 null", "2\n0 null\n7 null") + EMPTY: r"make no vocabulary: a stage begins at rank 7.* 0 merges",
+    HEAD.replace("0 null", "5 null") + EMPTY: r"make no vocabulary: the first stage begins at rank 5",
     'minbpe v2\nunicode 16.0.0\nstages 1\n0 "\\x"\n': r"line 4: expected a JSON string",
     'minbpe v2\nunicode 16.0.0\nstages 1\n0 "\\ud800"\n': r"line 4: expected a JSON string",
     "minbpe v2\nunicode 16.0.0\nstages 1\n0 [1]\n": r"line 4: expected a stage",

@@ -77,6 +77,8 @@ def test_training_under_a_ceiling_learns_the_same(documents: list[str], tmp_path
         assert (bounded.dropped_distinct > 0) == (min_count > 1)
     small = train(documents, 300)
     assert extend(small, documents, 50, max_memory=SPILLING) == extend(small, documents, 50)
+    stages = [("gpt4", 300), (None, 320)]
+    assert learn(documents, 320, stages=stages, max_memory=SPILLING) == learn(documents, 320, stages=stages)
 
 
 def test_counts_that_pass_the_ceiling_by_themselves_are_an_error_that_says_the_way_out(documents: list[str]) -> None:

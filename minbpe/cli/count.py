@@ -3,11 +3,11 @@
 from pathlib import Path
 from time import perf_counter
 from types import EllipsisType
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from minbpe.cli.shared import Json, Memory, Reading, Threads, print_facts
+from minbpe.cli.shared import Json, Memory, Patterns, Reading, Threads, named_pattern, print_facts
 from minbpe.counting import Ceiling, PieceCounts, Progress, gather
 from minbpe.documents import find_files, is_plain_text
 from minbpe.errors import CorpusError, MinbpeError
@@ -15,6 +15,9 @@ from minbpe.formats.counts import is_counts, save_counted
 from minbpe.patterns import resolve, shown
 from minbpe.progress import Bars
 from minbpe.source import memory_to_train
+
+if TYPE_CHECKING:
+    from minbpe.patterns import Pattern
 
 PREVIEW = 5
 SIZE = 32768
@@ -26,7 +29,7 @@ def count(
     /,
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
-    pattern: str = "gpt4",
+    pattern: Patterns = None,
     min_count: int = 1,
     threads: Threads = None,
     max_memory: Memory = None,
@@ -42,7 +45,8 @@ def count(
     Args:
         sources: Files and directories: text, .jsonl, .parquet, and .gz of these.
         out: The file to write.
-        pattern: How text is split: gpt2, gpt4, cl100k, o200k, a regular expression, or none.
+        pattern: How text is split: gpt2, gpt4 (the default), cl100k, o200k, a regular expression, none; or several,
+            each inside the pieces of the one before.
         min_count: Leave out pieces that were seen less often.
         threads: All cores by default. The counts do not depend on it.
         max_memory: Hold no more distinct pieces than this takes, such as 4G; the others go to disk, and none is lost.
@@ -58,7 +62,7 @@ def count(
     whole = not reading.lines and all(map(is_plain_text, files))
     began = perf_counter()
     with Bars() as bars:
-        regex = resolve(None if pattern == "none" else pattern)
+        regex = resolve("gpt4" if pattern is None else named_pattern(pattern))
         counted = gather(
             files if whole else reading.documents(sources, bars, "read"),
             regex,
@@ -76,19 +80,17 @@ def count(
     print_facts({"counts": str(out), "files": len(files), **said, **dropped, **ceiling, "seconds": seconds}, json)
 
 
-def load_parts(files: list[Path]) -> PieceCounts | None:
-    """Return the counts in `files`, one after the other; None if they hold text.
+def load_parts(files: list[Path]) -> list[PieceCounts]:
+    """Return the counts in `files`; none if they hold text.
 
     Raises:
         CorpusError: Some hold counts, and some text.
     """
     parts = [file for file in files if is_counts(file)]
-    if not parts:
-        return None
-    if len(parts) < len(files):
+    if parts and len(parts) < len(files):
         text = next(file for file in files if file not in parts)
         raise CorpusError(f"{parts[0]} holds piece counts, and {text} does not: run minbpe count on {text} first")
-    return PieceCounts.concatenate(map(PieceCounts.load, parts))
+    return list(map(PieceCounts.load, parts))
 
 
 def facts_of(counts: PieceCounts, as_json: bool) -> dict[str, object]:
@@ -106,7 +108,7 @@ def _said(
     pieces: int,
     distinct: int,
     distinct_bytes: int,
-    pattern: str | EllipsisType | None,
+    pattern: "Pattern | EllipsisType",
     often: list[tuple[bytes, int]],
     as_json: bool,
 ) -> dict[str, object]:

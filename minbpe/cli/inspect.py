@@ -12,6 +12,8 @@ from minbpe.shards import read_shard
 
 if TYPE_CHECKING:
     from minbpe.encoding import Encoding
+    from minbpe.patterns import Pattern
+    from minbpe.vocabulary import Vocabulary
 
 LONGEST = 5
 SPECIAL = 8
@@ -50,7 +52,7 @@ def _of_vocabulary(encoding: "Encoding", as_json: bool) -> dict[str, object]:
         "highest id": vocabulary.n_vocab - 1,
         "merges": "unknown: given by ranks alone" if vocabulary.by_rank else len(vocabulary.merges),
         "special": special if as_json else ", ".join(shown + more) or "none",
-        "pattern": vocabulary.pattern if as_json else vocabulary.pattern or "none: a text is one piece",
+        **_patterns(vocabulary, as_json),
         "engine": vocabulary.engine,
         "refused": vocabulary.refusal if as_json else vocabulary.refusal or "no",
         "unicode": vocabulary.unicode_version,
@@ -60,6 +62,24 @@ def _of_vocabulary(encoding: "Encoding", as_json: bool) -> dict[str, object]:
         if as_json
         else ", ".join(f"{_shown(token)} ({len(token)})" for token in longest),
     }
+
+
+def _patterns(vocabulary: "Vocabulary", as_json: bool) -> dict[str, object]:
+    """Return the pattern, or where there are several stages, each with the first rank that it holds for."""
+    if len(vocabulary.stages) == 1:
+        return {"pattern": vocabulary.pattern if as_json else _in_words(vocabulary.pattern)}
+    if as_json:
+        return {"stages": [{"first_rank": first_rank, "pattern": pattern} for first_rank, pattern in vocabulary.stages]}
+    return {
+        f"stage {number}": f"from merge {first_rank:,} on, by {_in_words(pattern)}"
+        for number, (first_rank, pattern) in enumerate(vocabulary.stages, start=1)
+    }
+
+
+def _in_words(pattern: "Pattern") -> str:
+    if isinstance(pattern, tuple):
+        return "  then  ".join(pattern)
+    return pattern or "none: a text is one piece"
 
 
 def _of_shards(manifest: Manifest, directory: Path, encoding: "Encoding") -> dict[str, object]:

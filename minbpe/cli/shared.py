@@ -25,7 +25,13 @@ if TYPE_CHECKING:
 Tokenizer = Annotated[str, Parameter(name=["--tokenizer", "-t"])]
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
+Patterns = Annotated[list[str] | None, Parameter(negative="")]
 Threads = Annotated[int | None, Parameter(validator=Number(gte=1))]
+
+
+def named_pattern(given: list[str]) -> list[str] | None:
+    """Return the split pattern that is given by one name or several; `none` is one too."""
+    return None if given == ["none"] else given
 
 
 def memory(_: object, tokens: Sequence[Token]) -> int:

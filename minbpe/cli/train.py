@@ -5,9 +5,12 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from minbpe.cli.count import SIZE, load_parts, show
-from minbpe.cli.shared import Flag, Json, Memory, Reading, Threads, kill_as_ctrl_c, print_facts
+from minbpe.cli.shared import Flag, Json, Memory, Patterns, Reading, Threads, kill_as_ctrl_c, named_pattern, print_facts
+from minbpe.cli.staging import Anew, parse_stage
+from minbpe.counting import PieceCounts
 from minbpe.documents import find_files, is_plain_text
 from minbpe.errors import MinbpeError
 from minbpe.progress import Bars
@@ -22,13 +25,14 @@ def train(
     *,
     out: Annotated[str, Parameter(name=["--out", "-o"])],
     size: Annotated[int, Parameter(name=["--size", "-s"])] = SIZE,
-    pattern: str | None = None,
+    pattern: Patterns = None,
+    stage: Annotated[list[str] | None, Parameter(negative="")] = None,
     special: Annotated[list[str], Parameter(negative="--no-special")] = ["<|endoftext|>"],  # noqa: B006 (never changed)
     tie_break: Literal["first", "lowest"] = "first",
     byte_order: Literal["identity", "gpt2"] = "identity",
     min_count: int = 1,
-    min_frequency: int = 1,
-    max_token_length: int | None = None,
+    min_frequency: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
+    max_token_length: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     threads: Threads = None,
     max_memory: Memory = None,
     spill_to: Path | None = None,
@@ -46,7 +50,10 @@ def train(
         sources: Files and directories: text, .jsonl, .parquet, and .gz of these; or files that minbpe count wrote.
         out: The path to write, with or without .model.
         size: Tokens in all: 256 bytes, the merges, and the special tokens.
-        pattern: How text is split first: gpt2, gpt4 (the default, if not counts), cl100k, o200k, a regular expression, or none.
+        pattern: How text is split: gpt2, gpt4 (the default, if not counts), cl100k, o200k, a regular expression, none; or several,
+            each inside the pieces of the one before.
+        stage: PATTERN:SIZE, a pattern and the tokens there are after learning with it, each pattern wider than the last:
+            tokens cross words. Of piece counts, each stage takes a file. No checkpoint.
         special: A special token. May be given several times.
         tie_break: Among equally frequent pairs, the one that occurs first, or the one of lowest ids.
         byte_order: Which ids bytes have: their value, or GPT-2's order.
@@ -73,12 +80,15 @@ def train(
     checkpoint = Checkpoint(
         prefix.with_name(f"{prefix.name}.checkpoint"), corpus=f"{name_of(files)} {reading}", resume=resume
     )
+    keeps = stage is None or resume
     began = perf_counter()
     with Bars() as bars, kill_as_ctrl_c():
+        documents = files if whole else Anew(lambda: reading.documents(sources, bars, "read"))
         training = learn(
-            counts if counts is not None else (files if whole else reading.documents(sources, bars, "read")),
+            documents if not counts else PieceCounts.concatenate(counts) if stage is None else counts,
             size,
-            pattern=... if pattern is None else None if pattern == "none" else pattern,
+            pattern=... if pattern is None else named_pattern(pattern),
+            stages=None if stage is None else map(parse_stage, stage),
             tie_break=tie_break,
             byte_order=byte_order,
             special_tokens=special,
@@ -88,13 +98,14 @@ def train(
             threads=threads,
             max_memory=max_memory,
             spill_to=spill_to,
-            checkpoint=checkpoint,
+            checkpoint=checkpoint if keeps else None,
             progress=lambda progress: show(bars, progress),
         )
     seconds = perf_counter() - began
     vocabulary = training.vocabulary
     vocabulary.save(prefix)
-    checkpoint.remove()
+    if keeps:
+        checkpoint.remove()
     dropped = {"dropped": training.dropped_pieces, "dropped distinct": training.dropped_distinct}
     facts = {
         "model": f"{prefix}.model",

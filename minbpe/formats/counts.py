@@ -4,8 +4,9 @@ r"""A file of piece counts: three lines that people can read, then the counts as
     {"pattern": "\\p{L}+| ?\\p{N}", "unicode": "16.0.0", "documents": 2, "pieces": 120, "distinct": 31, "bytes": 702}
     sha256 5c1f3f0a...
 
-The sha256 is over all of the file but its own line. The pattern is null where each document is one piece, and is left out
-where it is not known. What reading allocates is in proportion to the file, whatever the file says.
+The sha256 is over all of the file but its own line. The pattern is null where each document is one piece, a list where several
+split in sequence, and is left out where it is not known. What reading allocates is in proportion to the file, whatever the
+file says.
 """
 
 from __future__ import annotations
@@ -17,11 +18,16 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import EllipsisType
+from typing import TYPE_CHECKING
 
 from minbpe import _core
 from minbpe.atomic import replacing
 from minbpe.counting import PieceCounts
 from minbpe.errors import FormatError
+from minbpe.patterns import from_json
+
+if TYPE_CHECKING:
+    from minbpe.patterns import Pattern
 
 KIND = b"minbpe counts v"
 """How each version begins."""
@@ -38,7 +44,7 @@ def save_counts(counts: PieceCounts, path: str | os.PathLike[str]) -> str:
     return _write(Path(path), _facts(counts), counts._counts.each_chunk)
 
 
-def save_counted(counted: _core.Counted, pattern: str | None, path: str | os.PathLike[str]) -> None:
+def save_counted(counted: _core.Counted, pattern: Pattern, path: str | os.PathLike[str]) -> None:
     """Write what was counted to a file as `save_counts` does; what is on disk is read from there, and never held.
 
     Raises:
@@ -73,12 +79,14 @@ def load_counts(path: str | os.PathLike[str]) -> PieceCounts:
         raise _damaged(path, "its sha256 is not the one it was written with")
     try:
         facts = json.loads(head)
-        pattern = facts.get("pattern", ...)
+        pattern = from_json(facts.get("pattern", ...))
         counts = PieceCounts._from_core(_core.PieceCounts.from_bytes(body), pattern)
     except (ValueError, AttributeError, RecursionError) as error:
         raise _damaged(path, str(error)) from error
     unicode_version = facts.get("unicode")
-    if facts != {**_facts(counts), "unicode": unicode_version} or not isinstance(pattern, str | EllipsisType | None):
+    regexes = pattern if isinstance(pattern, tuple) else (pattern,)
+    known = pattern in (None, ...) or all(isinstance(regex, str) for regex in regexes)
+    if not known or {**facts, "pattern": pattern} != {"pattern": ..., **_facts(counts), "unicode": unicode_version}:
         raise _damaged(path, "its second line does not fit the counts")
     if unicode_version != _core.UNICODE_VERSION:
         warnings.warn(
@@ -120,9 +128,7 @@ def _facts(counts: PieceCounts) -> dict[str, object]:
     return _head(counts.pattern, counts.documents, counts.total, len(counts), counts.corpus_bytes)
 
 
-def _head(
-    pattern: str | EllipsisType | None, documents: int, pieces: int, distinct: int, size: int
-) -> dict[str, object]:
+def _head(pattern: Pattern | EllipsisType, documents: int, pieces: int, distinct: int, size: int) -> dict[str, object]:
     known = {} if pattern is ... else {"pattern": pattern}
     numbers = {"documents": documents, "pieces": pieces, "distinct": distinct, "bytes": size}
     return {**known, "unicode": _core.UNICODE_VERSION, **numbers}

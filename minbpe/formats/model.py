@@ -12,10 +12,11 @@ r"""`name.model`: a vocabulary as lines of ASCII that people can read, and that 
     256 98 257
     sha256 5c1f3f0a...
 
-Strings are JSON. A stage is its first rank and its split pattern, or null where a text is one piece. `bytes` lists the
-ids of the 256 byte values where they are not their own. A merge is left, right and its id, in rank order. A vocabulary
-that is known by ranks alone has `tokens`, each in hexadecimal with its id, instead of bytes and merges. The last line
-is over every byte above it. Upstream's "minbpe v1" is read too, and never written.
+Strings are JSON. A stage is its first rank and its split pattern, or null where a text is one piece, or a list of patterns, each
+of which splits the pieces of the one before; most vocabularies have one stage. `bytes` lists the ids of the 256 byte values
+where they are not their own. A merge is left, right and its id, in rank order. A vocabulary that is known by ranks alone has
+`tokens`, each in hexadecimal with its id, instead of bytes and merges. The last line is over every byte above it. Upstream's
+"minbpe v1" is read too, and never written.
 """
 
 from __future__ import annotations
@@ -36,12 +37,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, NoReturn
 
+    from minbpe.patterns import Pattern
+
 MAGIC = "minbpe v2"
 MAGIC_UPSTREAM = "minbpe v1"
 
 _NUMBER = r"(?:0|[1-9][0-9]{0,9})"
 _VERSION_LINE = re.compile(r"unicode ([0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4})")
-_STAGE_LINE = re.compile(rf'({_NUMBER}) (null|".*")')
+_STAGE_LINE = re.compile(rf'({_NUMBER}) (null|".*"|\[".*"\])')
 _SPECIAL_LINE = re.compile(rf'(".*") ({_NUMBER})')
 _BYTES_LINE = re.compile(rf"bytes (identity|{_NUMBER}(?: {_NUMBER}){{255}})")
 _MERGE_LINE = re.compile(rf"({_NUMBER}) ({_NUMBER}) ({_NUMBER})")
@@ -96,8 +99,9 @@ def _lines(vocabulary: Vocabulary) -> Iterator[str]:
     """All lines but the checksum's."""
     yield MAGIC
     yield f"unicode {vocabulary.unicode_version}"
-    yield "stages 1"
-    yield f"0 {json.dumps(vocabulary.pattern)}"
+    yield f"stages {len(vocabulary.stages)}"
+    for first_rank, pattern in vocabulary.stages:
+        yield f"{first_rank} {json.dumps(pattern)}"
     # Of special tokens that share an id, the one that it decodes to comes first, so that it is again when read.
     special_tokens = vocabulary.special_tokens
     yield f"special {len(special_tokens)}"
@@ -176,6 +180,17 @@ class _Lines:
             self.fail("a JSON string", f"{literal[:60]} ({error})")
         return str(text)
 
+    def pattern(self, literal: str) -> Pattern:
+        """Return the pattern that a JSON literal is: null, a string, or a list of strings."""
+        if not literal.startswith("["):
+            return None if literal == "null" else self.string(literal)
+        try:
+            patterns = json.loads(literal)
+            "".join(patterns).encode("utf-8")
+        except (TypeError, ValueError, RecursionError) as error:
+            self.fail("a JSON list of strings", f"{literal[:60]} ({error})")
+        return tuple(patterns)
+
     def end(self) -> None:
         """Refuse what follows the line taken last."""
         if self.number < len(self.lines) or self.rest:
@@ -186,17 +201,21 @@ class _Lines:
 def _read(lines: _Lines) -> Vocabulary:
     lines.take(MAGIC)
     (unicode_version,) = lines.match(_VERSION_LINE, "'unicode <version>'")
-    if lines.count("stages", "stages") != 1:
-        lines.fail("'stages 1'", repr(lines.lines[lines.number - 1]), "this minbpe knows one stage; use a later one")
-    first_rank, literal = lines.match(_STAGE_LINE, "a stage: '0 <pattern in JSON, or null>'")
-    if first_rank != "0":
-        lines.fail("a first stage that begins at rank 0", first_rank)
-    pattern = None if literal == "null" else lines.string(literal)
+    stages = [
+        (int(first_rank), lines.pattern(literal))
+        for first_rank, literal in lines.rows(
+            lines.count("stages", "stages"), _STAGE_LINE, "a stage: '<first rank> <pattern in JSON, or null>'"
+        )
+    ]
     special_tokens = _read_special_tokens(lines)
     if lines.number < len(lines.lines) and lines.lines[lines.number].startswith("tokens "):
         ranks = _read_ranks(lines)
         _read_checksum(lines)
-        vocabulary = Vocabulary.from_ranks(ranks, pattern=pattern, special_tokens=special_tokens)
+        if [first_rank for first_rank, _ in stages] != [0]:
+            raise FormatError(
+                f"{lines.name}: ranks alone have one stage, from rank 0 on: take the file from its source again"
+            )
+        vocabulary = Vocabulary.from_ranks(ranks, pattern=stages[0][1], special_tokens=special_tokens)
     else:
         (listed,) = lines.match(_BYTES_LINE, "'bytes identity', 'bytes' and 256 ids, or 'tokens <how many>'")
         byte_ids = None if listed == "identity" else [int(token_id) for token_id in listed.split(" ")]
@@ -208,7 +227,7 @@ def _read(lines: _Lines) -> Vocabulary:
             ids.append(int(token_id))
         _read_checksum(lines)
         vocabulary = Vocabulary.from_merges(
-            merges, pattern=pattern, special_tokens=special_tokens, byte_ids=byte_ids, ids=ids
+            merges, stages=stages, special_tokens=special_tokens, byte_ids=byte_ids, ids=ids
         )
     if vocabulary.unicode_version != unicode_version:
         warnings.warn(

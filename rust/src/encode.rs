@@ -130,6 +130,9 @@ impl Vocabulary {
     /// Encodes `text` into `sink`; what `special` finds becomes that special token, and the text before it is split as if it ended
     /// there, as tiktoken does.
     pub fn encode(&self, text: &str, special: Option<&Matcher>, sink: &mut impl Sink) -> Result<()> {
+        if let Some(last) = self.last_stage() {
+            return self.encode_staged(last, text, special, sink);
+        }
         self.with_encoder(text.len(), sink, |encoder, split, sink| {
             let mut from = 0;
             while let Some(found) = special.and_then(|special| special.find(text, from)) {
@@ -145,6 +148,9 @@ impl Vocabulary {
 
     /// Encodes bytes: maximal stretches of valid UTF-8 as text, each maximal invalid stretch as one piece.
     pub fn encode_bytes(&self, bytes: &[u8], sink: &mut impl Sink) -> Result<()> {
+        if let Some(last) = self.last_stage() {
+            return self.encode_bytes_staged(last, bytes, sink);
+        }
         self.with_encoder(bytes.len(), sink, |encoder, split, sink| {
             let flow =
                 self.splitter().split_bytes(bytes, split, |base, ends| encoder.pieces(bytes, base, ends, sink))?;
@@ -157,6 +163,9 @@ impl Vocabulary {
 
     /// Encodes `piece` as it is, without splitting.
     pub fn encode_piece(&self, piece: &[u8], sink: &mut impl Sink) {
+        if let Some(last) = self.last_stage() {
+            return self.encode_piece_staged(last, piece, sink);
+        }
         if !piece.is_empty() {
             self.with_encoder(0, sink, |encoder, _, sink| encoder.piece(piece, sink).is_break());
         }

@@ -21,6 +21,7 @@ pub mod progress;
 mod seams;
 pub mod special;
 pub mod split;
+pub mod staged;
 mod table;
 pub mod tokens;
 pub mod train;

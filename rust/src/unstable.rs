@@ -58,6 +58,7 @@ impl Vocabulary {
         special: Option<&Matcher>,
         sorted: &[u32],
     ) -> Result<(Vec<u32>, BTreeSet<Vec<u32>>)> {
+        self.refuse_stages("encode_with_unstable")?;
         let mut encoded = WithLastPiece::default();
         self.encode(text, special, &mut encoded)?;
         let stable = encoded.ids.len() - encoded.unstable(self);
@@ -110,6 +111,7 @@ impl Vocabulary {
     /// tiktoken's `_encode_bytes`: valid UTF-8 as text; otherwise the last piece before the first invalid byte is merged together with
     /// all that follows, as one piece.
     pub fn encode_bytes_as_tiktoken(&self, bytes: &[u8]) -> Result<Vec<u32>> {
+        self.refuse_stages("_encode_bytes")?;
         let mut encoded = WithLastPiece::default();
         let valid = match std::str::from_utf8(bytes) {
             Ok(text) => {

@@ -7,18 +7,26 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::split::Splitter;
+use crate::staged::{LastStage, Stage};
 use crate::tokens::{IdIndex, Tokens};
 
 /// The version of the Unicode tables by which patterns split, those of regex-syntax. It is part of a vocabulary: Python's `regex` and
 /// Rust's tables differ on 17,144 code points of `\p{L}`.
 pub const UNICODE_VERSION: &str = "16.0.0";
 
+/// Each stage but the first holds the vocabulary of those before it.
+const MOST_STAGES: usize = 16;
+
 /// Tokens by id, and how text becomes them.
 #[derive(Clone)]
 pub struct Vocabulary {
     tokens: Arc<Tokens>,
+    /// The last stage's, as the patterns are.
     splitter: Arc<Splitter>,
-    pattern: Option<String>,
+    /// The splitter's, in sequence.
+    patterns: Vec<String>,
+    /// `None` where there is one stage.
+    last_stage: Option<Arc<LastStage>>,
     /// By id, then text.
     special: Vec<(String, u32)>,
     /// Where several special tokens share an id, the first by text: it is what the id decodes to.
@@ -26,24 +34,63 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// From the ids of the 256 bytes, the merges in rank order as pairs of ids, and the id of each merge.
+    /// From the ids of the 256 bytes, the merges in rank order as pairs of ids, the id of each merge, and the pattern that splits
+    /// text, or several, each of which splits the pieces of the one before.
     pub fn from_merges(
         byte_ids: &[u32; 256],
         merges: &[(u32, u32)],
         ids: &[u32],
         special: Vec<(String, u32)>,
-        pattern: Option<String>,
+        patterns: impl IntoIterator<Item = String>,
     ) -> Result<Vocabulary> {
-        Vocabulary::new(Tokens::from_merges(byte_ids, merges, ids)?, special, pattern)
+        Vocabulary::new(Tokens::from_merges(byte_ids, merges, ids)?, special, patterns)
+    }
+
+    /// As `from_merges`, with the stage that each merge belongs to: the first begins at rank 0, and none before the one it follows.
+    pub fn from_stages(
+        byte_ids: &[u32; 256],
+        merges: &[(u32, u32)],
+        ids: &[u32],
+        special: Vec<(String, u32)>,
+        stages: &[Stage],
+    ) -> Result<Vocabulary> {
+        let (last, before) = match stages {
+            [] => return Err(Error::Vocabulary("a vocabulary has one stage at least: give its pattern".into())),
+            [Stage { first_rank: 0, patterns }] => {
+                return Vocabulary::from_merges(byte_ids, merges, ids, special, patterns.clone());
+            }
+            [Stage { first_rank, .. }] => {
+                return Err(Error::Vocabulary(format!("the first stage begins at rank {first_rank}: it begins at 0")));
+            }
+            [before @ .., last] => (last, before),
+        };
+        if stages.len() > MOST_STAGES {
+            return Err(Error::Vocabulary(format!(
+                "{} stages are too many: a vocabulary has up to {MOST_STAGES}",
+                stages.len()
+            )));
+        }
+        let from = last.first_rank;
+        if !(before[before.len() - 1].first_rank..=merges.len()).contains(&from) {
+            return Err(Error::Vocabulary(format!(
+                "a stage begins at rank {from}: order the stages by rank, and there are {} merges",
+                merges.len()
+            )));
+        }
+        let tokens = Tokens::from_merges(byte_ids, merges, ids)?;
+        let narrower = Vocabulary::from_stages(byte_ids, &merges[..from], &ids[..from], vec![], before)?;
+        let last_stage = Some(Arc::new(LastStage::new(narrower, tokens.parents())));
+        let splitter = Arc::new(Splitter::sequence(&last.patterns)?);
+        Vocabulary::assemble(Arc::new(tokens), splitter, last_stage, special, last.patterns.clone())
     }
 
     /// From tiktoken's form: each token's bytes with its rank, which is its id.
     pub fn from_ranks(
         ranks: Vec<(Vec<u8>, u32)>,
         special: Vec<(String, u32)>,
-        pattern: Option<String>,
+        patterns: impl IntoIterator<Item = String>,
     ) -> Result<Vocabulary> {
-        Vocabulary::new(Tokens::from_ranks(ranks)?, special, pattern)
+        Vocabulary::new(Tokens::from_ranks(ranks)?, special, patterns)
     }
 
     /// From a packaged table: the byte that has id i, for 256 bytes; then the two ids of each merge, three bytes each, little-endian.
@@ -52,7 +99,7 @@ impl Vocabulary {
         table: &[u8],
         extra: &[(u32, u32, u32)],
         special: Vec<(String, u32)>,
-        pattern: Option<String>,
+        patterns: impl IntoIterator<Item = String>,
     ) -> Result<Vocabulary> {
         let damaged =
             |what: &str| Error::Vocabulary(format!("a packaged vocabulary is damaged ({what}): install minbpe again"));
@@ -82,19 +129,25 @@ impl Vocabulary {
                 _ => return Err(damaged("a merge joins what is not there")),
             }
         }
-        Vocabulary::new(Tokens::from_parents(parents, ids, index_of_id)?, special, pattern)
+        Vocabulary::new(Tokens::from_parents(parents, ids, index_of_id)?, special, patterns)
     }
 
-    fn new(tokens: Tokens, special: Vec<(String, u32)>, pattern: Option<String>) -> Result<Vocabulary> {
-        let splitter = Arc::new(Splitter::new(pattern.as_deref())?);
-        Vocabulary::assemble(Arc::new(tokens), splitter, special, pattern)
+    fn new(
+        tokens: Tokens,
+        special: Vec<(String, u32)>,
+        patterns: impl IntoIterator<Item = String>,
+    ) -> Result<Vocabulary> {
+        let patterns: Vec<String> = patterns.into_iter().collect();
+        let splitter = Arc::new(Splitter::sequence(&patterns)?);
+        Vocabulary::assemble(Arc::new(tokens), splitter, None, special, patterns)
     }
 
     fn assemble(
         tokens: Arc<Tokens>,
         splitter: Arc<Splitter>,
+        last_stage: Option<Arc<LastStage>>,
         mut special: Vec<(String, u32)>,
-        pattern: Option<String>,
+        patterns: Vec<String>,
     ) -> Result<Vocabulary> {
         for (text, id) in &special {
             if text.is_empty() {
@@ -115,22 +168,28 @@ impl Vocabulary {
             return Err(Error::SpecialToken(format!("the special token {:?} is given twice", two[0])));
         }
         let special_by_id = special.iter().rev().map(|(text, id)| (*id, text.clone())).collect();
-        Ok(Vocabulary { tokens, splitter, pattern, special, special_by_id })
+        Ok(Vocabulary { tokens, splitter, patterns, last_stage, special, special_by_id })
     }
 
     /// The same vocabulary with other special tokens. Nothing but these is copied.
     pub fn with_special(&self, special: Vec<(String, u32)>) -> Result<Vocabulary> {
-        Vocabulary::assemble(self.tokens.clone(), self.splitter.clone(), special, self.pattern.clone())
+        let (tokens, splitter, last_stage) = (self.tokens.clone(), self.splitter.clone(), self.last_stage.clone());
+        Vocabulary::assemble(tokens, splitter, last_stage, special, self.patterns.clone())
     }
 
     /// The vocabulary that training to `count` ordinary tokens would have made: a merge depends only on those before it. Special
-    /// tokens move to the ids after the last one kept.
+    /// tokens move to the ids after the last one kept. Stages of which no merge is left go, all but the first.
     pub fn truncate(&self, count: usize) -> Result<Vocabulary> {
         if !(256..=self.tokens.count()).contains(&count) {
             return Err(Error::Vocabulary(format!(
                 "cannot truncate to {count} tokens: this vocabulary has {}, and 256 of them are bytes",
                 self.tokens.count()
             )));
+        }
+        if let Some(last) = &self.last_stage
+            && count <= last.narrower().tokens().count()
+        {
+            return last.narrower().with_special(self.special.clone())?.truncate(count);
         }
         let ids = self.tokens.ids();
         let kept = &ids[..count];
@@ -142,7 +201,9 @@ impl Vocabulary {
         let first = kept.iter().max().map_or(0, |&highest| highest + 1);
         let groups = (first..).zip(self.special.chunk_by(|(_, a), (_, b)| a == b));
         let moved = groups.flat_map(|(id, group)| group.iter().map(move |(text, _)| (text.clone(), id))).collect();
-        Vocabulary::assemble(Arc::new(tokens), self.splitter.clone(), moved, self.pattern.clone())
+        let last_stage =
+            self.last_stage.as_ref().map(|last| LastStage::new(last.narrower().clone(), tokens.parents()).into());
+        Vocabulary::assemble(Arc::new(tokens), self.splitter.clone(), last_stage, moved, self.patterns.clone())
     }
 
     /// The ordinary tokens.
@@ -150,14 +211,37 @@ impl Vocabulary {
         &self.tokens
     }
 
-    /// What splits text before it is encoded.
+    /// The last stage, where there are several.
+    #[inline]
+    pub(crate) fn last_stage(&self) -> Option<&LastStage> {
+        self.last_stage.as_deref()
+    }
+
+    /// What the vocabulary was after each stage, without special tokens but for the last, which is this one.
+    pub fn after_each_stage(&self) -> Vec<&Vocabulary> {
+        let mut stages = self.last_stage.as_ref().map_or(vec![], |last| last.narrower().after_each_stage());
+        stages.push(self);
+        stages
+    }
+
+    /// All stages, the first of which begins at rank 0.
+    pub fn stages(&self) -> Vec<Stage> {
+        let after = self.after_each_stage();
+        let first_ranks = std::iter::once(0).chain(after.iter().map(|stage| stage.tokens.count() - 256));
+        first_ranks
+            .zip(&after)
+            .map(|(first_rank, stage)| Stage { first_rank, patterns: stage.patterns.clone() })
+            .collect()
+    }
+
+    /// What splits text before it is encoded; with several stages, the last one's.
     pub fn splitter(&self) -> &Splitter {
         &self.splitter
     }
 
-    /// The pattern of the splitter; `None` where a text is one piece.
-    pub fn pattern(&self) -> Option<&str> {
-        self.pattern.as_deref()
+    /// The pattern of the splitter, or those that it runs in sequence; none where a text is one piece.
+    pub fn patterns(&self) -> &[String] {
+        &self.patterns
     }
 
     /// The special tokens, by id, then text.
@@ -222,13 +306,21 @@ impl Vocabulary {
         };
         bytes(&mut form, b"minbpe vocabulary 1");
         bytes(&mut form, UNICODE_VERSION.as_bytes());
-        match &self.pattern {
-            Some(pattern) => {
-                number(&mut form, 1);
-                number(&mut form, 0); // the first rank at which this pattern holds
-                bytes(&mut form, pattern.as_bytes());
+        match &self.stages()[..] {
+            [Stage { patterns, .. }] if patterns.is_empty() => number(&mut form, 0),
+            stages => {
+                number(&mut form, stages.len() as u32);
+                for Stage { first_rank, patterns } in stages {
+                    number(&mut form, *first_rank as u32);
+                    // Without a pattern, and before several: lengths that no pattern has.
+                    match &patterns[..] {
+                        [] => number(&mut form, u32::MAX),
+                        [_] => {}
+                        several => [u32::MAX - 1, several.len() as u32].into_iter().for_each(|n| number(&mut form, n)),
+                    }
+                    patterns.iter().for_each(|pattern| bytes(&mut form, pattern.as_bytes()));
+                }
             }
-            None => number(&mut form, 0),
         }
         let ids = self.tokens.ids();
         ids[..256].iter().for_each(|&id| number(&mut form, id));

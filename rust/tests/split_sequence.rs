@@ -7,23 +7,18 @@ use std::sync::LazyLock;
 
 use fancy_regex::Regex;
 use minbpe_core::error::Error;
-use minbpe_core::split::{Engine, PATTERNS, Scratch, Splitter};
+use minbpe_core::split::{Engine, PATTERNS, SEQUENCES, Scratch, Splitter};
 use proptest::prelude::*;
 
-/// DeepSeek-V3, as ggml-org/llama.cpp has it in src/llama-vocab.cpp, LLAMA_VOCAB_PRE_TYPE_DEEPSEEK3_LLM.
-const DEEPSEEK: &[&str] = &[
-    r"\p{N}{1,3}",
-    r"[一-龥぀-ゟ゠-ヿ]+",
-    r##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"##,
-];
-/// SmolLM, StarCoder and others in the same file: digits apart, then GPT-2's pattern, which leaves gaps.
+const DEEPSEEK: &[&str] = SEQUENCES[0].patterns;
+/// SmolLM, StarCoder and others in the file that the named sequence is from: digits apart, then GPT-2's pattern, which leaves gaps.
 const DIGITS: &[&str] = &[r"\p{N}", r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)"];
 /// Lines apart, then words; and a split that looks behind, inside words.
 const LINES: &[&str] = &[r"[^\n]+|[\n]+", r"\w+|\s+$"];
 const BEHIND: &[&str] = &[r"\w+", r"(?<=a)b|[^a]"];
 
 /// Each of these, compiled here and by fancy-regex.
-static SEQUENCES: LazyLock<Vec<(Splitter, Vec<Regex>)>> = LazyLock::new(|| {
+static COMPILED: LazyLock<Vec<(Splitter, Vec<Regex>)>> = LazyLock::new(|| {
     [DEEPSEEK, DIGITS, LINES, BEHIND]
         .map(|patterns| {
             let regexes = patterns.iter().map(|pattern| Regex::new(pattern).unwrap()).collect();
@@ -79,7 +74,7 @@ proptest! {
     #[test]
     fn a_sequence_is_its_splits_one_inside_the_other(text in text(), times in prop::sample::select(vec![1usize, 1, 1, 100])) {
         let text = text.repeat(times);
-        for (splitter, regexes) in &*SEQUENCES {
+        for (splitter, regexes) in &*COMPILED {
             let expected: Vec<&[u8]> = composed(regexes, &text).into_iter().map(str::as_bytes).collect();
             prop_assert_eq!(pieces(splitter, text.as_bytes()), expected, "{:?}", regexes);
         }
@@ -87,7 +82,7 @@ proptest! {
 
     #[test]
     fn both_sides_of_a_sequences_cut_split_alone_have_the_pieces_of_the_whole(text in text()) {
-        for (splitter, _) in &*SEQUENCES {
+        for (splitter, _) in &*COMPILED {
             let whole = pieces(splitter, text.as_bytes());
             for at in (0..=text.len()).filter_map(|at| splitter.cut(text.as_bytes(), at, at)) {
                 let (left, right) = text.as_bytes().split_at(at);
@@ -107,7 +102,7 @@ fn a_sequence_of_one_is_that_pattern_and_of_none_the_whole_text() {
             pieces(&Splitter::new(Some(named.pattern)).unwrap(), text.as_bytes())
         );
     }
-    assert_eq!(Splitter::sequence(&[]).unwrap().engine(), Engine::Whole);
+    assert_eq!(Splitter::sequence(&[""; 0]).unwrap().engine(), Engine::Whole);
 }
 
 #[test]

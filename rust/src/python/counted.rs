@@ -8,6 +8,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use super::pattern::Pattern;
 use super::to_py_err;
 use super::training::{PieceCounts, bytes_of, watched};
 use crate::count::{self, Ceiling, Document};
@@ -27,8 +28,8 @@ pub(super) struct Counter {
 impl Counter {
     /// `ceiling` is how many bytes counting may take, and in which directory the rest goes.
     #[new]
-    fn new(pattern: Option<&str>, threads: usize, ceiling: Option<(usize, PathBuf)>) -> PyResult<Counter> {
-        let splitter = Splitter::new(pattern).map_err(to_py_err)?;
+    fn new(pattern: Pattern, threads: usize, ceiling: Option<(usize, PathBuf)>) -> PyResult<Counter> {
+        let splitter = Splitter::sequence(&pattern.0).map_err(to_py_err)?;
         let refusal = splitter.refusal();
         let counter = count::Counter::new(splitter, NonZero::new(threads));
         Ok(Counter {

@@ -6,6 +6,7 @@ mod buffer;
 mod counted;
 mod encoding;
 mod integers;
+mod pattern;
 mod text;
 mod training;
 mod vocabulary;
@@ -13,10 +14,10 @@ mod vocabulary;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyMemoryError, PyOSError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyType};
+use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::error::Error;
-use crate::split::PATTERNS;
+use crate::split::{PATTERNS, SEQUENCES};
 use crate::vocab::UNICODE_VERSION;
 
 /// The exception that Python raises for `error`, of a class of `minbpe.errors`.
@@ -45,6 +46,11 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
         patterns.set_item(named.name, named.pattern)?;
     }
     module.add("PATTERNS", patterns)?;
+    let sequences = PyDict::new(module.py());
+    for named in SEQUENCES {
+        sequences.set_item(named.name, PyTuple::new(module.py(), named.patterns)?)?;
+    }
+    module.add("SEQUENCES", sequences)?;
     module.add("UNICODE_VERSION", UNICODE_VERSION)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<buffer::Buffer>()?;

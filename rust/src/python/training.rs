@@ -23,6 +23,7 @@ const INTERVAL: Duration = Duration::from_millis(50);
 /// Adds the classes and functions of this file to the module.
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PieceCounts>()?;
+    module.add_function(wrap_pyfunction!(tokens_at_start, module)?)?;
     module.add_function(wrap_pyfunction!(train, module)?)
 }
 
@@ -207,6 +208,25 @@ fn shown(value: &Bound<'_, PyAny>) -> String {
 enum Begin<'py> {
     Vocabulary(Bound<'py, Vocabulary>),
     Bytes([u8; 256]),
+    /// A vocabulary that gets a further stage.
+    Stage((Bound<'py, Vocabulary>,)),
+}
+
+impl Begin<'_> {
+    fn start(&self) -> Start<'_> {
+        match self {
+            Begin::Vocabulary(vocabulary) => Start::Vocabulary(&vocabulary.get().inner),
+            Begin::Bytes(byte_order) => Start::Bytes(byte_order),
+            Begin::Stage((vocabulary,)) => Start::Stage(&vocabulary.get().inner),
+        }
+    }
+}
+
+/// How many tokens the corpus has before the first merge.
+#[pyfunction]
+fn tokens_at_start(py: Python<'_>, counts: &Bound<'_, PieceCounts>, start: Begin<'_>) -> PyResult<u128> {
+    let (counts, start) = (&counts.get().inner, start.start());
+    watched(py, None, |progress| crate::train::tokens_at_start(counts, start, progress))
 }
 
 /// Appends to `learned` the merges that training on `counts` makes: left id, right id, count, and in how many places they were
@@ -225,10 +245,7 @@ fn train(
     learned: &Bound<'_, PyList>,
 ) -> PyResult<()> {
     let counts = &counts.get().inner;
-    let start = match &start {
-        Begin::Vocabulary(vocabulary) => Start::Vocabulary(&vocabulary.get().inner),
-        Begin::Bytes(byte_order) => Start::Bytes(byte_order),
-    };
+    let start = start.start();
     let tie_break = if lowest { TieBreak::Lowest } else { TieBreak::First };
     let options = Options { start, merges, tie_break, min_count, max_length };
     let fresh = Mutex::new(Vec::new());

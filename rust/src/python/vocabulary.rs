@@ -7,9 +7,11 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
+use super::pattern::Pattern;
 use super::to_py_err;
 use crate::error::Error;
 use crate::split::Engine;
+use crate::staged::Stage;
 use crate::vocab;
 
 /// A vocabulary; `minbpe.vocabulary` documents it.
@@ -33,20 +35,22 @@ impl Vocabulary {
         merges: Vec<(u32, u32)>,
         ids: Vec<u32>,
         special: Special,
-        pattern: Option<String>,
+        stages: Vec<(usize, Pattern)>,
     ) -> PyResult<Vocabulary> {
-        wrap(py.detach(|| vocab::Vocabulary::from_merges(&byte_ids, &merges, &ids, special, pattern)))
+        let stages: Vec<Stage> =
+            stages.into_iter().map(|(first_rank, Pattern(patterns))| Stage { first_rank, patterns }).collect();
+        wrap(py.detach(|| vocab::Vocabulary::from_stages(&byte_ids, &merges, &ids, special, &stages)))
     }
 
     #[staticmethod]
-    fn from_ranks(ranks: &Bound<'_, PyDict>, special: Special, pattern: Option<String>) -> PyResult<Vocabulary> {
+    fn from_ranks(ranks: &Bound<'_, PyDict>, special: Special, pattern: Pattern) -> PyResult<Vocabulary> {
         let mut pairs = Vec::with_capacity(ranks.len());
         for (bytes, rank) in ranks {
             let bytes =
                 bytes.cast::<PyBytes>().map_err(|_| PyTypeError::new_err("the keys of mergeable_ranks are bytes"))?;
             pairs.push((bytes.as_bytes().to_vec(), rank.extract::<u32>()?));
         }
-        wrap(ranks.py().detach(|| vocab::Vocabulary::from_ranks(pairs, special, pattern)))
+        wrap(ranks.py().detach(|| vocab::Vocabulary::from_ranks(pairs, special, pattern.0)))
     }
 
     #[staticmethod]
@@ -77,8 +81,13 @@ impl Vocabulary {
     }
 
     #[getter]
-    fn pattern(&self) -> Option<&str> {
-        self.inner.pattern()
+    fn pattern(&self) -> Pattern {
+        Pattern(self.inner.patterns().to_vec())
+    }
+
+    /// The first rank and the pattern of each stage.
+    fn stages<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.inner.stages().into_iter().map(|stage| (stage.first_rank, Pattern(stage.patterns))))
     }
 
     #[getter]
@@ -86,20 +95,21 @@ impl Vocabulary {
         self.inner.tokens().by_rank()
     }
 
-    /// Which engine splits: "whole", "compiled" or "backtracking".
+    /// Which engine splits, of several stages the slowest: "whole", "compiled" or "backtracking".
     #[getter]
     fn engine(&self) -> &'static str {
-        match self.inner.splitter().engine() {
-            Engine::Whole => "whole",
-            Engine::Compiled => "compiled",
-            Engine::Backtracking => "backtracking",
+        let engines = self.inner.after_each_stage().into_iter().map(|stage| stage.splitter().engine());
+        match engines.max() {
+            None | Some(Engine::Whole) => "whole",
+            Some(Engine::Compiled) => "compiled",
+            Some(Engine::Backtracking) => "backtracking",
         }
     }
 
-    /// Why the compiled engine refused the pattern, if it did.
-    #[getter]
-    fn refusal(&self) -> Option<&'static str> {
-        self.inner.splitter().refusal()
+    /// The patterns that the compiled engine refused, of each stage, and why.
+    fn refusals(&self) -> Vec<(Pattern, &'static str)> {
+        let stages = self.inner.after_each_stage().into_iter();
+        stages.filter_map(|stage| Some((Pattern(stage.patterns().to_vec()), stage.splitter().refusal()?))).collect()
     }
 
     fn special(&self) -> Special {

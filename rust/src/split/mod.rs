@@ -22,7 +22,7 @@ mod table;
 mod trie;
 mod walk;
 
-pub use patterns::{NamedPattern, PATTERNS};
+pub use patterns::{NamedPattern, NamedSequence, PATTERNS, SEQUENCES};
 
 use crate::error::Result;
 use batch::{Batch, Stop, outcome};
@@ -55,8 +55,8 @@ pub struct Scratch {
     inner: Option<Box<sequence::Inner>>,
 }
 
-/// Which engine runs a pattern.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Which engine runs a pattern, the fastest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Engine {
     /// No pattern: the whole text is one piece.
     Whole,
@@ -73,11 +73,12 @@ impl Splitter {
     }
 
     /// Compiles several patterns, each to split the pieces of the one before: the `Sequence` of `Split` in a tokenizer.json.
-    pub fn sequence(patterns: &[&str]) -> Result<Splitter> {
+    /// None makes each text one piece.
+    pub fn sequence(patterns: &[impl AsRef<str>]) -> Result<Splitter> {
         let Some((first, rest)) = patterns.split_first() else { return Splitter::new(None) };
         Ok(Splitter {
-            first: Machine::new(first)?,
-            rest: rest.iter().map(|pattern| Machine::new(pattern)).collect::<Result<_>>()?,
+            first: Machine::new(first.as_ref())?,
+            rest: rest.iter().map(|pattern| Machine::new(pattern.as_ref())).collect::<Result<_>>()?,
         })
     }
 

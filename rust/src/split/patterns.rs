@@ -11,6 +11,28 @@ pub struct NamedPattern {
     pub source: &'static str,
 }
 
+/// Patterns by one name, each of which splits the pieces of the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NamedSequence {
+    /// The name that `pattern=` takes.
+    pub name: &'static str,
+    /// The regular expressions.
+    pub patterns: &'static [&'static str],
+    /// Where the strings come from, character for character.
+    pub source: &'static str,
+}
+
+/// All named sequences.
+pub const SEQUENCES: &[NamedSequence] = &[NamedSequence {
+    name: "deepseek",
+    patterns: &[
+        r"\p{N}{1,3}",
+        r"[一-龥぀-ゟ゠-ヿ]+",
+        r##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"##,
+    ],
+    source: "DeepSeek-V3, as ggml-org/llama.cpp has it, src/llama-vocab.cpp, LLAMA_VOCAB_PRE_TYPE_DEEPSEEK3_LLM",
+}];
+
 /// All named patterns. "gpt4" is not "cl100k": they differ on white space at the end of a text that holds a newline.
 pub const PATTERNS: &[NamedPattern] = &[
     NamedPattern {

@@ -10,6 +10,7 @@ use crate::count::PieceCounts;
 use crate::error::{Error, Result};
 use crate::lines::on_large_pages;
 use crate::processor::prefetch;
+use crate::progress::Pulse;
 
 /// A cell between two pieces.
 const BORDER: u32 = u32::MAX;
@@ -37,8 +38,8 @@ struct Starts {
 
 impl Cells {
     /// Lays out the pieces of two bytes and more, as tokens of `alphabet`; the others have no pairs. `Error::Corpus` past 2^32
-    /// cells.
-    pub(super) fn new(counts: &PieceCounts, alphabet: &Alphabet<'_>) -> Result<Cells> {
+    /// cells, `Error::Interrupted` if `pulse` says so.
+    pub(super) fn new(counts: &PieceCounts, alphabet: &Alphabet<'_>, pulse: &mut Pulse<'_>) -> Result<Cells> {
         let long = || counts.iter().filter(|piece| piece.bytes.len() > 1);
         let needed = 1 + long().map(|piece| piece.bytes.len() + 1).sum::<usize>();
         if u32::try_from(needed).is_err() {
@@ -55,9 +56,10 @@ impl Cells {
         let mut tokens = Vec::new();
         cells.push(BORDER);
         for piece in long() {
+            pulse.step(piece.bytes.len())?;
             starts[cells.len() / 64].bits |= 1 << (cells.len() % 64);
             weights.push(piece.count);
-            if alphabet.encode(piece.bytes, &mut tokens) {
+            if alphabet.encode(piece.bytes, &mut tokens)? {
                 for &token in &tokens {
                     let (start, length) = (cells.len(), alphabet.lengths()[token as usize] as usize);
                     cells.resize(start + length, INSIDE);

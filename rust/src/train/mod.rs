@@ -5,6 +5,7 @@
 //! * `start`: the tokens that are there before the first merge;
 //! * `cells`: the distinct pieces side by side in one array, in which a token keeps the cells of its bytes, so that a merge
 //!   shifts nothing and finds its neighbours in one step;
+//! * `spelling`: what tokens spell, where stages make that two pairs can spell the same;
 //! * `index`: each pair's count and where it stands;
 //! * `queue`: the best pair next, by count and tie rule;
 //! * `merge`: one merge, and what it changes of the other pairs' counts.
@@ -16,6 +17,7 @@ mod cells;
 mod index;
 mod merge;
 mod queue;
+mod spelling;
 mod start;
 
 use crate::count::PieceCounts;
@@ -27,7 +29,7 @@ use merge::{Merged, Merger};
 use queue::Queue;
 use start::Alphabet;
 
-pub use start::Start;
+pub use start::{Start, tokens_at_start};
 
 /// Two neighbouring tokens, by their ids.
 pub type Pair = (u32, u32);
@@ -76,10 +78,12 @@ pub struct Merge {
 
 /// Trains on `counts`. Gives fewer merges than asked for once no pair is left that may be merged.
 ///
-/// Each merge is of the pair of the highest count, of those that the limits admit.
+/// Each merge is of the pair of the highest count, of those that the limits admit, and where there are stages, of those whose bytes are
+/// no token yet.
 ///
 /// `progress` is told the merges made and wanted. `Error::Corpus` for a corpus of which a pair occurs 2^63 times or whose distinct
-/// pieces pass 4 GiB, `Error::Vocabulary` for options that make no sense, `Error::Interrupted` if `progress` breaks.
+/// pieces pass 4 GiB, `Error::Vocabulary` for options that make no sense, `Error::Pattern` if the pattern of an earlier
+/// stage gave up on a piece, `Error::Interrupted` if `progress` breaks.
 ///
 /// ```
 /// use minbpe_core::{count::PieceCounts, progress::unwatched, train::{Options, Start, TieBreak, train}};
@@ -107,7 +111,8 @@ pub fn each_merge<'a>(
     let alphabet = Alphabet::new(options.start)?;
     alphabet.check_room(options.merges)?;
     let mut pulse = Pulse::new(progress, options.merges as u64);
-    let mut cells = Cells::new(counts, &alphabet)?;
+    let mut cells = Cells::new(counts, &alphabet, &mut pulse)?;
+    let mut spelling = alphabet.spelling();
     let mut made = 0;
     let least = options.min_count.max(1);
     let mut floor = first_floor(counts, alphabet.merges() + options.merges).max(least);
@@ -119,6 +124,9 @@ pub fn each_merge<'a>(
             && let Some(best) = queue.pop(&mut index, &cells)
         {
             let pair = index.take(best);
+            if spelling.as_mut().is_some_and(|spelling| !spelling.add(pair.tokens)) {
+                continue;
+            }
             let token = cells.add_token(pair.tokens);
             let Merged { places, created } = merger.merge(&pair, token, &mut cells, &mut index, &mut pulse)?;
             each(Merge { pair: alphabet.ids(pair.tokens), count: pair.count, merged: places });

@@ -4,8 +4,10 @@
 //! new one has the next number and the next id, so that comparing numbers compares ids.
 
 use super::Pair;
+use super::spelling::Spelling;
+use crate::count::PieceCounts;
 use crate::error::{Error, Result};
-use crate::tokens::Tokens;
+use crate::progress::{Progress, Pulse};
 use crate::vocab::Vocabulary;
 
 /// What there is before the first merge.
@@ -13,8 +15,12 @@ use crate::vocab::Vocabulary;
 pub enum Start<'a> {
     /// The byte that each id below 256 stands for.
     Bytes(&'a [u8; 256]),
-    /// The tokens of a vocabulary, by which pieces are encoded first: that leaves what its own training would have left.
+    /// The tokens of a vocabulary, by which pieces are encoded first: that leaves what its own training would have left. Where it has
+    /// several stages, pieces are those of the last one's pattern.
     Vocabulary(&'a Vocabulary),
+    /// The tokens of a vocabulary that gets a further stage: pieces are those of that stage's pattern, and the vocabulary encodes each as
+    /// a text of its own.
+    Stage(&'a Vocabulary),
 }
 
 /// The tokens at the start, by number.
@@ -27,9 +33,42 @@ pub(super) struct Alphabet<'a> {
 }
 
 struct Encoder<'a> {
-    tokens: &'a Tokens,
-    /// By index.
+    vocabulary: &'a Vocabulary,
+    /// Whether each piece is a text, which the vocabulary splits.
+    splits: bool,
+    /// Tokens by index.
     numbers: Vec<u32>,
+}
+
+impl Encoder<'_> {
+    /// Puts the ids of a piece in `out`.
+    fn encode(&self, piece: &[u8], out: &mut Vec<u32>) -> Result<()> {
+        out.clear();
+        if self.splits {
+            self.vocabulary.encode_bytes(piece, out)
+        } else {
+            self.vocabulary.encode_widest_piece(piece, out)
+        }
+    }
+
+    /// Whether two pairs can spell the same: with one stage they cannot.
+    fn has_stages(&self) -> bool {
+        self.splits || self.vocabulary.last_stage().is_some()
+    }
+}
+
+/// How many tokens the corpus has before the first merge.
+///
+/// `Error::Pattern` if the pattern of an earlier stage gave up on a piece, `Error::Interrupted` if `progress` breaks, and as
+/// `train` for a start that makes no sense.
+pub fn tokens_at_start<'a>(counts: &PieceCounts, start: Start<'_>, progress: &'a mut Progress<'a>) -> Result<u128> {
+    let Some(encoder) = Alphabet::new(start)?.encoder else { return Ok(counts.corpus_bytes()) };
+    let (mut ids, mut pulse) = (Vec::new(), Pulse::new(progress, 0));
+    counts.iter().try_fold(0, |sum, piece| {
+        pulse.step(piece.bytes.len())?;
+        encoder.encode(piece.bytes, &mut ids)?;
+        Ok(sum + ids.len() as u128 * u128::from(piece.count))
+    })
 }
 
 impl<'a> Alphabet<'a> {
@@ -43,13 +82,15 @@ impl<'a> Alphabet<'a> {
                 encoder: None,
                 next_id: 256,
             }),
-            Start::Vocabulary(vocabulary) => Alphabet::of(vocabulary),
+            Start::Vocabulary(vocabulary) => Alphabet::of(vocabulary, false),
+            Start::Stage(vocabulary) => Alphabet::of(vocabulary, true),
         }
     }
 
-    fn of(vocabulary: &'a Vocabulary) -> Result<Alphabet<'a>> {
+    fn of(vocabulary: &'a Vocabulary, splits: bool) -> Result<Alphabet<'a>> {
         let tokens = vocabulary.tokens();
-        if tokens.by_rank() || !tokens.whole_pieces() {
+        let mut encoder = Encoder { vocabulary, splits, numbers: vec![0; tokens.count()] };
+        if tokens.by_rank() || !(tokens.whole_pieces() || encoder.has_stages()) {
             return Err(Error::Vocabulary(
                 "only a vocabulary in which merging the bytes of each token gives that token can be extended, and this one \
                  has a token that merges do not reach: a merge that is learnt could make it a second time"
@@ -58,15 +99,14 @@ impl<'a> Alphabet<'a> {
         }
         let mut indices: Vec<u32> = (0..tokens.count() as u32).collect();
         indices.sort_unstable_by_key(|&index| tokens.ids()[index as usize]);
-        let mut numbers = vec![0; indices.len()];
         for (&index, number) in indices.iter().zip(0..) {
-            numbers[index as usize] = number;
+            encoder.numbers[index as usize] = number;
         }
         Ok(Alphabet {
             ids: indices.iter().map(|&index| tokens.ids()[index as usize]).collect(),
             lengths: indices.iter().map(|&index| tokens.bytes(index).len() as u32).collect(),
-            bytes: std::array::from_fn(|byte| numbers[byte]),
-            encoder: Some(Encoder { tokens, numbers }),
+            bytes: std::array::from_fn(|byte| encoder.numbers[byte]),
+            encoder: Some(encoder),
             next_id: vocabulary.n_vocab(),
         })
     }
@@ -82,14 +122,22 @@ impl<'a> Alphabet<'a> {
     }
 
     /// Puts the numbers of the tokens of a piece in `out`; false if they are its bytes.
-    pub(super) fn encode(&self, piece: &[u8], out: &mut Vec<u32>) -> bool {
-        let Some(Encoder { tokens, numbers }) = &self.encoder else { return false };
-        out.clear();
-        tokens.merge(piece, out);
-        for token in out {
-            *token = numbers[*token as usize];
+    pub(super) fn encode(&self, piece: &[u8], out: &mut Vec<u32>) -> Result<bool> {
+        let Some(encoder) = &self.encoder else { return Ok(false) };
+        encoder.encode(piece, out)?;
+        for id in out {
+            // The ids of a vocabulary's own tokens have indices.
+            let index = encoder.vocabulary.tokens().index_of_id(*id).unwrap_or_default();
+            *id = encoder.numbers[index as usize];
         }
-        true
+        Ok(true)
+    }
+
+    /// What the tokens spell, if two pairs can spell the same.
+    pub(super) fn spelling(&self) -> Option<Spelling> {
+        let Encoder { vocabulary, .. } = self.encoder.as_ref().filter(|encoder| encoder.has_stages())?;
+        let indices = self.ids.iter().filter_map(|&id| vocabulary.tokens().index_of_id(id));
+        Some(Spelling::new(indices.map(|index| vocabulary.tokens().bytes(index))))
     }
 
     /// The merges that made the tokens of the start.

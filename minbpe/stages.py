@@ -1,0 +1,134 @@
+"""Training in stages: merges within words first, then across them, to superwords (SuperBPE, Liu et al. 2025).
+
+Each stage has a pattern of its own, each wider than the one before. The corpus is counted once for each: its pieces begin as what
+the stages before make of them, and training goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import accumulate, pairwise
+from operator import sub
+from typing import NamedTuple, cast
+
+from minbpe import _core
+from minbpe.counting import PieceCounts
+from minbpe.errors import CorpusError, VocabularyError
+from minbpe.patterns import resolve, shown
+from minbpe.source import counted
+from minbpe.training import Training, run
+from minbpe.vocabulary import Vocabulary
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from minbpe.corpus import Corpus
+    from minbpe.counting import Ceiling, Progress
+    from minbpe.patterns import GivenPattern, Pattern
+    from minbpe.training import Limits, Source, TieBreak
+
+
+class Stage(NamedTuple):
+    """What splits text while a vocabulary grows to so many merges."""
+
+    pattern: Pattern
+    merges: int
+
+
+def plan(stages: Iterable[tuple[GivenPattern, int]], base: int, vocab_size: int) -> list[Stage]:
+    """Return stages given as (pattern, size): a size is that of the vocabulary after the stage, counted as `vocab_size` is.
+
+    >>> plan([(" ?[a-z]+", 300), (None, 400)], base=256, vocab_size=400)
+    [Stage(pattern=' ?[a-z]+', merges=44), Stage(pattern=None, merges=144)]
+
+    Args:
+        stages: in order.
+        base: how many tokens there are without a merge.
+        vocab_size: what the last stage ends with.
+
+    Raises:
+        VocabularyError: there is no stage, or the sizes do not rise to `vocab_size`.
+        PatternError: a word that names no pattern.
+    """
+    each = list(stages)
+    sizes = [base, *(size for _, size in each)]
+    if not each or sizes[-1] != vocab_size or any(size < before for before, size in pairwise(sizes)):
+        raise VocabularyError(
+            f"the stages end with {', '.join(map(str, sizes[1:])) or 'no'} tokens: give (pattern, tokens after the stage) for "
+            f"each, rising from {base} to vocab_size, which is {vocab_size}"
+        )
+    return [Stage(resolve(pattern), size - base) for pattern, size in each]
+
+
+def learn_stages(
+    source: Source,
+    stages: Sequence[Stage],
+    *,
+    tie_break: TieBreak,
+    order: Sequence[int],
+    limits: Limits,
+    threads: int | None,
+    ceiling: Ceiling,
+    progress: Callable[[Progress], object] | None,
+) -> Training:
+    """Learn a vocabulary without special tokens, stage by stage; a stage that runs out of pairs leaves its merges to the next.
+
+    Raises:
+        CorpusError: the source can be read only once, or is counts, but not one for each stage; or the stages get corpora of
+            different sizes.
+        PatternError: a pattern does not compile, or gave up on a text.
+    """
+    byte_ids = sorted(range(256), key=order.__getitem__)
+    vocabulary = Vocabulary.from_merges((), pattern=stages[0].pattern, byte_ids=byte_ids)
+    begun: list[tuple[int, Pattern]] = []
+    pair_counts: list[int] = []
+    token_counts: list[int] = []
+    pieces = 0
+    for stage, part in zip(stages, _sources(source, stages), strict=True):
+        corpus = counted(part, stage.pattern, 1, threads, ceiling, progress)
+        counts = corpus.counts
+        size = counts.corpus_bytes
+        token_counts = token_counts or [size]
+        if size != token_counts[0]:
+            raise CorpusError(
+                f"stage 1 was trained on {token_counts[0]} bytes, and stage {len(begun) + 1} is given {size}: each stage takes "
+                "the same corpus, which reads the same each time"
+            )
+        start = (vocabulary._core,) if begun else order
+        tokens = _core.tokens_at_start(counts._counts, start)
+        learned = run(counts, start, stage.merges - len(pair_counts), tie_break, limits, progress)
+        begun.append((len(pair_counts), corpus.pattern))
+        # The first is what this stage begins with. Without a merge of its own it is no stage, and the one before left fewer.
+        token_counts += [*accumulate((places for *_, places in learned), sub, initial=tokens)][1:]
+        pair_counts += (times for _, _, times, _ in learned)
+        pieces += counts.total
+        vocabulary = Vocabulary.from_merges(
+            [*vocabulary.merges, *((left, right) for left, right, _, _ in learned)], stages=begun, byte_ids=byte_ids
+        )
+    return Training(vocabulary, tuple(pair_counts), tuple(token_counts), pieces)
+
+
+def _sources(source: Source, stages: Sequence[Stage]) -> Sequence[Source]:
+    """Return what to count for each stage."""
+    parts = [source] if isinstance(source, PieceCounts) else source
+    if isinstance(parts, list | tuple) and any(isinstance(part, PieceCounts) for part in parts):
+        return _one_for_each(parts, stages)
+    if isinstance(source, Iterator) and len(stages) > 1:
+        raise CorpusError(
+            f"an iterator gives its documents once, and {len(stages)} stages count them {len(stages)} times: give a list, files, "
+            "or an object whose __iter__ begins anew; or count for each stage, and give the PieceCounts in a list"
+        )
+    return [cast("Corpus", source)] * len(stages)
+
+
+def _one_for_each(parts: Sequence[object], stages: Sequence[Stage]) -> Sequence[PieceCounts]:
+    """Return `parts` as the piece counts of one corpus, one for each stage."""
+    counts = [part for part in parts if isinstance(part, PieceCounts)]
+    if not len(counts) == len(parts) == len(stages):
+        patterns = ", ".join(shown(stage.pattern) for stage in stages)
+        raise CorpusError(
+            f"{len(stages)} stages take one PieceCounts each, made with the patterns {patterns}: give a list of these, or a "
+            "file of counts for each, in this order"
+        )
+    return counts
