@@ -94,8 +94,16 @@ impl Runs {
     }
 }
 
-/// A file that is there only as long as it is open.
+/// A file that is there only as long as it is open. Linux makes one that never has a name; where the file system cannot, or the system is
+/// another, it has one for a moment.
 fn nameless(directory: &Path) -> std::io::Result<File> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        if let Ok(file) = OpenOptions::new().read(true).write(true).custom_flags(libc::O_TMPFILE).open(directory) {
+            return Ok(file);
+        }
+    }
     let path = directory.join(format!("minbpe-{:016x}", RandomState::new().hash_one(std::process::id())));
     let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
     std::fs::remove_file(&path)?;
