@@ -25,6 +25,7 @@ const LANES: usize = 4;
 const LONG: usize = 8192 + 64;
 const MIDDLE: usize = 2048;
 const SHORT: usize = 512;
+const TINY: usize = 128;
 /// Bytes between two tests for "all ASCII".
 const UNIT: usize = 16;
 /// How far one lane walks alone between batches.
@@ -57,6 +58,7 @@ impl<'a, F> Splitting<'a, F> {
         let at = self.lanes::<LONG, B>(0)?;
         let at = self.lanes::<MIDDLE, B>(at)?;
         let at = self.lanes::<SHORT, B>(at)?;
+        let at = self.lanes::<TINY, B>(at)?;
         if at < self.text.len() {
             self.alone(at, self.text.len())?;
         }
