@@ -4,6 +4,7 @@
 """
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +16,9 @@ from minbpe.tiktoken_files import write_tiktoken_cache
 
 hypothesis.settings.register_profile("minbpe", deadline=None, max_examples=int(os.environ.get("MAX_EXAMPLES", "100")))
 hypothesis.settings.load_profile("minbpe")
+
+# A shell's background job ignores Ctrl-C, and so would the children that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
