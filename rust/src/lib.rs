@@ -10,6 +10,7 @@ mod cache;
 pub mod count;
 pub mod encode;
 pub mod error;
+mod id_index;
 mod lanes;
 mod lines;
 mod merge;

@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::id_index::IdIndex;
 use crate::split::Splitter;
 use crate::staged::{LastStage, Stage};
-use crate::tokens::{IdIndex, Tokens};
+use crate::tokens::Tokens;
 
 /// The version of the Unicode tables by which patterns split, those of regex-syntax. It is part of a vocabulary: Python's `regex` and
 /// Rust's tables differ on 17,144 code points of `\p{L}`.
