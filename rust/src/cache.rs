@@ -17,7 +17,7 @@ use crate::tokens::Tokens;
 pub(crate) const SHORT: usize = 15;
 
 /// The longest piece that is cached.
-const LONGEST: usize = 512;
+pub(crate) const LONGEST: usize = 512;
 
 /// Bytes of the ring of longer pieces.
 const RING: usize = 1 << 21;
@@ -61,12 +61,9 @@ impl Key {
         Key { low: bytes as u64 & mask[0], high: (bytes >> 64) as u64 & mask[1] | (length as u64) << 56 }
     }
 
-    /// Of a longer piece.
+    /// Of a longer piece, of up to `LONGEST` bytes.
     pub(crate) fn of_long(piece: &[u8]) -> Key {
         let length = piece.len() as u64;
-        if piece.len() > LONGEST {
-            return Key { low: 0, high: length };
-        }
         let (blocks, _) = piece.as_chunks::<16>();
         let last = piece.last_chunk::<16>();
         let hash = blocks.iter().chain(last).fold(length, |hash, block| {
@@ -165,6 +162,37 @@ fn any(differences: u64) -> usize {
     ((differences | differences.wrapping_neg()) >> 63) as usize
 }
 
+/// The lines of a cache.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    lines: &'a [Line],
+    shift: u32,
+}
+
+impl View<'_> {
+    /// Where the line of a key is.
+    #[inline(always)]
+    pub(crate) fn place(self, key: Key) -> u32 {
+        (fold(key.low ^ 0x9E37_79B9_7F4A_7C15, key.high ^ 0xD1B5_4A32_D192_ED03) >> self.shift) as u32
+    }
+
+    /// Has the line at a place fetched.
+    #[inline(always)]
+    pub(crate) fn prefetch(self, place: u32) {
+        prefetch(self.lines, place as usize);
+    }
+
+    /// The ids of a piece, and how many they are, if they are where they are looked for first.
+    #[inline(always)]
+    pub(crate) fn get(self, place: u32, key: Key) -> Option<(PackedIds, usize)> {
+        let line = &self.lines[place as usize];
+        let differs = |entry: usize| any(Entry::read(line, entry).key.differences(key));
+        let second = differs(0);
+        let found = Entry::read(line, second);
+        (second & differs(1) == 0).then_some((found.ids, (found.key.high >> COUNT) as usize))
+    }
+}
+
 impl Cache {
     /// A cache that holds the tokens that are whole pieces.
     pub(crate) fn new(tokens: &Tokens) -> Cache {
@@ -183,6 +211,7 @@ impl Cache {
         for first in (0..tokens.count()).step_by(GROUP).rev() {
             let group: [(Key, u32); GROUP] = std::array::from_fn(|i| {
                 let bytes = tokens.bytes((first + i).min(tokens.count() - 1) as u32);
+                let bytes = &bytes[..bytes.len().min(LONGEST)];
                 let key = if bytes.len() <= SHORT { Key::new(bytes, 0, bytes.len()) } else { Key::of_long(bytes) };
                 let place = self.place(key);
                 self.prefetch(place);
@@ -191,35 +220,32 @@ impl Cache {
             let count = GROUP.min(tokens.count() - first);
             for (token, &(key, place)) in (first..first + count).zip(&group[..count]).rev() {
                 let id = tokens.id(token as u32);
-                if !key.is_short() {
-                    self.insert_long(place, key, tokens.bytes(token as u32), &[id]);
-                } else {
+                let bytes = tokens.bytes(token as u32);
+                if key.is_short() {
                     self.put(place, Entry::new(key, &[id]));
+                } else if bytes.len() <= LONGEST {
+                    self.insert_long(place, key, bytes, &[id]);
                 }
             }
         }
     }
 
+    /// What look-ups read, at hand: the compiler does not see that it stays where it is.
+    #[inline(always)]
+    pub(crate) fn view(&self) -> View<'_> {
+        View { lines: self.lines.as_slice(), shift: self.shift }
+    }
+
     /// Where the line of a key is.
     #[inline(always)]
     pub(crate) fn place(&self, key: Key) -> u32 {
-        (fold(key.low ^ 0x9E37_79B9_7F4A_7C15, key.high ^ 0xD1B5_4A32_D192_ED03) >> self.shift) as u32
+        self.view().place(key)
     }
 
     /// Has the line at a place fetched.
     #[inline(always)]
     pub(crate) fn prefetch(&self, place: u32) {
-        prefetch(self.lines.as_slice(), place as usize);
-    }
-
-    /// The ids of a piece, and how many they are, if they are where they are looked for first.
-    #[inline(always)]
-    pub(crate) fn get(&self, place: u32, key: Key) -> Option<(PackedIds, usize)> {
-        let line = &self.lines.as_slice()[place as usize];
-        let differs = |entry: usize| any(Entry::read(line, entry).key.differences(key));
-        let second = differs(0);
-        let found = Entry::read(line, second);
-        (second & differs(1) == 0).then_some((found.ids, (found.key.high >> COUNT) as usize))
+        self.view().prefetch(place);
     }
 
     /// As `get`, after a look into the line beside it: what is there is brought back.
@@ -233,12 +259,12 @@ impl Cache {
             first.write(home, 1);
             second.write(&mut lines[place as usize ^ 1], entry);
         }
-        self.get(place, key)
+        self.view().get(place, key)
     }
 
     /// Remembers the ids of a short piece, if they are not too many.
     pub(crate) fn insert(&mut self, place: u32, key: Key, ids: &[u32]) {
-        if ids.len() <= MOST_IDS && self.get(place, key).is_none() {
+        if ids.len() <= MOST_IDS && self.view().get(place, key).is_none() {
             self.put(place, Entry::new(key, ids));
         }
     }
@@ -256,7 +282,7 @@ impl Cache {
 
     /// The ids of a longer piece, if they are here, as bytes.
     pub(crate) fn get_long(&self, place: u32, key: Key, piece: &[u8]) -> Option<&[[u8; 4]]> {
-        let ([start, count], _) = self.get(place, key)?;
+        let ([start, count], _) = self.view().get(place, key)?;
         if self.written - start > RING as u64 {
             return None;
         }
@@ -265,9 +291,9 @@ impl Cache {
         (bytes == piece).then(|| &ids.as_chunks().0[..count as usize])
     }
 
-    /// Remembers the ids of a longer piece, if it is not too long.
+    /// Remembers the ids of a longer piece.
     pub(crate) fn insert_long(&mut self, place: u32, key: Key, piece: &[u8], ids: &[u32]) {
-        if piece.len() > LONGEST || self.get_long(place, key, piece).is_some() {
+        if self.get_long(place, key, piece).is_some() {
             return;
         }
         let length = piece.len() + 4 * ids.len();

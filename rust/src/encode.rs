@@ -26,6 +26,9 @@ pub trait Sink {
     /// Takes the id of a special token, which stood for `length` bytes: several texts may share the id.
     fn special(&mut self, id: u32, length: usize) -> ControlFlow<()>;
 
+    /// A text ends here; only of [`Vocabulary::encode_rows`].
+    fn end(&mut self) {}
+
     /// How many bytes of a text of so many it will read, about.
     fn appetite(&self, bytes: usize) -> usize {
         bytes
@@ -130,35 +133,12 @@ impl Vocabulary {
     /// Encodes `text` into `sink`; what `special` finds becomes that special token, and the text before it is split as if it ended
     /// there, as tiktoken does.
     pub fn encode(&self, text: &str, special: Option<&Matcher>, sink: &mut impl Sink) -> Result<()> {
-        if let Some(last) = self.last_stage() {
-            return self.encode_staged(last, text, special, sink);
-        }
-        self.with_encoder(text.len(), sink, |encoder, split, sink| {
-            let mut from = 0;
-            while let Some(found) = special.and_then(|special| special.find(text, from)) {
-                let flow = encoder.stretch(&text[from..found.start], split, sink)?;
-                if flow.is_break() || sink.special(found.id, found.end - found.start).is_break() {
-                    return Ok(());
-                }
-                from = found.end;
-            }
-            encoder.stretch(&text[from..], split, sink).map(|_| ())
-        })
+        self.with_encoder(text.len(), sink, |encoder, sink| encoder.text(text, special, sink))
     }
 
     /// Encodes bytes: maximal stretches of valid UTF-8 as text, each maximal invalid stretch as one piece.
     pub fn encode_bytes(&self, bytes: &[u8], sink: &mut impl Sink) -> Result<()> {
-        if let Some(last) = self.last_stage() {
-            return self.encode_bytes_staged(last, bytes, sink);
-        }
-        self.with_encoder(bytes.len(), sink, |encoder, split, sink| {
-            let flow =
-                self.splitter().split_bytes(bytes, split, |base, ends| encoder.pieces(bytes, base, ends, sink))?;
-            if flow.is_continue() {
-                let _ = encoder.finish(bytes, sink);
-            }
-            Ok(())
-        })
+        self.with_encoder(bytes.len(), sink, |encoder, sink| encoder.bytes(bytes, sink))
     }
 
     /// Encodes `piece` as it is, without splitting.
@@ -167,77 +147,133 @@ impl Vocabulary {
             return self.encode_piece_staged(last, piece, sink);
         }
         if !piece.is_empty() {
-            self.with_encoder(0, sink, |encoder, _, sink| encoder.piece(piece, sink).is_break());
+            with_buffers(|buffers| self.encode_part(piece, &mut buffers.ids, sink).is_break());
         }
     }
 
-    /// Does `work` with the thread's buffers, and a cache if there is one for so many bytes.
-    fn with_encoder<S: Sink, T>(
+    /// Sends on the ids of a piece, or of a part of one that is cut at a seam.
+    pub(crate) fn encode_part(&self, piece: &[u8], ids: &mut Vec<u32>, sink: &mut impl Sink) -> ControlFlow<()> {
+        let tokens = self.tokens();
+        ids.clear();
+        match tokens.whole_piece(piece) {
+            Some(token) => ids.push(token),
+            None => tokens.merge(piece, ids),
+        }
+        ids.iter_mut().for_each(|id| *id = tokens.id(*id));
+        sink.ids(self, ids)
+    }
+
+    /// Does `work` with an encoder, which has a cache if there is one for so many bytes, and sends on what it made.
+    pub(crate) fn with_encoder<S: Sink>(
         &self,
         bytes: usize,
         sink: &mut S,
-        work: impl FnOnce(&mut Encoder<'_>, &mut Scratch, &mut S) -> T,
-    ) -> T {
+        work: impl FnOnce(&mut Encoder<'_>, &mut S) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
         with_buffers(|buffers| {
-            let cache = if S::PIECE_BY_PIECE { None } else { self.tokens().take_cache(sink.appetite(bytes)) };
+            let uncached = S::PIECE_BY_PIECE || self.last_stage().is_some();
+            let cache = if uncached { None } else { self.tokens().take_cache(sink.appetite(bytes)) };
             let pipeline = cache.map(|cache| (cache, buffers.pipeline.take().unwrap_or_default()));
-            let mut encoder = Encoder { vocabulary: self, pipeline, ids: &mut buffers.ids };
-            let result = work(&mut encoder, &mut buffers.split, sink);
-            if let Some((cache, mut pipeline)) = encoder.pipeline {
+            let pieces = Pieces { vocabulary: self, pipeline, ids: &mut buffers.ids };
+            let mut encoder = Encoder { pieces, split: &mut buffers.split };
+            let result = work(&mut encoder, sink);
+            if let Some((mut cache, mut pipeline)) = encoder.pieces.pipeline {
+                if let Ok(ControlFlow::Continue(())) = result {
+                    // There is no more to give, whether or not the sink wants it.
+                    let _ = pipeline.send(self, &mut cache, sink);
+                }
                 pipeline.clear();
                 self.tokens().give_back(cache);
                 buffers.pipeline = Some(pipeline);
             }
-            result
+            result.map(drop)
         })
     }
 }
 
+/// Encodes texts, one after the other.
+pub(crate) struct Encoder<'a> {
+    pieces: Pieces<'a>,
+    split: &'a mut Scratch,
+}
+
+impl Encoder<'_> {
+    /// A text; what `special` finds in it becomes that special token.
+    pub(crate) fn text(
+        &mut self,
+        text: &str,
+        special: Option<&Matcher>,
+        sink: &mut impl Sink,
+    ) -> Result<ControlFlow<()>> {
+        let vocabulary = self.pieces.vocabulary;
+        if let Some(last) = vocabulary.last_stage() {
+            return vocabulary.encode_staged(last, text, special, sink);
+        }
+        let mut from = 0;
+        loop {
+            let found = special.and_then(|special| special.find(text, from));
+            let stretch = &text[from..found.as_ref().map_or(text.len(), |found| found.start)];
+            let pieces = |base, ends: &[u32]| self.pieces.encode(stretch.as_bytes(), base, ends, sink);
+            let flow = vocabulary.splitter().split(stretch, self.split, pieces)?;
+            let Some(found) = found.filter(|_| flow.is_continue()) else { return Ok(flow) };
+            if self.special(found.id, found.end - found.start, sink).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+            from = found.end;
+        }
+    }
+
+    /// Bytes: maximal stretches of valid UTF-8 as text, each maximal invalid stretch as one piece.
+    pub(crate) fn bytes(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Result<ControlFlow<()>> {
+        let vocabulary = self.pieces.vocabulary;
+        if let Some(last) = vocabulary.last_stage() {
+            return vocabulary.encode_bytes_staged(last, bytes, sink);
+        }
+        let pieces = |base, ends: &[u32]| self.pieces.encode(bytes, base, ends, sink);
+        vocabulary.splitter().split_bytes(bytes, self.split, pieces)
+    }
+
+    /// A special token, which stands for `length` bytes.
+    pub(crate) fn special(&mut self, id: u32, length: usize, sink: &mut impl Sink) -> ControlFlow<()> {
+        let Pieces { vocabulary, pipeline, .. } = &mut self.pieces;
+        match pipeline {
+            Some((cache, pipeline)) => pipeline.special(id, length, vocabulary, cache, sink),
+            None => sink.special(id, length),
+        }
+    }
+
+    /// A text ends.
+    pub(crate) fn end(&mut self, sink: &mut impl Sink) -> ControlFlow<()> {
+        let Pieces { vocabulary, pipeline, .. } = &mut self.pieces;
+        match pipeline {
+            Some((cache, pipeline)) => pipeline.end(vocabulary, cache, sink),
+            None => {
+                sink.end();
+                ControlFlow::Continue(())
+            }
+        }
+    }
+}
+
 /// Encodes pieces: through the cache if there is one, else one by one.
-struct Encoder<'a> {
+struct Pieces<'a> {
     vocabulary: &'a Vocabulary,
     pipeline: Option<(Cache, Box<Pipeline>)>,
     ids: &'a mut Vec<u32>,
 }
 
-impl Encoder<'_> {
-    fn stretch(&mut self, text: &str, split: &mut Scratch, sink: &mut impl Sink) -> Result<ControlFlow<()>> {
-        let (splitter, bytes) = (self.vocabulary.splitter(), text.as_bytes());
-        let flow = splitter.split(text, split, |base, ends| self.pieces(bytes, base, ends, sink))?;
-        Ok(if flow.is_break() { flow } else { self.finish(bytes, sink) })
-    }
-
+impl Pieces<'_> {
     /// The pieces of `text` from `base` on, which end at `base` + `ends`.
-    fn pieces(&mut self, text: &[u8], base: usize, ends: &[u32], sink: &mut impl Sink) -> ControlFlow<()> {
+    fn encode(&mut self, text: &[u8], base: usize, ends: &[u32], sink: &mut impl Sink) -> ControlFlow<()> {
         if let Some((cache, pipeline)) = &mut self.pipeline {
-            return pipeline.pieces(self.vocabulary, cache, text, base, ends, sink);
+            return pipeline.pieces(self.vocabulary, cache, text, base, ends, self.ids, sink);
         }
         let mut start = base;
         ends.iter().try_for_each(|&end| {
             let piece = &text[start..base + end as usize];
             start = base + end as usize;
-            self.piece(piece, sink)
+            self.vocabulary.encode_part(piece, self.ids, sink)
         })
-    }
-
-    /// The text ends.
-    fn finish(&mut self, text: &[u8], sink: &mut impl Sink) -> ControlFlow<()> {
-        match &mut self.pipeline {
-            Some((cache, pipeline)) => pipeline.finish(self.vocabulary, cache, text, sink),
-            None => ControlFlow::Continue(()),
-        }
-    }
-
-    /// A piece of any length, by itself.
-    fn piece(&mut self, piece: &[u8], sink: &mut impl Sink) -> ControlFlow<()> {
-        let tokens = self.vocabulary.tokens();
-        self.ids.clear();
-        match tokens.whole_piece(piece) {
-            Some(token) => self.ids.push(token),
-            None => tokens.merge(piece, self.ids),
-        }
-        self.ids.iter_mut().for_each(|id| *id = tokens.ids()[*id as usize]);
-        sink.ids(self.vocabulary, self.ids)
     }
 }
 

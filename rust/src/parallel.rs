@@ -3,9 +3,9 @@
 //! Work is cut before it begins, so the result does not depend on how many threads do it: long texts where the splitter proves that a piece
 //! ends, which needs no look at what comes before, and short ones together.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
-use crate::encode::{in_parallel, room_for};
+use crate::encode::{Sink, in_parallel, room_for};
 use crate::error::Result;
 use crate::special::Matcher;
 use crate::vocab::Vocabulary;
@@ -124,21 +124,49 @@ impl Vocabulary {
         parts: &[Part],
         special: Option<&Matcher>,
     ) -> Result<(Vec<u32>, Vec<usize>)> {
-        let mut ids = room_for(parts.iter().map(|part| part.range.len()).sum());
-        let mut ends = Vec::with_capacity(parts.len());
-        for part in parts {
-            match rows[part.row] {
-                Row::Text(text) => {
-                    self.encode(&text[part.range.clone()], special.filter(|_| part.unsearched), &mut ids)?;
+        let bytes = parts.iter().map(|part| part.range.len()).sum();
+        let mut sink = Rows { ids: room_for(bytes), ends: Vec::with_capacity(parts.len()) };
+        self.with_encoder(bytes, &mut sink, |encoder, sink| {
+            for part in parts {
+                let mut flow = match rows[part.row] {
+                    Row::Text(text) => {
+                        encoder.text(&text[part.range.clone()], special.filter(|_| part.unsearched), sink)?
+                    }
+                    Row::Bytes(bytes) => encoder.bytes(bytes, sink)?,
+                };
+                if let (ControlFlow::Continue(()), Some(id)) = (flow, part.special) {
+                    flow = encoder.special(id, 0, sink);
                 }
-                Row::Bytes(bytes) => self.encode_bytes(bytes, &mut ids)?,
+                if flow.is_continue() && part.last {
+                    flow = encoder.end(sink);
+                }
+                if flow.is_break() {
+                    return Ok(flow);
+                }
             }
-            ids.extend(part.special);
-            if part.last {
-                ends.push(ids.len());
-            }
-        }
-        Ok((ids, ends))
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok((sink.ids, sink.ends))
+    }
+}
+
+/// All ids, and how many there are at the end of each row.
+struct Rows {
+    ids: Vec<u32>,
+    ends: Vec<usize>,
+}
+
+impl Sink for Rows {
+    fn ids(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
+        self.ids.ids(vocabulary, ids)
+    }
+
+    fn special(&mut self, id: u32, length: usize) -> ControlFlow<()> {
+        self.ids.special(id, length)
+    }
+
+    fn end(&mut self) {
+        self.ends.push(self.ids.len());
     }
 }
 

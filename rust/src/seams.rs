@@ -11,6 +11,7 @@
 //! a piece is cut less.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 use crate::table::MULTIPLIER;
 
@@ -92,9 +93,15 @@ impl Seams {
         ((hash >> 6) as usize & (self.whole.len() - 1), 1 << (hash & 63))
     }
 
-    /// Calls `part(end)` for the end of each part but the last into which `text[start..end]` may be cut.
+    /// Calls `part(end)` for the end of each part but the last into which `text[start..end]` may be cut, as long as it continues.
     #[inline(always)]
-    pub(crate) fn cut(&self, text: &[u8], start: usize, end: usize, mut part: impl FnMut(usize)) {
+    pub(crate) fn cut(
+        &self,
+        text: &[u8],
+        start: usize,
+        end: usize,
+        mut part: impl FnMut(usize) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         let mut before = None;
         let mut at = start;
         while at < end {
@@ -108,12 +115,13 @@ impl Seams {
                 let (word, bit) = self.bit(other, character);
                 let right = classes as usize & 0xffff;
                 if (self.whole[word] & bit) | (self.grid[left * self.row + right / 64] >> (right % 64) & 1) == 0 {
-                    part(at);
+                    part(at)?;
                 }
             }
             before = Some((character, classes as usize >> 16));
             at += length;
         }
+        ControlFlow::Continue(())
     }
 }
 
@@ -227,7 +235,10 @@ mod tests {
                     })
                 }) || text(&['x', before, after, 'y']) == tokens[257];
                 let mut parts = Vec::new();
-                seams.cut(&both, 0, both.len(), |end| parts.push(end));
+                let _ = seams.cut(&both, 0, both.len(), |end| {
+                    parts.push(end);
+                    ControlFlow::Continue(())
+                });
                 assert_eq!(parts, if crossed { vec![] } else { vec![seam] }, "{before} {after}");
             }
         }

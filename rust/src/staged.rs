@@ -86,43 +86,43 @@ fn with_buffers<T>(work: impl FnOnce(&mut Scratch, &mut Work) -> T) -> T {
 }
 
 impl Vocabulary {
-    /// As `encode`, where there are several stages.
+    /// As `Encoder::text`, where there are several stages.
     pub(crate) fn encode_staged(
         &self,
         last: &LastStage,
         text: &str,
         special: Option<&Matcher>,
         sink: &mut impl Sink,
-    ) -> Result<()> {
+    ) -> Result<ControlFlow<()>> {
         with_buffers(|split, work| {
             let mut from = 0;
             loop {
                 let found = special.and_then(|special| special.find(text, from));
-                let end = found.as_ref().map_or(text.len(), |found| found.start);
-                let stretch = &text[from..end];
-                let flow = self.splitter().split(stretch, split, |base, ends| {
+                let stretch = &text[from..found.as_ref().map_or(text.len(), |found| found.start)];
+                let flow = stopped(self.splitter().split(stretch, split, |base, ends| {
                     self.staged_pieces(last, stretch.as_bytes(), base, ends, work, sink)
-                })?;
-                match (stopped(flow)?, found) {
-                    (false, Some(found)) => {
-                        if sink.special(found.id, found.end - found.start).is_break() {
-                            return Ok(());
-                        }
-                        from = found.end;
-                    }
-                    _ => return Ok(()),
+                })?)?;
+                let Some(found) = found.filter(|_| flow.is_continue()) else { return Ok(flow) };
+                if sink.special(found.id, found.end - found.start).is_break() {
+                    return Ok(ControlFlow::Break(()));
                 }
+                from = found.end;
             }
         })
     }
 
-    /// As `encode_bytes`, where there are several stages.
-    pub(crate) fn encode_bytes_staged(&self, last: &LastStage, bytes: &[u8], sink: &mut impl Sink) -> Result<()> {
+    /// As `Encoder::bytes`, where there are several stages.
+    pub(crate) fn encode_bytes_staged(
+        &self,
+        last: &LastStage,
+        bytes: &[u8],
+        sink: &mut impl Sink,
+    ) -> Result<ControlFlow<()>> {
         with_buffers(|split, work| {
             let flow = self
                 .splitter()
                 .split_bytes(bytes, split, |base, ends| self.staged_pieces(last, bytes, base, ends, work, sink))?;
-            stopped(flow).map(drop)
+            stopped(flow)
         })
     }
 
@@ -193,11 +193,11 @@ impl Vocabulary {
     }
 }
 
-/// Whether the sink wanted no more.
-fn stopped(flow: ControlFlow<Result<()>>) -> Result<bool> {
+/// Whether the sink wants more.
+fn stopped(flow: ControlFlow<Result<()>>) -> Result<ControlFlow<()>> {
     match flow {
-        ControlFlow::Continue(()) => Ok(false),
-        ControlFlow::Break(result) => result.map(|()| true),
+        ControlFlow::Continue(()) => Ok(ControlFlow::Continue(())),
+        ControlFlow::Break(result) => result.map(ControlFlow::Break),
     }
 }
 

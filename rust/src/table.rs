@@ -110,6 +110,14 @@ impl PairTable {
         (merged != 0).then_some(merged)
     }
 
+    /// Has what `get_bytes` reads for the first bytes of a piece fetched.
+    #[inline(always)]
+    pub(crate) fn prefetch_bytes(&self, piece: &[u8; 16]) {
+        for two in piece[..8].windows(2) {
+            prefetch(&self.bytes, usize::from(two[0]) << 8 | usize::from(two[1]));
+        }
+    }
+
     /// Adds a merge. The first one given for a pair stays; returns whether this was it.
     pub(crate) fn insert(&mut self, left: u32, right: u32, merged: u32) -> bool {
         if (self.entries + 1) * 2 > self.count * LINE {

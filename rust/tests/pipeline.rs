@@ -157,17 +157,26 @@ fn rows_have_the_same_ids_on_any_number_of_threads() {
     let special = Matcher::new(&[("<|x|>".to_string(), 5000)]).unwrap();
     let long = chance.text(5 << 20).replace("中大", "<|x|>");
     let short: Vec<String> = (0..300).map(|_| chance.text(10)).collect();
+    // Special tokens alone, more than a batch has; and one piece of more parts than that.
+    let specials = "<|x|>".repeat(10_000);
+    let chinese: String = (0..100_000).map(|_| chance.pick(&['的', '一', '是', '不', '了', '大'])).collect();
     let invalid = [b"abc\xff".repeat(1 << 20), b"\xe4\xb8".to_vec()];
     let mut rows: Vec<Row<'_>> = short.iter().map(|text| Row::new(text.as_bytes())).collect();
-    rows.insert(7, Row::Text(&long));
+    rows.splice(7..7, [&long, &specials, &chinese].map(|text| Row::Text(text)));
     rows.extend(invalid.iter().map(|bytes| Row::new(bytes)));
     rows.extend([Row::Text(""), Row::Text(&long[..long.find("<|x|>").unwrap() + 5])]);
     for special in [None, Some(&special)] {
         let mut expected = (Vec::new(), vec![0]);
         for row in &rows {
             match *row {
-                Row::Text(text) => vocabulary.encode(text, special, &mut expected.0).unwrap(),
-                Row::Bytes(bytes) => vocabulary.encode_bytes(bytes, &mut expected.0).unwrap(),
+                Row::Text(text) if special.is_some() => {
+                    for (turn, stretch) in text.split("<|x|>").enumerate() {
+                        expected.0.extend((turn > 0).then_some(5000));
+                        expected.0.extend(piece_by_piece(&vocabulary, stretch.as_bytes()));
+                    }
+                }
+                Row::Text(text) => expected.0.extend(piece_by_piece(&vocabulary, text.as_bytes())),
+                Row::Bytes(bytes) => expected.0.extend(piece_by_piece(&vocabulary, bytes)),
             }
             expected.1.push(expected.0.len() as u64);
         }
