@@ -51,6 +51,8 @@ pub struct Scratch {
     ends: Vec<u32>,
     /// What the compiled engine writes to; some 200 KB at most.
     slots: Vec<u32>,
+    /// What it copies; 33 KB at most.
+    copied: Vec<u8>,
     /// The same for splits inside pieces, once there were any.
     inner: Option<Box<sequence::Inner>>,
 }
@@ -197,7 +199,7 @@ impl Machine {
     ) -> std::result::Result<(), Stop<B>> {
         match self {
             Machine::Whole => whole(base, text.len(), scratch, each),
-            Machine::Compiled(table) => Splitting::new(table, text, base, &mut scratch.slots, each).run(),
+            Machine::Compiled(table) => Splitting::new(table, text, base, scratch, each).run(),
             Machine::Backtracking(engine, _) => engine.split(text, base, &mut scratch.ends, each),
         }
     }

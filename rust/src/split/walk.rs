@@ -13,6 +13,7 @@
 
 use std::ops::ControlFlow;
 
+use super::Scratch;
 use super::batch::{Stop, deliver, too_long};
 use super::machine::MAX_LEVELS;
 use super::table::{Entry, ROWS, TRIE, Table};
@@ -20,12 +21,13 @@ use super::trie::TrieEntry;
 
 /// How many lanes.
 const LANES: usize = 4;
-/// How many bytes a lane walks before the next cuts are looked for; shorter ones for the rest of a text. 64 more than a power of two, so
-/// that the lanes do not share cache sets.
+/// How many bytes a lane walks before the next cuts are looked for. 64 more than a power of two, so that the lanes do not share cache sets.
 const LONG: usize = 8192 + 64;
-const MIDDLE: usize = 2048;
-const SHORT: usize = 512;
-const TINY: usize = 128;
+/// What is left of a text is parted among the lanes; so many bytes are walked by one alone.
+const FEW: usize = 256;
+/// Bytes of a block. A shorter one is copied, so that its lanes lie as far apart: a distance that is not known ahead takes registers from the
+/// walk, which is half as fast then.
+const BLOCK: usize = LANES * LONG;
 /// Bytes between two tests for "all ASCII".
 const UNIT: usize = 16;
 /// How far one lane walks alone between batches.
@@ -41,13 +43,16 @@ pub(super) struct Splitting<'a, F> {
     base: usize,
     /// What the lanes write to.
     slots: &'a mut Vec<u32>,
+    /// Room for a block that is copied.
+    copied: &'a mut Vec<u8>,
     each: &'a mut F,
 }
 
 impl<'a, F> Splitting<'a, F> {
-    /// Of `text`, which begins at `base`, with `slots` as the buffer to use.
-    pub(super) fn new(table: &'a Table, text: &'a str, base: usize, slots: &'a mut Vec<u32>, each: &'a mut F) -> Self {
-        Splitting { table, text: text.as_bytes(), base, slots, each }
+    /// Of `text`, which begins at `base`, with the buffers of `scratch`.
+    pub(super) fn new(table: &'a Table, text: &'a str, base: usize, scratch: &'a mut Scratch, each: &'a mut F) -> Self {
+        let Scratch { slots, copied, .. } = scratch;
+        Splitting { table, text: text.as_bytes(), base, slots, copied, each }
     }
 
     /// Sends the ends of all pieces.
@@ -55,60 +60,72 @@ impl<'a, F> Splitting<'a, F> {
     where
         F: FnMut(usize, &[u32]) -> ControlFlow<B>,
     {
-        let at = self.lanes::<LONG, B>(0)?;
-        let at = self.lanes::<MIDDLE, B>(at)?;
-        let at = self.lanes::<SHORT, B>(at)?;
-        let at = self.lanes::<TINY, B>(at)?;
-        if at < self.text.len() {
-            self.alone(at, self.text.len())?;
+        let mut from = 0;
+        while self.text.len() - from > FEW {
+            from = self.block(from, LONG.min((self.text.len() - from) / LANES))?;
+        }
+        if from < self.text.len() {
+            self.alone(from, self.text.len())?;
         }
         Ok(())
     }
 
-    /// Blocks of four lanes of `L` bytes, from the boundary `from` on, while the text has that much; returns the boundary it got to.
-    fn lanes<const L: usize, B>(&mut self, mut from: usize) -> Result<usize, Stop<B>>
+    /// A block of four lanes of `stride` bytes, from the boundary `from` on; returns the boundary it got to. If the text ends within four
+    /// bytes after it, that is its end.
+    fn block<B>(&mut self, from: usize, stride: usize) -> Result<usize, Stop<B>>
     where
         F: FnMut(usize, &[u32]) -> ControlFlow<B>,
     {
-        let (back, room) = (L / 2, L + L / 2 + SPARE);
-        'blocks: while self.text.len() - from > LANES * L + 4 {
-            // Lane j walks from cuts[j], at most `back` before its window, to the window's end, which is past cuts[j + 1].
-            let mut cuts = [from; LANES + 1];
-            for (lane, end) in cuts[1..].iter_mut().enumerate() {
-                let window = from + (lane + 1) * L;
-                match self.table.cut(self.text, window - back, window - 4) {
-                    Some(cut) => *end = cut,
-                    None => {
-                        from = self.alone(from, window - 4)?;
-                        continue 'blocks;
-                    }
-                }
+        let back = stride / 2;
+        let room = back + stride + 4 + SPARE;
+        let (end, length) = (from + LANES * stride, self.text.len());
+        let ends = length - end < 4;
+        // Lane j walks from cuts[j], at most `back` before its window, to the window's end, which is past cuts[j + 1].
+        let mut cuts = [from; LANES + 1];
+        cuts[LANES] = length;
+        for (lane, cut) in cuts[1..LANES + usize::from(!ends)].iter_mut().enumerate() {
+            let window = from + (lane + 1) * stride;
+            match self.table.cut(self.text, window - back, window - 4) {
+                Some(found) => *cut = found,
+                None => return self.alone(from, window - 4),
             }
-            self.reserve(LANES * room);
-            // Positions count from `back` bytes before a lane's window.
-            let mut lanes: [Lane; LANES] = std::array::from_fn(|lane| Lane::new(lane * room));
-            for (lane, place) in lanes.iter_mut().enumerate() {
-                let (cut, window) = (cuts[lane], from + lane * L);
-                let position = (back - (window - cut)) as u32;
-                walk::<1, 0>(self.table, &self.text[cut..window], position, std::array::from_mut(place), self.slots);
-            }
-            walk::<LANES, L>(self.table, &self.text[from..from + LANES * L], back as u32, &mut lanes, self.slots);
-            for (lane, place) in lanes.iter().enumerate() {
-                let (first, mut settled) = (lane * room, place.settled(self.table));
-                let low = (back + cuts[lane] - from - lane * L) as u32;
-                let length = (cuts[lane + 1] - cuts[lane]) as u32;
-                // The lane ran past its end: what it found there is the next one's.
-                while settled > first && self.slots[settled - 1] - low > length {
-                    settled -= 1;
-                }
-                let ends = &mut self.slots[first..settled];
-                ends.iter_mut().for_each(|end| *end -= low);
-                debug_assert_eq!(ends.last(), Some(&length));
-                deliver(self.each, self.base + cuts[lane], ends)?;
-            }
-            from = cuts[LANES];
         }
-        Ok(from)
+        self.reserve(LANES * room);
+        // Positions count from `back` bytes before a lane's window.
+        let mut lanes: [Lane; LANES] = std::array::from_fn(|lane| Lane::new(lane * room));
+        for (lane, place) in lanes.iter_mut().enumerate() {
+            let (cut, window) = (cuts[lane], from + lane * stride);
+            let position = (back - (window - cut)) as u32;
+            walk(self.table, &self.text[cut..window], window - cut, position, std::array::from_mut(place), self.slots);
+        }
+        let mut text = &self.text[from..end];
+        if stride < LONG {
+            self.copied.resize(BLOCK, 0);
+            let windows = self.copied.as_chunks_mut::<LONG>().0.iter_mut();
+            windows.zip(text.chunks(stride)).for_each(|(to, from)| to[..stride].copy_from_slice(from));
+            text = self.copied;
+        }
+        walk(self.table, text, stride, back as u32, &mut lanes, self.slots);
+        if ends {
+            let (last, position) = (&mut lanes[LANES - 1], (back + stride) as u32);
+            walk(self.table, &self.text[end..], length - end, position, std::array::from_mut(last), self.slots);
+            let slot = last.end(self.table);
+            self.slots[slot] = position + (length - end) as u32;
+        }
+        for (lane, place) in lanes.iter().enumerate() {
+            let (first, mut settled) = (lane * room, place.settled(self.table));
+            let low = (back + cuts[lane] - from - lane * stride) as u32;
+            let length = (cuts[lane + 1] - cuts[lane]) as u32;
+            // The lane ran past its end: what it found there is the next one's.
+            while settled > first && self.slots[settled - 1] - low > length {
+                settled -= 1;
+            }
+            let ends = &mut self.slots[first..settled];
+            ends.iter_mut().for_each(|end| *end -= low);
+            debug_assert_eq!(ends.last(), Some(&length));
+            deliver(self.each, self.base + cuts[lane], ends)?;
+        }
+        Ok(cuts[LANES])
     }
 
     /// One lane from the boundary `from` on: to the first cut that a window from `look` on holds, else to the end. Returns where that is.
@@ -133,7 +150,7 @@ impl<'a, F> Splitting<'a, F> {
                 return Err(too_long(to - base).into());
             }
             let position = (at - base) as u32;
-            walk::<1, 0>(self.table, &self.text[at..to], position, std::array::from_mut(&mut place), self.slots);
+            walk(self.table, &self.text[at..to], to - at, position, std::array::from_mut(&mut place), self.slots);
             if done {
                 let slot = place.end(self.table);
                 self.slots[slot] = (to - base) as u32;
@@ -194,18 +211,18 @@ impl Lane {
     }
 }
 
-/// Walks `N` lanes that lie `L` bytes apart in `text`, each to where the next one began, the last to the end; one lane walks all of it.
-/// The first byte of each is at `position`. One branch every 16 bytes: all ASCII or not.
+/// Walks `N` lanes of `length` bytes, which begin `LONG` bytes apart in `text`. The first byte of each is at `position`. One branch every
+/// 16 bytes: all ASCII or not.
 #[inline(never)]
-fn walk<const N: usize, const L: usize>(
+fn walk<const N: usize>(
     table: &Table,
     text: &[u8],
+    length: usize,
     position: u32,
     lanes: &mut [Lane; N],
     slots: &mut [u32],
 ) {
-    assert!(text.len() >= (N - 1) * L, "no text for a lane");
-    let length = text.len() - (N - 1) * L;
+    assert!(text.len() >= (N - 1) * LONG + length, "no text for a lane");
     if length == 0 {
         return;
     }
@@ -220,7 +237,7 @@ fn walk<const N: usize, const L: usize>(
     // This byte's position in the low half, the next one's in the high half.
     let mut positions = position as u64 * 0x1_0000_0001 + 0x1_0000_0000;
     let mut at = text.as_ptr();
-    // SAFETY: lane j reads text[j * L..j * L + length], which the first assertion found to be there. The rows and nodes of the runs are the
+    // SAFETY: lane j reads text[j * LONG..j * LONG + length], which the first assertion found to be there. The rows and nodes of the runs are the
     // table's, whose `is_sound` bounds what a step reads and where it writes; the second assertion says that there is that much room. Each run
     // writes at least once, so its slot is inside `slots` in the end, though it may begin one before.
     unsafe {
@@ -229,23 +246,23 @@ fn walk<const N: usize, const L: usize>(
             let mut high = 0;
             for lane in 0..N {
                 for half in [0, 8] {
-                    high |= (at.add(lane * L + half) as *const u64).read_unaligned();
+                    high |= (at.add(lane * LONG + half) as *const u64).read_unaligned();
                 }
             }
             if high & 0x8080_8080_8080_8080 == 0 {
                 for byte in (0..UNIT).step_by(2) {
                     for (lane, run) in runs.iter_mut().enumerate() {
-                        run.pair(words, (at.add(lane * L + byte) as *const u16).read_unaligned(), positions);
+                        run.pair(words, (at.add(lane * LONG + byte) as *const u16).read_unaligned(), positions);
                     }
                     positions = positions.wrapping_add(0x2_0000_0002);
                 }
             } else {
                 // Two lanes at a time: more do not fit the registers, and the processor overlaps the two rounds.
                 for (half, runs) in runs.chunks_mut(2).enumerate() {
-                    let at = at.add(2 * half * L);
+                    let at = at.add(2 * half * LONG);
                     for byte in 0..UNIT {
                         for (lane, run) in runs.iter_mut().enumerate() {
-                            run.byte(words, *at.add(lane * L + byte), positions as u32 + byte as u32);
+                            run.byte(words, *at.add(lane * LONG + byte), positions as u32 + byte as u32);
                         }
                     }
                 }
@@ -255,7 +272,7 @@ fn walk<const N: usize, const L: usize>(
         }
         while at < end {
             for (lane, run) in runs.iter_mut().enumerate() {
-                run.byte(words, *at.add(lane * L), positions as u32);
+                run.byte(words, *at.add(lane * LONG), positions as u32);
             }
             positions = positions.wrapping_add(0x1_0000_0001);
             at = at.add(1);
