@@ -20,10 +20,10 @@ use crate::vocab::Vocabulary;
 const UNCUT: usize = 9;
 
 /// A batch ends when it has no room for more pieces put off: all of it stays in the processor's second cache.
-const BATCH: usize = 1024;
+const BATCH: usize = 1280;
 
 /// Or for more ids found.
-const ROOM: usize = 4096;
+const ROOM: usize = 5120;
 
 /// Ids are copied in blocks of so many: what is copied too much is overwritten by the next.
 const BLOCK: usize = 8;
@@ -338,7 +338,7 @@ impl Pipeline {
                 if length > UNCUT && (length > cache::SHORT || text[end - 1] >= 0x80) {
                     self.last = last;
                     let too_long;
-                    (start, too_long) = self.cut(cache, seams, text, start, end);
+                    (start, too_long) = self.cut(view, seams, text, start, end);
                     if start < end {
                         return Stopped { start, used, too_long };
                     }
@@ -356,26 +356,25 @@ impl Pipeline {
         Stopped { start, used, too_long: None }
     }
 
-    /// Whether there is room for the ids of all that waits, and some more pieces.
+    /// Whether there is room for what waits, and for as much again: so much may come before it is asked once more.
     fn has_room(&self) -> bool {
-        self.filled.found <= ROOM - RING * MOST_IDS && self.filled.deferred <= BATCH - RING
+        self.filled.found <= ROOM - 2 * RING * MOST_IDS && self.filled.deferred <= BATCH - 2 * RING
     }
 
-    /// Puts in line a piece that is long, or can be cut, and returns where the first part begins for which there was no room, and its end
-    /// if there never is.
+    /// Puts in line the parts of a piece that may be cut, or is long. Returns where the first of them begins for which there was no room, and
+    /// its end if there never is.
     #[inline(never)]
     fn cut(
         &mut self,
-        cache: &Cache,
+        cache: View<'_>,
         seams: Option<&Seams>,
         text: &[u8],
         start: usize,
         end: usize,
     ) -> (usize, Option<usize>) {
         let (mut at, mut too_long) = (start, None);
-        let mut part = |end: usize| {
-            let length = end - at;
-            if length > cache::LONGEST {
+        let part = |end: usize| {
+            if end - at > cache::LONGEST {
                 too_long = Some(end);
                 return ControlFlow::Break(());
             }
@@ -383,26 +382,24 @@ impl Pipeline {
                 if !self.has_room() {
                     return ControlFlow::Break(());
                 }
-                self.find(AHEAD, cache.view());
+                self.find(AHEAD, cache);
             }
-            self.waiting[self.last % RING] = if length <= cache::SHORT {
-                Waiting::new(Key::new(text, at, end), 0, cache.view())
+            self.waiting[self.last % RING] = if end - at <= cache::SHORT {
+                Waiting::new(Key::new(text, at, end), 0, cache)
             } else {
                 let bytes = self.long.len();
                 self.long.extend_from_slice(&text[at..end]);
-                Waiting::new(Key::of_long(&text[at..end]), bytes as u32, cache.view())
+                Waiting::new(Key::of_long(&text[at..end]), bytes as u32, cache)
             };
             self.last += 1;
             at = end;
             ControlFlow::Continue(())
         };
-        let flow = match seams.filter(|_| text[end - 1] >= 0x80) {
-            Some(seams) => seams.cut(text, start, end, &mut part),
-            None => ControlFlow::Continue(()),
+        // What comes of it is told by `at`.
+        let _ = match seams.filter(|_| text[end - 1] >= 0x80) {
+            Some(seams) => seams.cut(text, start, end, part),
+            None => std::iter::once(end).try_for_each(part),
         };
-        if flow.is_continue() {
-            let _ = part(end);
-        }
         (at, too_long)
     }
 

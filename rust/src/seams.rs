@@ -93,7 +93,7 @@ impl Seams {
         ((hash >> 6) as usize & (self.whole.len() - 1), 1 << (hash & 63))
     }
 
-    /// Calls `part(end)` for the end of each part but the last into which `text[start..end]` may be cut, as long as it continues.
+    /// Calls `part(end)` for the end of each part into which `text[start..end]` may be cut, as long as it continues.
     #[inline(always)]
     pub(crate) fn cut(
         &self,
@@ -121,7 +121,7 @@ impl Seams {
             before = Some((character, classes as usize >> 16));
             at += length;
         }
-        ControlFlow::Continue(())
+        part(end)
     }
 }
 
@@ -239,7 +239,8 @@ mod tests {
                     parts.push(end);
                     ControlFlow::Continue(())
                 });
-                assert_eq!(parts, if crossed { vec![] } else { vec![seam] }, "{before} {after}");
+                assert_eq!(parts[..parts.len() - 1], if crossed { vec![] } else { vec![seam] }, "{before} {after}");
+                assert_eq!(parts.last(), Some(&both.len()));
             }
         }
     }

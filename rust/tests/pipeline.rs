@@ -151,6 +151,21 @@ fn vocabularies_of_ranks_without_merges_encode_through_the_cache_as_piece_by_pie
 }
 
 #[test]
+fn a_batch_has_room_for_pieces_that_all_have_the_most_ids() {
+    let bytes = std::array::from_fn(|byte| byte as u32);
+    let vocabulary = Vocabulary::from_merges(&bytes, &[], &[], vec![], Some(r"[a-z]{4}|\p{Han}+".into())).unwrap();
+    for letters in [1, 15, 31, 97, 500] {
+        let text =
+            format!("{}{}", "abcd".repeat(letters), "\u{4e2d}".repeat(3 * letters)).repeat(400_000 / letters / 13);
+        for _ in 0..2 {
+            let mut ids = Vec::new();
+            vocabulary.encode_ordinary(&text, &mut ids).unwrap();
+            assert!(ids.iter().copied().eq(text.bytes().map(u32::from)), "{letters} letters");
+        }
+    }
+}
+
+#[test]
 fn rows_have_the_same_ids_on_any_number_of_threads() {
     let mut chance = Chance(7);
     let vocabulary = trained(&mut chance, 500);
