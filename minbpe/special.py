@@ -13,7 +13,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from collections.abc import Set as AbstractSet
-    from typing import Literal, NoReturn
+    from typing import Literal, NoReturn, TypeAlias
+
+    # What finds the allowed and the disallowed special tokens, and the latter themselves.
+    Matchers: TypeAlias = tuple[_core.Matcher | None, _core.Matcher | None, frozenset[str]]
 
 NONE: frozenset[str] = frozenset()
 
@@ -24,13 +27,14 @@ KEPT = 64
 class SpecialTokens:
     """The special tokens of an encoding, and the automata that find them, each built when first asked for."""
 
-    __slots__ = ("_kept", "ids", "texts", "values")
+    __slots__ = ("_by_default", "_kept", "ids", "texts", "values")
 
     def __init__(self, ids: Mapping[str, int]) -> None:
         self.ids = dict(ids)
         self.texts = frozenset(ids)
         self.values = frozenset(ids.values())
-        self._kept: dict[object, tuple[_core.Matcher | None, _core.Matcher | None, frozenset[str]]] = {}
+        self._kept: dict[object, Matchers] = {}
+        self._by_default: Matchers | None = None
 
     def check(
         self,
@@ -44,7 +48,9 @@ class SpecialTokens:
             SpecialTokenError: `text` holds a disallowed one.
             TypeError: `allowed` is not a set or "all", or one of the two holds something else than str.
         """
-        allowed_matcher, disallowed_matcher, texts = self.matchers(allowed, disallowed)
+        # What nearly every call asks for, without the 0.5 us of looking it up: a call with 20 bytes takes 1 us.
+        by_default = self._by_default if allowed is NONE and disallowed == "all" else None
+        allowed_matcher, disallowed_matcher, texts = by_default or self.matchers(allowed, disallowed)
         if disallowed_matcher is not None:
             try:
                 found = disallowed_matcher.search(text)
@@ -56,7 +62,7 @@ class SpecialTokens:
 
     def matchers(
         self, allowed: Literal["all"] | AbstractSet[str], disallowed: Literal["all"] | Collection[str]
-    ) -> tuple[_core.Matcher | None, _core.Matcher | None, frozenset[str]]:
+    ) -> Matchers:
         """Return what finds the allowed and the disallowed texts, and the latter themselves."""
         if allowed == "all":
             allowed = self.texts
@@ -79,6 +85,8 @@ class SpecialTokens:
             if len(self._kept) >= KEPT:
                 self._kept.clear()
             self._kept[key] = kept
+            if disallowed == "all" and not allowed:
+                self._by_default = kept
         return kept
 
 
