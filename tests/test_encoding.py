@@ -268,6 +268,23 @@ def custom(name: str = "custom") -> Encoding:
     return Encoding(name, pat_str=r"\w+|\W+", mergeable_ranks=RANKS, special_tokens={"<end>": 400, "<stop>": 400})
 
 
+@pytest.mark.parametrize("size", [0, 300_000, 1 << 26])
+def test_ids_do_not_depend_on_the_size_of_the_cache(size: int) -> None:
+    usual = minbpe.get_encoding("cl100k_base")
+    words = (f"{number * 7919 % 9973:x} {number:b} straße 東京都{number % 50}\n" for number in range(12_000))
+    text = "".join(words)
+    encoding = Encoding.from_vocabulary(usual.vocabulary, usual.name, size)
+    assert encoding.cache_size == size
+    assert encoding.encode(text) == usual.encode(text) == encoding.encode(text)
+    for other in (pickle.loads(pickle.dumps(encoding)), encoding.with_special_tokens({"<|x|>": 200_000})):
+        assert other.cache_size == size
+
+
+def test_a_cache_of_less_than_nothing_is_an_error() -> None:
+    with pytest.raises(ValueError, match="cache_size is -1"):
+        Encoding.from_vocabulary(minbpe.get_encoding("gpt2").vocabulary, cache_size=-1)
+
+
 def test_a_copy_is_the_encoding_itself() -> None:
     encoding = custom()
     assert copy.copy(encoding) is copy.deepcopy(encoding) is encoding

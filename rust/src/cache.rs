@@ -6,8 +6,6 @@
 //! piece of more than 15 bytes the entry has the hash, and the bytes and ids lie in a ring that new ones overwrite. Nothing depends on
 //! what is in the cache but time.
 
-use std::sync::{Mutex, MutexGuard};
-
 use crate::lines::{Line, Lines};
 use crate::processor::prefetch;
 use crate::table::{MULTIPLIER, fold};
@@ -19,8 +17,11 @@ pub(crate) const SHORT: usize = 15;
 /// The longest piece that is cached.
 pub(crate) const LONGEST: usize = 512;
 
-/// Bytes of the ring of longer pieces.
-const RING: usize = 1 << 21;
+/// Bytes of the ring of longer pieces for each line.
+const RING: usize = 8;
+
+/// Fewer lines would leave a ring too small for the longest piece, which has as many ids as bytes.
+const FEWEST: usize = 1 << 12;
 
 /// The most ids of a cached piece. Of the pieces up to 15 bytes that are no tokens, 99 % on English have no more.
 pub(crate) const MOST_IDS: usize = 4;
@@ -152,7 +153,9 @@ pub(crate) struct Cache {
     /// The longer pieces, each followed by its ids. Entries have instead of ids: where theirs begins, of all that was ever written, in
     /// two halves; and how many ids it has.
     ring: Vec<u8>,
-    /// How many bytes were ever written to the ring: the last `RING` of them are there.
+    /// How many bytes the ring may have.
+    room: usize,
+    /// How many were ever written to the ring: the last `room` of them are there.
     written: u64,
 }
 
@@ -194,15 +197,24 @@ impl View<'_> {
 }
 
 impl Cache {
-    /// A cache that holds the tokens that are whole pieces.
-    pub(crate) fn new(tokens: &Tokens) -> Cache {
-        let count = (tokens.count() * 2).next_power_of_two().max(1 << 12);
+    /// How many bytes a cache takes that has room for all of so many tokens, and as many pieces: 18 MB for cl100k.
+    pub(crate) fn ample(tokens: usize) -> usize {
+        (tokens * 2).next_power_of_two().max(FEWEST) * (size_of::<Line>() + RING)
+    }
+
+    /// A cache of at most so many bytes that holds the tokens that are whole pieces, as far as there is room. None if it would be smaller
+    /// than 288 KB.
+    pub(crate) fn new(tokens: &Tokens, bytes: usize) -> Option<Cache> {
+        let count = (bytes / (size_of::<Line>() + RING)).checked_ilog2().map_or(0, |bits| 1 << bits);
+        if count < FEWEST {
+            return None;
+        }
         let shift = 64 - count.trailing_zeros();
-        let mut cache = Cache { lines: Lines::new(count), shift, ring: Vec::new(), written: 0 };
+        let mut cache = Cache { lines: Lines::new(count), shift, ring: Vec::new(), room: count * RING, written: 0 };
         if tokens.whole_pieces() {
             cache.seed(tokens);
         }
-        cache
+        Some(cache)
     }
 
     /// From the highest rank down, so that frequent tokens come last; in groups, whose lines are fetched side by side.
@@ -283,10 +295,10 @@ impl Cache {
     /// The ids of a longer piece, if they are here, as bytes.
     pub(crate) fn get_long(&self, place: u32, key: Key, piece: &[u8]) -> Option<&[[u8; 4]]> {
         let ([start, count], _) = self.view().get(place, key)?;
-        if self.written - start > RING as u64 {
+        if self.written - start > self.room as u64 {
             return None;
         }
-        let entry = &self.ring[start as usize % RING..];
+        let entry = &self.ring[start as usize % self.room..];
         let (bytes, ids) = entry.split_at(piece.len());
         (bytes == piece).then(|| &ids.as_chunks().0[..count as usize])
     }
@@ -297,9 +309,9 @@ impl Cache {
             return;
         }
         let length = piece.len() + 4 * ids.len();
-        let mut at = self.written as usize % RING;
-        if at + length > RING {
-            self.written += (RING - at) as u64;
+        let mut at = self.written as usize % self.room;
+        if at + length > self.room {
+            self.written += (self.room - at) as u64;
             at = 0;
         }
         if self.ring.len() < at + length {
@@ -318,37 +330,5 @@ impl Cache {
             None => self.put(place, new),
         }
         self.written += length as u64;
-    }
-}
-
-/// The caches that no thread is using. The lock is held for some 10 ns, so it is tried a few times and never waited for: after a fork
-/// a thread may have held it that the child does not have. Then threads work without a cache, or make one for a long call.
-#[derive(Debug, Default)]
-pub(crate) struct Pool {
-    free: Mutex<Vec<Cache>>,
-}
-
-impl Pool {
-    /// At most so many are kept: 8 to 16 MB each.
-    const KEPT: usize = 16;
-
-    pub(crate) fn take(&self) -> Option<Cache> {
-        self.lock()?.pop()
-    }
-
-    pub(crate) fn give_back(&self, cache: Cache) {
-        if let Some(mut free) = self.lock()
-            && free.len() < Pool::KEPT
-        {
-            free.push(cache);
-        }
-    }
-
-    fn lock(&self) -> Option<MutexGuard<'_, Vec<Cache>>> {
-        const TRIES: usize = 200;
-        (0..TRIES).find_map(|_| {
-            std::hint::spin_loop();
-            self.free.try_lock().ok()
-        })
     }
 }

@@ -172,7 +172,7 @@ impl Vocabulary {
     ) -> Result<()> {
         with_buffers(|buffers| {
             let uncached = S::PIECE_BY_PIECE || self.last_stage().is_some();
-            let cache = if uncached { None } else { self.tokens().take_cache(sink.appetite(bytes)) };
+            let cache = if uncached { None } else { self.caches().take(self.tokens(), sink.appetite(bytes)) };
             let pipeline = cache.map(|cache| (cache, buffers.pipeline.take().unwrap_or_default()));
             let pieces = Pieces { vocabulary: self, pipeline, ids: &mut buffers.ids };
             let mut encoder = Encoder { pieces, split: &mut buffers.split };
@@ -183,7 +183,7 @@ impl Vocabulary {
                     let _ = pipeline.send(self, &mut cache, sink);
                 }
                 pipeline.clear();
-                self.tokens().give_back(cache);
+                self.caches().give_back(cache);
                 buffers.pipeline = Some(pipeline);
             }
             result.map(drop)

@@ -17,6 +17,7 @@ mod merge;
 pub mod offsets;
 pub mod parallel;
 mod pipeline;
+mod pool;
 pub mod processor;
 pub mod progress;
 mod seams;

@@ -4,9 +4,7 @@
 //! number. Checked once, when made; never changed after.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::cache::{Cache, Pool};
 use crate::error::{Error, Result};
 use crate::id_index::IdIndex;
 use crate::merge::Rules;
@@ -31,9 +29,6 @@ pub struct Tokens {
     table: OnceLock<TokenTable>,
     /// Where pieces may be cut; made with the first cache.
     seams: OnceLock<Option<Seams>>,
-    caches: Pool,
-    /// Bytes encoded without a cache since the last one was made.
-    uncached: AtomicUsize,
     /// A piece that is a token is that token, without merging. True if each token's bytes merge to it, and by definition for ranks.
     whole_pieces: bool,
     /// From 256 on, ids are indices.
@@ -93,22 +88,9 @@ impl Tokens {
             let (left, right) = (ids[left as usize], ids[right as usize]);
             invalid(format!("merge {rank} joins ({left}, {right}), as an earlier one does"))
         })?;
-        let (table, seams, caches, uncached) = Default::default();
+        let (table, seams) = Default::default();
         let (dense, whole_pieces) = (is_dense(&ids), true);
-        Ok(Tokens {
-            arena,
-            starts,
-            ids,
-            parents,
-            pairs,
-            table,
-            seams,
-            caches,
-            uncached,
-            whole_pieces,
-            dense,
-            index_of_id,
-        })
+        Ok(Tokens { arena, starts, ids, parents, pairs, table, seams, whole_pieces, dense, index_of_id })
     }
 
     /// From tiktoken's form: each token's bytes with its rank, which is its id. The merges behind the ranks are recovered: what the
@@ -153,23 +135,10 @@ impl Tokens {
             Some(recovered) => recovered,
             None => (vec![], pairs_by_rank(&arena, &starts, &table)),
         };
-        let (seams, caches, uncached) = Default::default();
+        let seams = OnceLock::new();
         let table = table.into();
         let (dense, whole_pieces) = (is_dense(&ids), true);
-        Ok(Tokens {
-            arena,
-            starts,
-            ids,
-            parents,
-            pairs,
-            table,
-            seams,
-            caches,
-            uncached,
-            whole_pieces,
-            dense,
-            index_of_id,
-        })
+        Ok(Tokens { arena, starts, ids, parents, pairs, table, seams, whole_pieces, dense, index_of_id })
     }
 
     /// The number of tokens, the 256 bytes included.
@@ -236,28 +205,12 @@ impl Tokens {
         self.whole_pieces
     }
 
-    /// A cache for encoding so many bytes: one that no thread is using, or a new one once as much has been encoded without as making
-    /// it costs. A thread that finds none goes on without.
-    pub(crate) fn take_cache(&self, bytes: usize) -> Option<Cache> {
-        /// A cache and the table behind it take some 10 ms to make; in that time so much is encoded without them.
-        const ENOUGH: usize = 1 << 18;
-        if let Some(cache) = self.caches.take() {
-            return Some(cache);
-        }
-        if self.uncached.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) < ENOUGH {
-            return None;
-        }
-        self.uncached.store(0, Ordering::Relaxed);
+    /// Makes the tables that encoding with a cache asks for.
+    pub(crate) fn prepare_for_cache(&self) {
         if self.by_rank() {
             self.make_table();
         }
         self.make_seams();
-        Some(Cache::new(self))
-    }
-
-    /// Gives a cache back for the next call.
-    pub(crate) fn give_back(&self, cache: Cache) {
-        self.caches.give_back(cache);
     }
 
     /// The token that a whole piece is, where that needs no merging.

@@ -5,8 +5,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::id_index::IdIndex;
+use crate::pool::Pool;
 use crate::split::Splitter;
 use crate::staged::{LastStage, Stage};
 use crate::tokens::Tokens;
@@ -22,6 +24,7 @@ const MOST_STAGES: usize = 16;
 #[derive(Clone)]
 pub struct Vocabulary {
     tokens: Arc<Tokens>,
+    caches: Arc<Pool>,
     /// The last stage's, as the patterns are.
     splitter: Arc<Splitter>,
     /// The splitter's, in sequence.
@@ -169,13 +172,27 @@ impl Vocabulary {
             return Err(Error::SpecialToken(format!("the special token {:?} is given twice", two[0])));
         }
         let special_by_id = special.iter().rev().map(|(text, id)| (*id, text.clone())).collect();
-        Ok(Vocabulary { tokens, splitter, patterns, last_stage, special, special_by_id })
+        let caches = Arc::new(Pool::new(Cache::ample(tokens.count())));
+        Ok(Vocabulary { tokens, caches, splitter, patterns, last_stage, special, special_by_id })
+    }
+
+    /// The same vocabulary, with caches of at most so many bytes for each thread that encodes; with none, if that is less than 288 KB. By
+    /// default they have room for all tokens and as many pieces that are none.
+    pub fn with_cache_size(&self, bytes: usize) -> Vocabulary {
+        let mut other = self.clone();
+        other.caches = Arc::new(Pool::new(bytes));
+        if let Some(last) = &self.last_stage {
+            let narrower = last.narrower().with_cache_size(bytes);
+            other.last_stage = Some(Arc::new(LastStage::new(narrower, self.tokens.parents())));
+        }
+        other
     }
 
     /// The same vocabulary with other special tokens. Nothing but these is copied.
     pub fn with_special(&self, special: Vec<(String, u32)>) -> Result<Vocabulary> {
         let (tokens, splitter, last_stage) = (self.tokens.clone(), self.splitter.clone(), self.last_stage.clone());
-        Vocabulary::assemble(tokens, splitter, last_stage, special, self.patterns.clone())
+        let other = Vocabulary::assemble(tokens, splitter, last_stage, special, self.patterns.clone())?;
+        Ok(Vocabulary { caches: self.caches.clone(), ..other })
     }
 
     /// The vocabulary that training to `count` ordinary tokens would have made: a merge depends only on those before it. Special
@@ -210,6 +227,12 @@ impl Vocabulary {
     /// The ordinary tokens.
     pub fn tokens(&self) -> &Tokens {
         &self.tokens
+    }
+
+    /// The caches that no thread is using.
+    #[inline]
+    pub(crate) fn caches(&self) -> &Pool {
+        &self.caches
     }
 
     /// The last stage, where there are several.

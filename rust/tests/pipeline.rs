@@ -118,6 +118,11 @@ fn check(vocabulary: &Vocabulary, chance: &mut Chance) {
         vocabulary.encode_ordinary(&text, &mut ids).unwrap();
         assert!(ids == expected, "baseline: {baseline}");
     }
+    for bytes in [0, 300_000, 1 << 20] {
+        let mut ids = Vec::new();
+        vocabulary.with_cache_size(bytes).encode_ordinary(&text, &mut ids).unwrap();
+        assert!(ids == expected, "a cache of {bytes} bytes");
+    }
     let mut bytes = text.into_bytes();
     for _ in 0..bytes.len() / 300 {
         let at = chance.below(bytes.len());

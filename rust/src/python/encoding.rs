@@ -117,10 +117,15 @@ fn texts_of<'a>(texts: &'a [Bound<'_, PyAny>]) -> PyResult<Texts<'a>> {
 
 #[pymethods]
 impl Encoder {
+    /// With caches of at most so many bytes.
     #[new]
-    fn new(vocabulary: &Vocabulary) -> Encoder {
+    #[pyo3(signature = (vocabulary, cache_size=None))]
+    fn new(vocabulary: &Vocabulary, cache_size: Option<usize>) -> Encoder {
         Encoder {
-            vocabulary: vocabulary.inner.clone(),
+            vocabulary: match cache_size {
+                Some(bytes) => Arc::new(vocabulary.inner.with_cache_size(bytes)),
+                None => vocabulary.inner.clone(),
+            },
             sorted: OnceLock::new(),
             integers: Integers::new(vocabulary.inner.n_vocab()),
         }

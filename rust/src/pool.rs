@@ -1,0 +1,62 @@
+//! The caches of a vocabulary: a thread takes one for a call, and gives it back.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+use crate::cache::Cache;
+use crate::tokens::Tokens;
+
+/// The caches that no thread is using. The lock is held for some 10 ns, so it is tried a few times and never waited for: after a fork
+/// a thread may have held it that the child does not have. Then threads work without a cache, or make one for a long call.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    free: Mutex<Vec<Cache>>,
+    /// Bytes of each.
+    size: usize,
+    /// Bytes encoded without a cache since the last one was made.
+    uncached: AtomicUsize,
+}
+
+impl Pool {
+    /// At most so many are kept.
+    const KEPT: usize = 16;
+
+    /// Of caches of at most so many bytes.
+    pub(crate) fn new(size: usize) -> Pool {
+        Pool { free: Mutex::default(), size, uncached: AtomicUsize::new(0) }
+    }
+
+    /// A cache for encoding so many bytes: one that no thread is using, or a new one once as much has been encoded without as making
+    /// it costs. A thread that finds none goes on without.
+    pub(crate) fn take(&self, tokens: &Tokens, bytes: usize) -> Option<Cache> {
+        /// A cache and the tables behind it take some 10 ms to make; in that time so much is encoded without them.
+        const ENOUGH: usize = 1 << 18;
+        if let Some(cache) = self.lock().and_then(|mut free| free.pop()) {
+            return Some(cache);
+        }
+        if self.uncached.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) < ENOUGH {
+            return None;
+        }
+        self.uncached.store(0, Ordering::Relaxed);
+        let cache = Cache::new(tokens, self.size)?;
+        tokens.prepare_for_cache();
+        Some(cache)
+    }
+
+    /// Gives a cache back for the next call.
+    pub(crate) fn give_back(&self, cache: Cache) {
+        if let Some(mut free) = self.lock()
+            && free.len() < Pool::KEPT
+        {
+            free.push(cache);
+        }
+    }
+
+    fn lock(&self) -> Option<MutexGuard<'_, Vec<Cache>>> {
+        const TRIES: usize = 200;
+        (0..TRIES).find_map(|_| {
+            std::hint::spin_loop();
+            self.free.try_lock().ok()
+        })
+    }
+}
