@@ -26,7 +26,7 @@ pub trait Sink {
     /// Takes the id of a special token, which stood for `length` bytes: several texts may share the id.
     fn special(&mut self, id: u32, length: usize) -> ControlFlow<()>;
 
-    /// A text ends here; only of [`Vocabulary::encode_rows`].
+    /// A text ends here, of several that are encoded together.
     fn end(&mut self) {}
 
     /// How many bytes of a text of so many it will read, about.
@@ -46,6 +46,34 @@ impl Sink for Vec<u32> {
     fn special(&mut self, id: u32, _: usize) -> ControlFlow<()> {
         self.push(id);
         ControlFlow::Continue(())
+    }
+}
+
+/// All ids, and how many there are at the end of each row.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    pub(crate) ids: Vec<u32>,
+    pub(crate) ends: Vec<usize>,
+}
+
+impl Rows {
+    pub(crate) fn clear(&mut self) {
+        self.ids.clear();
+        self.ends.clear();
+    }
+}
+
+impl Sink for Rows {
+    fn ids(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
+        self.ids.ids(vocabulary, ids)
+    }
+
+    fn special(&mut self, id: u32, length: usize) -> ControlFlow<()> {
+        self.ids.special(id, length)
+    }
+
+    fn end(&mut self) {
+        self.ends.push(self.ids.len());
     }
 }
 

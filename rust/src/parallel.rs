@@ -5,7 +5,7 @@
 
 use std::ops::{ControlFlow, Range};
 
-use crate::encode::{Sink, in_parallel, room_for};
+use crate::encode::{Rows, in_parallel, room_for};
 use crate::error::Result;
 use crate::special::Matcher;
 use crate::vocab::Vocabulary;
@@ -147,26 +147,6 @@ impl Vocabulary {
             Ok(ControlFlow::Continue(()))
         })?;
         Ok((sink.ids, sink.ends))
-    }
-}
-
-/// All ids, and how many there are at the end of each row.
-struct Rows {
-    ids: Vec<u32>,
-    ends: Vec<usize>,
-}
-
-impl Sink for Rows {
-    fn ids(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
-        self.ids.ids(vocabulary, ids)
-    }
-
-    fn special(&mut self, id: u32, length: usize) -> ControlFlow<()> {
-        self.ids.special(id, length)
-    }
-
-    fn end(&mut self) {
-        self.ends.push(self.ids.len());
     }
 }
 

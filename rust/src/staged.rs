@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::ControlFlow;
 
-use crate::encode::Sink;
+use crate::encode::{Rows, Sink};
 use crate::error::{Error, Result};
 use crate::special::Matcher;
 use crate::split::Scratch;
@@ -64,6 +64,8 @@ impl LastStage {
 /// What a thread keeps between calls.
 #[derive(Default)]
 struct Work {
+    /// What the stages before make of some pieces.
+    narrow: Rows,
     ids: Vec<u32>,
     chain: Chain,
 }
@@ -78,7 +80,7 @@ fn with_buffers<T>(work: impl FnOnce(&mut Scratch, &mut Work) -> T) -> T {
     const MOST: usize = 1 << 18;
     let (mut split, mut buffers) = KEPT.with(RefCell::take);
     let result = work(&mut split, &mut buffers);
-    if buffers.ids.capacity() > MOST {
+    if buffers.ids.capacity().max(buffers.narrow.ids.capacity()) > MOST {
         buffers = Work::default();
     }
     KEPT.with(|kept| kept.replace((split, buffers)));
@@ -176,13 +178,30 @@ impl Vocabulary {
         work: &mut Work,
         sink: &mut impl Sink,
     ) -> ControlFlow<Result<()>> {
-        let mut start = base;
-        for &end in ends {
-            let end = base + end as usize;
+        // By the stages before, all pieces together: what is merged there is merged side by side.
+        let Work { narrow, .. } = work;
+        narrow.clear();
+        let length = ends.last().map_or(0, |&end| end as usize);
+        let narrowed = last.narrower.with_encoder(length, narrow, |encoder, narrow| {
+            let mut start = base;
+            ends.iter().try_fold(ControlFlow::Continue(()), |_, &end| {
+                let piece = &text[start..base + end as usize];
+                start = base + end as usize;
+                Ok(if encoder.bytes(piece, narrow)?.is_continue() {
+                    encoder.end(narrow)
+                } else {
+                    ControlFlow::Break(())
+                })
+            })
+        });
+        if let Err(error) = narrowed {
+            return ControlFlow::Break(Err(error));
+        }
+        let mut start = 0;
+        for row in 0..work.narrow.ends.len() {
+            let end = work.narrow.ends[row];
             work.ids.clear();
-            if let Err(error) = last.narrower.encode_bytes(&text[start..end], &mut work.ids) {
-                return ControlFlow::Break(Err(error));
-            }
+            work.ids.extend_from_slice(&work.narrow.ids[start..end]);
             last.merge(self, work);
             if sink.ids(self, &work.ids).is_break() {
                 return ControlFlow::Break(Ok(()));
