@@ -19,6 +19,7 @@ pub use spill::{Ceiling, Tally};
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 
 use crate::error::{Error, Result};
 use table::Table;
@@ -80,16 +81,22 @@ impl PieceCounts {
     /// Linear in the pieces: the parts are read side by side in order of position, so the first sight of a piece is its lowest
     /// and the result is in order as it grows.
     pub fn merge(parts: &[&PieceCounts]) -> Result<PieceCounts> {
-        let mut table = Table::new();
+        let most = |of: fn(&PieceCounts) -> usize| parts.iter().map(|part| of(part)).max().unwrap_or(0);
+        let mut table = Table::with_room(most(PieceCounts::len), most(PieceCounts::distinct_bytes))?;
         let mut queues: Vec<_> = parts.iter().map(|part| part.iter()).collect();
-        let mut heads = BinaryHeap::with_capacity(queues.len());
-        for (which, queue) in queues.iter_mut().enumerate() {
-            heads.extend(queue.next().map(|piece| Reverse((piece, which))));
-        }
-        while let Some(Reverse((piece, which))) = heads.pop() {
-            table.add(piece)?;
-            heads.extend(queues[which].next().map(|piece| Reverse((piece, which))));
-        }
+        let mut heads: BinaryHeap<_> = (0..)
+            .zip(&mut queues)
+            .filter_map(|(which, queue)| queue.next().map(|piece| Reverse((piece, which))))
+            .collect();
+        table.add_all(std::iter::from_fn(|| {
+            let mut head = heads.peek_mut()?;
+            let Reverse((piece, which)) = *head;
+            match queues[which].next() {
+                Some(next) => *head = Reverse((next, which)),
+                None => drop(PeekMut::pop(head)),
+            }
+            Some(piece)
+        }))?;
         table.finish(parts.iter().map(|part| part.sources).max().unwrap_or(0))
     }
 

@@ -91,6 +91,13 @@ impl Table {
         }
     }
 
+    /// An empty table that has room for so many pieces and their bytes.
+    pub(super) fn with_room(pieces: usize, bytes: usize) -> Result<Table> {
+        let mut table = Table::new();
+        table.reserve(pieces, bytes)?;
+        Ok(table)
+    }
+
     /// An empty table that takes `ceiling` bytes at most, unless a single piece needs more; what passes it goes to `runs`.
     pub(super) fn under(ceiling: usize, runs: Runs) -> Table {
         Table { overflow: Some(Overflow { ceiling, runs }), ..Table::new() }
@@ -137,7 +144,28 @@ impl Table {
     /// Adds a piece that was counted elsewhere. Pieces not seen before come in the order of their positions.
     pub(super) fn add(&mut self, piece: Piece<'_>) -> Result<()> {
         self.reserve(1, piece.bytes.len())?;
-        let key = self.key(piece.bytes);
+        self.add_keyed(self.key(piece.bytes), piece)
+    }
+
+    /// Adds pieces as `add` does, in groups whose slots are fetched side by side.
+    pub(super) fn add_all<'a>(&mut self, mut pieces: impl Iterator<Item = Piece<'a>>) -> Result<()> {
+        let mut group = Vec::with_capacity(GROUP);
+        loop {
+            group.extend(pieces.by_ref().take(GROUP).map(|piece| {
+                let key = self.key(piece.bytes);
+                prefetch(&self.slots, self.home(key));
+                (key, piece)
+            }));
+            if group.is_empty() {
+                return Ok(());
+            }
+            self.reserve(group.len(), group.iter().map(|(_, piece)| piece.bytes.len()).sum())?;
+            group.drain(..).try_for_each(|(key, piece)| self.add_keyed(key, piece))?;
+        }
+    }
+
+    /// Adds a piece that room was made for.
+    fn add_keyed(&mut self, key: Key, piece: Piece<'_>) -> Result<()> {
         let slot = self.slot(key, piece.bytes, || piece.first);
         slot.count = add(slot.count, piece.count)?;
         Ok(())
@@ -255,25 +283,25 @@ impl Table {
 
     /// Makes room for so many more pieces and bytes, so that adding them moves no slot.
     fn reserve(&mut self, pieces: usize, bytes: usize) -> Result<()> {
-        let fits = |table: &Table| {
-            (table.ends.len() + pieces) * 2 <= table.slots.len() && table.bytes.capacity() - table.bytes.len() >= bytes
-        };
-        if fits(self) {
+        if self.slots_for(pieces) <= self.slots.len() && self.bytes.capacity() - self.bytes.len() >= bytes {
             return Ok(());
         }
         if self.overflow.as_ref().is_some_and(|overflow| self.while_growing(pieces, bytes) > overflow.ceiling) {
             self.spill()?;
         }
-        while !fits(self) {
-            self.grow(pieces, bytes)?;
-        }
-        Ok(())
+        self.grow(pieces, bytes)
+    }
+
+    /// The slots that so many more pieces ask for.
+    fn slots_for(&self, pieces: usize) -> usize {
+        ((self.ends.len() + pieces) * 2).next_power_of_two()
     }
 
     /// The bytes that the table takes while `grow` works, old and new.
     fn while_growing(&self, pieces: usize, bytes: usize) -> usize {
         let slots = self.slots.len();
-        let more = if (self.ends.len() + pieces) * 2 > slots { 2 * slots } else { 0 };
+        let wanted = self.slots_for(pieces);
+        let more = if wanted > slots { wanted } else { 0 };
         let text = self.bytes.capacity().max((self.bytes.len() + bytes).next_power_of_two());
         let each = size_of::<usize>() + size_of::<Position>();
         (slots + more) * size_of::<Slot>() + slots.max(more) / 2 * each + text
@@ -281,12 +309,13 @@ impl Table {
 
     fn grow(&mut self, pieces: usize, bytes: usize) -> Result<()> {
         self.bytes.try_reserve(bytes).map_err(no_memory)?;
-        if (self.ends.len() + pieces) * 2 <= self.slots.len() {
+        let wanted = self.slots_for(pieces);
+        if wanted <= self.slots.len() {
             return Ok(());
         }
-        let mut slots: Vec<Slot> = room(self.slots.len() * 2)?;
+        let mut slots: Vec<Slot> = room(wanted)?;
         on_large_pages(slots.spare_capacity_mut());
-        slots.resize(self.slots.len() * 2, Slot::default());
+        slots.resize(wanted, Slot::default());
         self.ends.try_reserve_exact(slots.len() / 2 - self.ends.len()).map_err(no_memory)?;
         self.firsts.try_reserve_exact(slots.len() / 2 - self.firsts.len()).map_err(no_memory)?;
         for slot in std::mem::replace(&mut self.slots, slots) {

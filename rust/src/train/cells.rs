@@ -19,13 +19,17 @@ const INSIDE: u32 = u32::MAX - 1;
 /// Marks the last cell of a token of two bytes or more.
 const LAST: u32 = 1 << 31;
 
+/// From here on a weight is kept apart: nearly all fit in 32 bits, which halves the memory that a merge looks up for each place.
+const LARGE: u32 = 1 << 31;
+
 /// The pieces as the merges so far have left them.
 pub(super) struct Cells {
     cells: Vec<u32>,
     /// Which piece a cell belongs to, as a bit for each piece's first cell and a running number every 64 cells.
     starts: Vec<Starts>,
-    /// The count of each piece.
-    weights: Vec<u64>,
+    /// The count of each piece, if that is below `LARGE`, else its place among the large ones and `LARGE`.
+    weights: Vec<u32>,
+    large: Vec<u64>,
     /// The bytes of each token, by number.
     lengths: Vec<u32>,
 }
@@ -52,13 +56,20 @@ impl Cells {
         let mut cells: Vec<u32> = Vec::with_capacity(needed);
         on_large_pages(cells.spare_capacity_mut());
         let mut weights = Vec::with_capacity(long().count());
+        let mut large = Vec::new();
         let mut starts = vec![Starts::default(); needed.div_ceil(64)];
         let mut tokens = Vec::new();
         cells.push(BORDER);
         for piece in long() {
             pulse.step(piece.bytes.len())?;
             starts[cells.len() / 64].bits |= 1 << (cells.len() % 64);
-            weights.push(piece.count);
+            weights.push(match u32::try_from(piece.count) {
+                Ok(small) if small < LARGE => small,
+                _ => {
+                    large.push(piece.count);
+                    LARGE + (large.len() as u32 - 1)
+                }
+            });
             if alphabet.encode(piece.bytes, &mut tokens)? {
                 for &token in &tokens {
                     let (start, length) = (cells.len(), alphabet.lengths()[token as usize] as usize);
@@ -76,7 +87,7 @@ impl Cells {
             start.before = before;
             before += start.bits.count_ones();
         }
-        Ok(Cells { cells, starts, weights, lengths: alphabet.lengths().to_vec() })
+        Ok(Cells { cells, starts, weights, large, lengths: alphabet.lengths().to_vec() })
     }
 
     /// Makes the token of a merge; its number is the next.
@@ -100,17 +111,29 @@ impl Cells {
         (self.cells[at as usize] == left) & (self.cells.get(next) == Some(&right))
     }
 
+    /// How many cells there are.
+    pub(super) fn count(&self) -> usize {
+        self.cells.len()
+    }
+
     /// Has what is known of a cell fetched.
     pub(super) fn prefetch(&self, at: u32) {
         prefetch(&self.cells, at as usize);
         prefetch(&self.starts, at as usize / 64);
     }
 
-    /// How often the piece around a cell occurs in the corpus.
-    pub(super) fn weight(&self, at: u32) -> u64 {
+    /// The piece around a cell, whose weight is fetched.
+    pub(super) fn piece(&self, at: u32) -> u32 {
         let Starts { bits, before } = self.starts[at as usize / 64];
         let piece = before + (bits << (63 - at % 64)).count_ones() - 1;
-        self.weights[piece as usize]
+        prefetch(&self.weights, piece as usize);
+        piece
+    }
+
+    /// How often a piece occurs in the corpus.
+    pub(super) fn weight(&self, piece: u32) -> u64 {
+        let weight = self.weights[piece as usize];
+        if weight < LARGE { u64::from(weight) } else { self.large[(weight - LARGE) as usize] }
     }
 
     /// The token that ends before the cell.
@@ -137,21 +160,24 @@ impl Cells {
         self.cells[end - 1] = token | LAST;
     }
 
-    /// Calls `each(cell, pair, weight)` for each two neighbours, in order, until it fails.
-    pub(super) fn each_pair(&self, mut each: impl FnMut(u32, Pair, u64) -> Result<()>) -> Result<()> {
-        let mut at = 1;
-        for &weight in &self.weights {
-            let mut left = self.cells[at];
+    /// Calls `each(cell, pair, weight)` for each two neighbours, in order.
+    pub(super) fn each_pair(&self, pulse: &mut Pulse<'_>, mut each: impl FnMut(u32, Pair, u64)) -> Result<()> {
+        let mut start = 1;
+        for piece in 0..self.weights.len() {
+            let weight = self.weight(piece as u32);
+            let (mut at, mut left) = (start, self.cells[start]);
             loop {
                 let next = at + self.length(left);
                 let right = self.cells[next];
                 if right == BORDER {
-                    at = next + 1;
+                    at = next;
                     break;
                 }
-                each(at as u32, (left, right), weight)?;
+                each(at as u32, (left, right), weight);
                 (at, left) = (next, right);
             }
+            pulse.step(at - start)?;
+            start = at + 1;
         }
         Ok(())
     }

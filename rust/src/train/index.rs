@@ -3,11 +3,9 @@
 //! Places are never taken off a pair's list: one that a merge took shows in the cells, and does not come back. Each merge of a
 //! place leaves one token less, and gives at most two places to new pairs, so all lists together hold at most three places a byte.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-
 use super::Pair;
 use super::cells::Cells;
+use super::tallies::{PairMap, Tallies};
 use crate::error::{Error, Result};
 use crate::progress::Pulse;
 
@@ -44,50 +42,31 @@ impl Wanted {
 /// Pairs by their tokens. Those that were not wanted when they came up are left out, and count as if they were not.
 pub(super) struct Index {
     wanted: Wanted,
-    ids: HashMap<Pair, PairId, BuildHasherDefault<PairHasher>>,
+    ids: PairMap<PairId>,
     pairs: Vec<IndexedPair>,
 }
 
 impl Index {
     /// Indexes all pairs of `cells` that are wanted. `Error::Corpus` for a count past 2^63.
     pub(super) fn new(cells: &Cells, wanted: Wanted, pulse: &mut Pulse<'_>) -> Result<Index> {
-        let mut of_bytes = vec![(0, 0); BYTE_PAIRS];
-        let mut of_others: HashMap<Pair, (u64, usize), BuildHasherDefault<PairHasher>> = HashMap::default();
-        cells.each_pair(|_, tokens, weight| {
-            let (count, places) = match byte_pair(tokens) {
-                Some(at) => &mut of_bytes[at],
-                None => of_others.entry(tokens).or_default(),
-            };
-            *count = u64::saturating_add(*count, weight);
-            *places += 1;
-            pulse.step(1)
-        })?;
-        let of_bytes = (0..).zip(of_bytes).map(|(pair, tally)| ((pair >> 8, pair & 255), tally));
-        let mut index = Index { wanted, ids: HashMap::default(), pairs: Vec::new() };
-        let mut ids_of_bytes = vec![None; BYTE_PAIRS];
-        for (tokens, (count, places)) in of_bytes.filter(|&(_, (_, places))| places > 0).chain(of_others) {
-            if count >= 1 << 63 {
+        let mut tallies = Tallies::of(cells, pulse)?;
+        let mut index = Index { wanted, ids: PairMap::default(), pairs: Vec::new() };
+        tallies.each(|tokens, tally| {
+            if tally.count >= 1 << 63 {
                 return Err(Error::Corpus(format!(
                     "the pair {tokens:?} occurs more than 2^63 times: divide all counts by the same number"
                 )));
             }
-            if wanted.admits(count, cells.length(tokens.0) + cells.length(tokens.1)) {
-                let id = index.insert(tokens, count, Vec::with_capacity(places));
-                if let Some(at) = byte_pair(tokens) {
-                    ids_of_bytes[at] = Some(id);
-                }
+            if wanted.admits(tally.count, cells.length(tokens.0) + cells.length(tokens.1)) {
+                tally.id = index.insert(tokens, tally.count, Vec::with_capacity(tally.places as usize));
             }
-        }
-        let Index { ids, pairs, .. } = &mut index;
-        cells.each_pair(|at, tokens, _| {
-            let id = match byte_pair(tokens) {
-                Some(pair) => ids_of_bytes[pair],
-                None => ids.get(&tokens).copied(),
-            };
-            if let Some(id) = id {
-                pairs[id as usize].places.push(at);
+            Ok(())
+        })?;
+        let pairs = &mut index.pairs;
+        cells.each_pair(pulse, |at, tokens, _| {
+            if let Some(pair) = pairs.get_mut(tallies.get(tokens).id as usize) {
+                pair.places.push(at);
             }
-            pulse.step(1)
         })?;
         Ok(index)
     }
@@ -135,32 +114,5 @@ impl Index {
         let skipped = rest.iter().position(|&at| cells.holds(pair.tokens, at))?;
         pair.gone += skipped as u32;
         Some(rest[skipped])
-    }
-}
-
-/// The pairs of the first 256 tokens have a table: most of the first index is made of them, and hashing them took half of its time.
-const BYTE_PAIRS: usize = 1 << 16;
-
-fn byte_pair((left, right): Pair) -> Option<usize> {
-    (left < 256 && right < 256).then_some((left << 8 | right) as usize)
-}
-
-/// A multiplication, folded: the ids are dense, and nobody chooses them.
-#[derive(Default)]
-struct PairHasher(u64);
-
-impl Hasher for PairHasher {
-    fn write_u32(&mut self, id: u32) {
-        self.0 = (self.0 ^ u64::from(id)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u32(u32::from(byte));
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! Changes are gathered by neighbour, so that each pair is looked up once a merge, however many places it shares with it.
 
+use super::Pair;
 use super::cells::Cells;
 use super::index::{Index, IndexedPair, PairId};
 use crate::error::Result;
 use crate::progress::Pulse;
 
-/// Places looked at together: first all for being still there, while the cells of the next ones are fetched.
+/// Places that go through the stages of a merge together: their cells are fetched, then they are looked at, then they are merged.
 const GROUP: usize = 64;
 
 /// Merges pairs, one after the other; what it holds between two merges is empty.
@@ -43,24 +44,17 @@ impl Merger {
         self.left.make_room(cells.tokens());
         self.right.make_room(cells.tokens());
         self.created.clear();
-        let mut groups = pair.places.chunks(GROUP).peekable();
-        while let Some(group) = groups.next() {
-            groups.peek().into_iter().copied().flatten().for_each(|&at| cells.prefetch(at));
+        let (mut fetched, mut found) = (&[][..], Sites::default());
+        for group in pair.places.chunks(GROUP).chain([&[][..]; 2]) {
             pulse.step(group.len())?;
-            let mut sites = [(0, 0); GROUP];
-            let mut found = 0;
-            for &at in group {
-                sites[found].0 = at;
-                found += usize::from(cells.holds(pair.tokens, at));
-            }
-            for (at, weight) in &mut sites[..found] {
-                *weight = cells.weight(*at);
-            }
-            for &(at, weight) in &sites[..found] {
+            group.iter().for_each(|&at| cells.prefetch(at));
+            let coming = Sites::find(pair.tokens, fetched, cells);
+            for &(at, piece) in found.all() {
                 // In a run ("aaa") the place before may have taken this one.
                 if !cells.holds(pair.tokens, at) {
                     continue;
                 }
+                let weight = cells.weight(piece);
                 let next = at + length;
                 if let Some(left) = cells.left_of(at) {
                     let start = at - cells.length(left) as u32;
@@ -75,6 +69,7 @@ impl Merger {
                 cells.write(pair.tokens, at, token);
                 places += weight;
             }
+            (fetched, found) = (group, coming);
         }
         let created = &mut self.created;
         let mut change = |old, new, weight, places: Option<Vec<u32>>| {
@@ -88,6 +83,36 @@ impl Merger {
         });
         self.right.drain(admits, |right, weight, places| change((second, right), (token, right), weight, places));
         Ok(Merged { places, created })
+    }
+}
+
+/// Some places where a pair still stands, and the pieces that they are in.
+struct Sites {
+    sites: [(u32, u32); GROUP],
+    count: usize,
+}
+
+impl Default for Sites {
+    fn default() -> Sites {
+        Sites { sites: [(0, 0); GROUP], count: 0 }
+    }
+}
+
+impl Sites {
+    fn find(pair: Pair, places: &[u32], cells: &Cells) -> Sites {
+        let mut found = Sites::default();
+        for &at in places {
+            found.sites[found.count].0 = at;
+            found.count += usize::from(cells.holds(pair, at));
+        }
+        for (at, piece) in &mut found.sites[..found.count] {
+            *piece = cells.piece(*at);
+        }
+        found
+    }
+
+    fn all(&self) -> &[(u32, u32)] {
+        &self.sites[..self.count]
     }
 }
 

@@ -6,6 +6,7 @@
 //! * `cells`: the distinct pieces side by side in one array, in which a token keeps the cells of its bytes, so that a merge
 //!   shifts nothing and finds its neighbours in one step;
 //! * `spelling`: what tokens spell, where stages make that two pairs can spell the same;
+//! * `tallies`: the first count of all pairs;
 //! * `index`: each pair's count and where it stands;
 //! * `queue`: the best pair next, by count and tie rule;
 //! * `merge`: one merge, and what it changes of the other pairs' counts.
@@ -19,6 +20,7 @@ mod merge;
 mod queue;
 mod spelling;
 mod start;
+mod tallies;
 
 use crate::count::PieceCounts;
 use crate::error::Result;
