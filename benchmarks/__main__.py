@@ -15,10 +15,10 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from benchmarks import corpora, encoding, loading, machine, tables, training
+from benchmarks import corpora, encoding, loading, machine, tables, training, worst
 from benchmarks.engine import Engine
 from benchmarks.engines import ENGINES, find_engine
-from benchmarks.runner import Runner
+from benchmarks.runner import PATIENCE, Runner
 
 RESULTS = Path(__file__).parent / "results"
 QUICK = 0.2
@@ -92,6 +92,34 @@ def encode(
         encoding.run(runner, encodings, names, shapes, outputs, threads, _bytes(text, common))
 
 
+@app.command(name="worst")
+def worst_cases(
+    *,
+    encodings: Annotated[tuple[str, ...], Many] = ("cl100k_base",),
+    kinds: Annotated[tuple[str, ...], Many] = tuple(worst.KINDS),
+    outputs: Annotated[tuple[str, ...], Many] = encoding.OUTPUTS,
+    megabytes: Annotated[tuple[float, ...], Many] = (0.5, 1),
+    patience: float = 60,
+    common: Common = Common(),
+) -> None:
+    """Encode texts of one kind, most of them one piece: random letters, a million spaces.
+
+    Args:
+        encodings: Published encodings.
+        kinds: Kinds of text.
+        outputs: "buffer": ids as uint32; "list": Python ints.
+        megabytes: How long each text is; all of these lengths.
+        patience: Seconds after which a process that has not come to its end is given up.
+        common: Engines and runs.
+    """
+    if unknown := set(kinds) - set(worst.KINDS):
+        raise ValueError(f"no kind of text is called {min(unknown)!r}: there are {', '.join(worst.KINDS)}")
+    if common.quick:
+        encodings, kinds, megabytes = encodings[:1], kinds[:1], (QUICK,)
+    with _runner("worst", common, patience) as runner:
+        worst.run(runner, encodings, kinds, outputs, megabytes)
+
+
 @app.command
 def train(
     *,
@@ -145,7 +173,7 @@ def table(*files: Path) -> None:
 
 
 @contextmanager
-def _runner(benchmark: str, common: Common) -> Iterator[Runner]:
+def _runner(benchmark: str, common: Common, patience: float = PATIENCE) -> Iterator[Runner]:
     """Give what measures, and print what it measured."""
     names = common.engines or [name for name, engine in ENGINES.items() if _relevant(engine, benchmark)]
     engines = {name: find_engine(name) for name in names}
@@ -161,7 +189,7 @@ def _runner(benchmark: str, common: Common) -> Iterator[Runner]:
             out = RESULTS / f"{benchmark}-{datetime.now():%Y-%m-%d-%H%M}.jsonl"
             out.parent.mkdir(exist_ok=True)
         sink = stack.enter_context(out.open("w", encoding="utf-8")) if out else None
-        runner = Runner(benchmark, engines, 1 if common.quick else common.runs, scratch, about, sink)
+        runner = Runner(benchmark, engines, 1 if common.quick else common.runs, scratch, about, sink, patience)
         runner.refuse()
         yield runner
         if common.json:

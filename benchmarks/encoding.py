@@ -52,31 +52,46 @@ def run(
     for name in chosen:
         runner.say(f"{name}: reading")
         corpus = corpora.prepare(name, size, runner.scratch)
-        for encoding in encodings:
-            reference = _reference(runner, encoding, corpus)
-            for shape, output, count in product(shapes, outputs, threads):
-                if shape == "calls" and (count > 1 or output != "list"):
-                    continue
-                about = {
-                    "encoding": encoding,
-                    "corpus": corpus.name,
-                    "bytes": corpus.bytes,
-                    "sha256": corpus.sha256,
-                    "shape": shape,
-                    "output": output,
-                    "threads": count,
-                }
-                arguments = _arguments(runner, encoding, corpus) | {"threads": count, "shape": shape, "output": output}
-                for engine, outcomes in runner.take_turns("encode", about, runner.able, **arguments):
-                    for row in summarise(outcomes):
-                        runner.add(engine, about, {"reference": reference}, row)
+        compare(runner, encodings, corpus, shapes, outputs, threads)
+
+
+def compare(
+    runner: Runner,
+    encodings: Sequence[str],
+    corpus: Corpus,
+    shapes: Sequence[str],
+    outputs: Sequence[str],
+    threads: Sequence[int],
+    passes: Sequence[str] = tuple(PASSES),
+) -> None:
+    """Measure all engines with one corpus; the rows are in `runner.rows`."""
+    for encoding in encodings:
+        reference = _reference(runner, encoding, corpus)
+        for shape, output, count in product(shapes, outputs, threads):
+            if shape == "calls" and (count > 1 or output != "list"):
+                continue
+            about = {
+                "encoding": encoding,
+                "corpus": corpus.name,
+                "bytes": corpus.bytes,
+                "sha256": corpus.sha256,
+                "shape": shape,
+                "output": output,
+                "threads": count,
+            }
+            way = {"threads": count, "shape": shape, "output": output, "passes": passes}
+            arguments = _arguments(runner, encoding, corpus) | way
+            for engine, outcomes in runner.take_turns("encode", about, runner.able, **arguments):
+                for row in summarise(outcomes):
+                    runner.add(engine, about, {"reference": reference}, row)
 
 
 def summarise(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     """Return a row for each pass of processes that did the same."""
     last = outcomes[-1]
     rows = []
-    for name, half in PASSES.items():
+    for name in last["seconds"]:
+        half = PASSES[name]
         seconds = [outcome["seconds"][name] for outcome in outcomes]
         rate = {"mb_per_second": last["bytes"][half] / 1e6 / median(seconds)}
         if last["calls"]:
@@ -87,7 +102,15 @@ def summarise(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
 
 
 def measure(
-    engine: Engine, threads: int, encoding: str, files: str, halves: list[str], shape: str, output: Output, ids: str
+    engine: Engine,
+    threads: int,
+    encoding: str,
+    files: str,
+    halves: list[str],
+    shape: str,
+    output: Output,
+    ids: str,
+    passes: list[str],
 ) -> Outcome:
     """Encode both halves in this process: its seconds for each pass, or the first id that is wrong."""
     encoder = _load(engine, Setting(encoding, Path(files), threads))
@@ -98,7 +121,8 @@ def measure(
     texts = [_texts(Path(half), shape) for half in halves]
     seconds: dict[str, float] = {}
     peak = 0.0
-    for name, half in PASSES.items():
+    for name in passes:
+        half = PASSES[name]
         seconds[name], result = _timed(encode, texts[half])
         peak = peak or peak_memory()
         note = difference(flat(result), Path(ids) / f"{shape}.{half}")

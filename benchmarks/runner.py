@@ -18,7 +18,7 @@ from benchmarks.engine import Engine
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 3600
-"""Seconds after which a measurement is given up."""
+"""Seconds after which a measurement is given up, where nothing else is said."""
 
 Row = dict[str, Any]
 Outcome = dict[str, Any]
@@ -29,12 +29,13 @@ class Runner:
     """What all measurements of one run share.
 
     Args:
-        benchmark: "encode", "load" or "train".
+        benchmark: "encode", "worst", "load" or "train".
         engines: what is measured, by the names that `find_engine` knows.
         runs: how many processes each figure is the median of.
         scratch: an existing directory for corpora and other files.
         common: what every row says: machine, command.
         sink: where rows are written as they come, one JSON object a line.
+        patience: seconds after which a measurement is given up.
     """
 
     benchmark: str
@@ -43,6 +44,7 @@ class Runner:
     scratch: Path
     common: Mapping[str, Any]
     sink: TextIO | None = None
+    patience: float = PATIENCE
     rows: list[Row] = field(default_factory=list)
 
     @property
@@ -77,10 +79,10 @@ class Runner:
         environment = machine.environment(threads, self.files)
         try:
             done = subprocess.run(
-                command, cwd=ROOT, env=environment, capture_output=True, timeout=PATIENCE, check=False
+                command, cwd=ROOT, env=environment, capture_output=True, timeout=self.patience, check=False
             )
         except subprocess.TimeoutExpired:
-            return {"status": "failed", "note": f"given up after {PATIENCE} seconds"}
+            return {"status": "failed", "note": f"given up after {self.patience:g} seconds"}
         if done.returncode or not result.exists():
             last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
             return {"status": "failed", "note": "".join(last) or f"exit status {done.returncode}"}

@@ -29,7 +29,7 @@ def markdown(rows: Sequence[Row]) -> str:
     | milliseconds to the first ids | 10 (10 to 10) | 30 (30 to 30) | 3.00 (other) |
     | MB of memory | 2.0 | 2.0 | 1.00 (other) |
     """
-    tables = {"encode": _encode, "load": _load, "train": _train}
+    tables = {"encode": _encode, "worst": _encode, "load": _load, "train": _train}
     parts = [table for benchmark, make in tables.items() for table in make(_of(rows, benchmark=benchmark))]
     return "\n".join([*parts, *_notes(rows), *_conditions(rows), ""])
 
@@ -37,7 +37,7 @@ def markdown(rows: Sequence[Row]) -> str:
 def _encode(rows: Sequence[Row]) -> Iterator[str]:
     """Yield a table for each way of encoding, with a line for each corpus and pass."""
     measured = [row for row in rows if "shape" in row]
-    for way in _distinct(measured, "encoding", "shape", "output", "threads"):
+    for way in _distinct(measured, "benchmark", "encoding", "shape", "output", "threads"):
         found = _of(measured, **way)
         lines = []
         for corpus in _distinct(found, "corpus"):
@@ -49,7 +49,7 @@ def _encode(rows: Sequence[Row]) -> Iterator[str]:
             firsts = [row for row in here if row.get("pass") == "first"]
             lines.append((f"{corpus['corpus']}, peak MB", _line([*firsts, *failed], _peak, least=True)))
         unit = "thousand calls/s, 20 bytes each" if way["shape"] == "calls" else "MB/s"
-        title = f"encode: {way['encoding']}, {way['shape']}, {way['output']}, {_threads(way)}, {unit}"
+        title = f"{way['benchmark']}: {way['encoding']}, {way['shape']}, {way['output']}, {_threads(way)}, {unit}"
         yield _table(title, "corpus, pass", found, lines)
 
 

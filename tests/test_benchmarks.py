@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 import minbpe
-from benchmarks import corpora, tables
+from benchmarks import corpora, tables, worst
 from benchmarks.__main__ import app
 from benchmarks.engine import Encoder, Engine, Setting
 from benchmarks.engines import ENGINES, find_engine
+from benchmarks.runner import Runner
 from minbpe._core import PATTERNS
 
 ROOT = Path(__file__).parents[1]
@@ -106,12 +107,32 @@ def test_results_in_a_file_make_the_tables(results: Path, capsys: pytest.Capture
 
 @pytest.mark.parametrize(
     ("benchmark", "figures"),
-    [("train", {"seconds", "peak_mb", "bytes_per_token"}), ("load", {"seconds", "import_seconds", "memory_mb"})],
+    [
+        ("worst", {"seconds", "pass", "mb_per_second"}),
+        ("train", {"seconds", "peak_mb", "bytes_per_token"}),
+        ("load", {"seconds", "import_seconds", "memory_mb"}),
+    ],
 )
 def test_the_other_benchmarks_run_too(benchmark: str, figures: set[str], tmp_path: Path) -> None:
     rows = _run(benchmark, "--engines", "minbpe", out=tmp_path / "rows.jsonl")
     assert all(row["status"] == "ok" and figures <= row.keys() for row in rows)
     assert rows
+
+
+@pytest.mark.parametrize("kind", worst.KINDS)
+def test_the_halves_of_a_kind_are_two_texts_of_the_size_asked_for(kind: str, tmp_path: Path) -> None:
+    corpus = worst.prepare(kind, 0.01, tmp_path)
+    first, second = corpus.first.read_bytes(), corpus.second.read_bytes()
+    assert first != second
+    assert all(9_700 <= len(half) <= 10_000 for half in (first, second))
+
+
+def test_what_does_not_come_to_an_end_is_a_row_that_says_so(tmp_path: Path) -> None:
+    runner = Runner("worst", ENGINES, 1, tmp_path, {}, patience=0.001)
+    outcomes = runner.take_turns("load", {"encoding": "cl100k_base"}, ["minbpe"])
+    assert list(outcomes) == []
+    (row,) = runner.rows
+    assert (row["engine"], row["status"], row["note"]) == ("minbpe", "failed", "given up after 0.001 seconds")
 
 
 def test_a_table_has_medians_ratios_and_reasons() -> None:

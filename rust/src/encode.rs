@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::Builder;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, LONGEST};
 use crate::error::Result;
 use crate::lines::on_large_pages;
 use crate::pipeline::Pipeline;
@@ -191,7 +191,7 @@ impl Vocabulary {
         sink.ids(self, ids)
     }
 
-    /// Does `work` with an encoder, which has a cache if there is one for so many bytes, and sends on what it made.
+    /// Does `work` with an encoder for so many bytes, and sends on what it made.
     pub(crate) fn with_encoder<S: Sink>(
         &self,
         bytes: usize,
@@ -199,21 +199,13 @@ impl Vocabulary {
         work: impl FnOnce(&mut Encoder<'_>, &mut S) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         with_buffers(|buffers| {
+            let Buffers { split, ids, pipeline } = buffers;
             let uncached = S::PIECE_BY_PIECE || self.last_stage().is_some();
-            let cache = if uncached { None } else { self.caches().take(self.tokens(), sink.appetite(bytes)) };
-            let pipeline = cache.map(|cache| (cache, buffers.pipeline.take().unwrap_or_default()));
-            let pieces = Pieces { vocabulary: self, pipeline, ids: &mut buffers.ids };
-            let mut encoder = Encoder { pieces, split: &mut buffers.split };
+            let wanted = if uncached { None } else { Some(sink.appetite(bytes)) };
+            let pieces = Pieces { vocabulary: self, wanted, cache: None, pipeline, ids };
+            let mut encoder = Encoder { pieces, split };
             let result = work(&mut encoder, sink);
-            if let Some((mut cache, mut pipeline)) = encoder.pieces.pipeline {
-                if let Ok(ControlFlow::Continue(())) = result {
-                    // There is no more to give, whether or not the sink wants it.
-                    let _ = pipeline.send(self, &mut cache, sink);
-                }
-                pipeline.clear();
-                self.caches().give_back(cache);
-                buffers.pipeline = Some(pipeline);
-            }
+            encoder.pieces.finish(matches!(result, Ok(ControlFlow::Continue(()))), sink);
             result.map(drop)
         })
     }
@@ -263,19 +255,19 @@ impl Encoder<'_> {
 
     /// A special token, which stands for `length` bytes.
     pub(crate) fn special(&mut self, id: u32, length: usize, sink: &mut impl Sink) -> ControlFlow<()> {
-        let Pieces { vocabulary, pipeline, .. } = &mut self.pieces;
-        match pipeline {
-            Some((cache, pipeline)) => pipeline.special(id, length, vocabulary, cache, sink),
-            None => sink.special(id, length),
+        let Pieces { vocabulary, cache, pipeline, .. } = &mut self.pieces;
+        match (cache, pipeline) {
+            (Some(cache), Some(pipeline)) => pipeline.special(id, length, vocabulary, cache, sink),
+            _ => sink.special(id, length),
         }
     }
 
     /// A text ends.
     pub(crate) fn end(&mut self, sink: &mut impl Sink) -> ControlFlow<()> {
-        let Pieces { vocabulary, pipeline, .. } = &mut self.pieces;
-        match pipeline {
-            Some((cache, pipeline)) => pipeline.end(vocabulary, cache, sink),
-            None => {
+        let Pieces { vocabulary, cache, pipeline, .. } = &mut self.pieces;
+        match (cache, pipeline) {
+            (Some(cache), Some(pipeline)) => pipeline.end(vocabulary, cache, sink),
+            _ => {
                 sink.end();
                 ControlFlow::Continue(())
             }
@@ -286,14 +278,25 @@ impl Encoder<'_> {
 /// Encodes pieces: through the cache if there is one, else one by one.
 struct Pieces<'a> {
     vocabulary: &'a Vocabulary,
-    pipeline: Option<(Cache, Box<Pipeline>)>,
+    /// For how many bytes a cache is to be asked for; none, once it was, or if there shall be none.
+    wanted: Option<usize>,
+    cache: Option<Cache>,
+    /// There is one if there is a cache.
+    pipeline: &'a mut Option<Box<Pipeline>>,
     ids: &'a mut Vec<u32>,
 }
 
 impl Pieces<'_> {
     /// The pieces of `text` from `base` on, which end at `base` + `ends`.
     fn encode(&mut self, text: &[u8], base: usize, ends: &[u32], sink: &mut impl Sink) -> ControlFlow<()> {
-        if let Some((cache, pipeline)) = &mut self.pipeline {
+        // A cache takes longer to make than a megabyte of one letter to encode, which has no use for it.
+        if ends.iter().any(|&end| end as usize <= LONGEST)
+            && let Some(bytes) = self.wanted.take()
+        {
+            self.cache = self.vocabulary.caches().take(self.vocabulary.tokens(), bytes);
+        }
+        if let Some(cache) = &mut self.cache {
+            let pipeline = self.pipeline.get_or_insert_default();
             return pipeline.pieces(self.vocabulary, cache, text, base, ends, self.ids, sink);
         }
         let mut start = base;
@@ -302,6 +305,18 @@ impl Pieces<'_> {
             start = base + end as usize;
             self.vocabulary.encode_part(piece, self.ids, sink)
         })
+    }
+
+    /// Sends on what waits, if it is wanted, and gives the cache back.
+    fn finish(self, wanted: bool, sink: &mut impl Sink) {
+        if let (Some(mut cache), Some(pipeline)) = (self.cache, self.pipeline) {
+            if wanted {
+                // There is no more to give, whether or not the sink wants it.
+                let _ = pipeline.send(self.vocabulary, &mut cache, sink);
+            }
+            pipeline.clear();
+            self.vocabulary.caches().give_back(cache);
+        }
     }
 }
 

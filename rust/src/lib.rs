@@ -6,6 +6,7 @@
 //!
 //! Each arrow is a module. None of them knows Python; `python` alone names pyo3 and is compiled with the feature of that name.
 
+mod blocks;
 mod cache;
 pub mod count;
 pub mod encode;
@@ -13,7 +14,10 @@ pub mod error;
 mod id_index;
 mod lanes;
 mod lines;
+mod lookup;
+mod meetings;
 mod merge;
+mod misses;
 pub mod offsets;
 pub mod parallel;
 mod pipeline;

@@ -2,15 +2,17 @@
 //!
 //! The rule is: as long as some two neighbours have a merge, join the pair of lowest rank, the leftmost among equals. Three ways to
 //! the same result, by length: up to 64 bytes on the stack; longer by a heap; and where each token has one pair of parents, in blocks
-//! that are joined where their seam proves to hold, which is linear and stays in the first-level cache (1 MB of random letters: 5 times as fast as the heap).
+//! (`blocks.rs`), which is linear and stays in the first-level cache.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use crate::blocks::merge_in_blocks;
+use crate::meetings::Meetings;
 use crate::table::PairTable;
 
 /// Pieces up to this length are merged on the stack; also the length of the first block of a longer one.
-const SHORT: usize = 64;
+pub(crate) const SHORT: usize = 64;
 
 /// What merging needs to know of a vocabulary. Tokens are indices, and of two merges the lower index goes first.
 pub(crate) struct Rules<'a> {
@@ -19,6 +21,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) parents: &'a [(u32, u32)],
     /// Where each token's bytes start in the arena, and where the last one's end: differences are lengths.
     pub(crate) starts: &'a [u32],
+    /// Which bytes meet in tokens, if it is known by now.
+    pub(crate) meetings: Option<&'a Meetings>,
 }
 
 impl Rules<'_> {
@@ -29,7 +33,7 @@ impl Rules<'_> {
         } else if self.parents.is_empty() {
             merge_by_heap(self.pairs, piece, out);
         } else {
-            self.merge_in_blocks(piece, out);
+            merge_in_blocks(self, piece, out);
         }
     }
 
@@ -67,63 +71,15 @@ impl Rules<'_> {
         (token >= 256).then(|| self.parents[token as usize - 256])
     }
 
-    fn length(&self, token: u32) -> usize {
+    pub(crate) fn length(&self, token: u32) -> usize {
         (self.starts[token as usize + 1] - self.starts[token as usize]) as usize
-    }
-
-    /// Each block begins at a token of what is done, a little before its end. Block and prefix are each exact, so together they are
-    /// exact if the seam between them holds; if it does not, one more token is given back. A block that brings little is doubled.
-    fn merge_in_blocks(&self, piece: &[u8], out: &mut Vec<u32>) {
-        /// How many bytes at the end of the prefix are merged again: longer than most tokens.
-        const OVERLAP: usize = 12;
-        let first = out.len();
-        let mut done = 0;
-        let mut block_length = SHORT;
-        // The tokens of the last block, and where that was: text that repeats costs a comparison a block.
-        let mut block = Vec::with_capacity(SHORT);
-        let mut merged = 0..0;
-        while done < piece.len() {
-            let mut kept = out.len();
-            let mut start = done;
-            while kept > first && done - start < OVERLAP {
-                kept -= 1;
-                start -= self.length(out[kept]);
-            }
-            let end = (start + block_length).max(done + block_length / 2).min(piece.len());
-            loop {
-                if piece[start..end] != piece[merged] {
-                    block.clear();
-                    if end - start <= SHORT {
-                        merge_short(self.pairs, &piece[start..end], &mut block);
-                    } else {
-                        merge_by_heap(self.pairs, &piece[start..end], &mut block);
-                    }
-                }
-                merged = start..end;
-                if kept == first || self.seam_holds(out[kept - 1], block[0]) {
-                    break;
-                }
-                // Twice as far back at each try, so that a dispute over the whole prefix costs n log n and not its square.
-                let back = (end - start) * 2;
-                while kept > first && end - start < back {
-                    kept -= 1;
-                    start -= self.length(out[kept]);
-                }
-            }
-            if block.len() < 8 {
-                block_length *= 2;
-            }
-            out.truncate(kept);
-            out.extend_from_slice(&block);
-            done = end;
-        }
     }
 }
 
 /// Up to 64 bytes. Bit i of `live` says that a token starts at byte i, so neighbours are found by counting zeros and nothing is moved.
 /// `keys[i]` is `rank << 6 | i` of the merge of the token at i with its right neighbour: one minimum gives the lowest rank and, among
 /// equals, the leftmost.
-fn merge_short(pairs: &PairTable, piece: &[u8], out: &mut Vec<u32>) {
+pub(crate) fn merge_short(pairs: &PairTable, piece: &[u8], out: &mut Vec<u32>) {
     const NONE: u32 = u32::MAX;
     let n = piece.len();
     if n < 2 {
@@ -167,7 +123,7 @@ fn merge_short(pairs: &PairTable, piece: &[u8], out: &mut Vec<u32>) {
 }
 
 /// Any length: a doubly linked list of tokens and a heap of (rank, place). A heap entry is stale when its pair no longer stands there.
-fn merge_by_heap(pairs: &PairTable, piece: &[u8], out: &mut Vec<u32>) {
+pub(crate) fn merge_by_heap(pairs: &PairTable, piece: &[u8], out: &mut Vec<u32>) {
     const GONE: u32 = u32::MAX;
     let n = piece.len();
     let mut tokens: Vec<u32> = piece.iter().map(|&byte| u32::from(byte)).collect();

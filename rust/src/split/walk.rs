@@ -30,8 +30,10 @@ const FEW: usize = 256;
 const BLOCK: usize = LANES * LONG;
 /// Bytes between two tests for "all ASCII".
 const UNIT: usize = 16;
-/// How far one lane walks alone between batches.
+/// How far one lane walks alone between batches, and in how many bytes before the end of that it looks for a cut: in a huge piece there
+/// is none, and looking takes twice as long as walking.
 const WINDOW: usize = 8192;
+const NEAR: usize = 512;
 /// Output slots beyond one for each byte.
 const SPARE: usize = 16;
 
@@ -142,7 +144,7 @@ impl<'a, F> Splitting<'a, F> {
             if at < look && look < to {
                 (to, done) = (look, false);
             } else if at >= look
-                && let Some(cut) = self.table.cut(self.text, at, to)
+                && let Some(cut) = self.table.cut(self.text, at.max(to.saturating_sub(NEAR)), to)
             {
                 (to, done) = (cut, true);
             }

@@ -1,0 +1,285 @@
+//! Looking pieces up in the cache: what is found is written down, what is not is put off.
+//!
+//! Keys are made of pieces a group at a time, and the cache lines where they may be are fetched; then the group is looked up. What is put off
+//! has its bytes with it, so it may outlast its text.
+
+use std::ops::ControlFlow;
+
+use crate::cache::{self, Key, MOST_IDS, View};
+use crate::processor::{Work, widest};
+use crate::seams::Seams;
+
+/// Shorter pieces are looked up as they are.
+const UNCUT: usize = 9;
+
+/// Room for pieces put off: all of a batch stays in the processor's second cache.
+const BATCH: usize = 1280;
+
+/// Room for ids found.
+const ROOM: usize = 5120;
+
+/// Ids are copied in blocks of so many: what is copied too much is overwritten by the next.
+pub(crate) const BLOCK: usize = 8;
+
+/// So many pieces have their keys made before the first of them is looked up: a line needs some 100 ns to come.
+const AHEAD: usize = 128;
+/// In steps of so many.
+const STEP: usize = 32;
+/// Room for those that wait.
+const RING: usize = 256;
+
+/// A piece that waits to be looked up.
+#[derive(Debug, Clone, Copy, Default)]
+struct Waiting {
+    key: Key,
+    place: u32,
+    /// Where its bytes begin in `long`, if they are more than its key holds.
+    bytes: u32,
+}
+
+impl Waiting {
+    /// Of this key; its cache line is on the way.
+    #[inline(always)]
+    fn new(key: Key, bytes: u32, cache: View<'_>) -> Waiting {
+        let place = cache.place(key);
+        cache.prefetch(place);
+        Waiting { key, place, bytes }
+    }
+}
+
+/// A piece that was not found, or is long.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Deferred {
+    pub(crate) key: Key,
+    /// Where it is in the cache, if it is.
+    pub(crate) place: u32,
+    /// How many ids of found pieces come before it.
+    pub(crate) after: u32,
+    bytes: u32,
+}
+
+impl Deferred {
+    /// The bytes of a piece that is longer than a key, of all such bytes.
+    pub(crate) fn long_piece<'l>(&self, long: &'l [u8]) -> &'l [u8] {
+        &long[self.bytes as usize..][..self.key.length()]
+    }
+
+    /// Whether both have the same bytes.
+    pub(crate) fn equals(&self, other: &Deferred, long: &[u8]) -> bool {
+        self.key == other.key && (self.key.is_short() || self.long_piece(long) == other.long_piece(long))
+    }
+}
+
+/// How many ids were found, and pieces put off.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Filled {
+    pub(crate) found: usize,
+    pub(crate) deferred: usize,
+}
+
+/// Where looking up has stopped: at the start of a piece, after so many of the ends.
+pub(crate) struct Stopped {
+    pub(crate) start: usize,
+    pub(crate) used: usize,
+    /// The end of what comes next, if that is too long to be put off. Otherwise there was no room.
+    pub(crate) too_long: Option<usize>,
+}
+
+/// Pieces that were looked up, and some that wait to be.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    /// A ring of those that wait, from turn `first` to before turn `last`.
+    waiting: [Waiting; RING],
+    first: usize,
+    last: usize,
+    found: [u32; ROOM + BLOCK],
+    deferred: [Deferred; BATCH],
+    filled: Filled,
+    /// The bytes of those that are longer than a key.
+    long: Vec<u8>,
+}
+
+/// Looks up the pieces of `text` from `start` on, which end at `base` + `ends`, as long as there is room.
+struct LookUp<'a> {
+    batch: &'a mut Batch,
+    cache: View<'a>,
+    seams: Option<&'a Seams>,
+    text: &'a [u8],
+    base: usize,
+    start: usize,
+    ends: &'a [u32],
+}
+
+impl Work for LookUp<'_> {
+    type Done = Stopped;
+
+    #[inline(always)]
+    fn run(self) -> Stopped {
+        let LookUp { batch, cache, seams, text, base, mut start, ends } = self;
+        let mut used = 0;
+        for group in ends.chunks(STEP) {
+            if !batch.has_room() {
+                return Stopped { start, used, too_long: None };
+            }
+            // A copy, so that it stays in a register.
+            let mut last = batch.last;
+            for &end in group {
+                let end = base + end as usize;
+                let length = end - start;
+                if length > UNCUT && (length > cache::SHORT || text[end - 1] >= 0x80) {
+                    batch.last = last;
+                    let too_long;
+                    (start, too_long) = batch.cut(cache, seams, text, start, end);
+                    if start < end {
+                        return Stopped { start, used, too_long };
+                    }
+                    last = batch.last;
+                } else {
+                    batch.waiting[last % RING] = Waiting::new(Key::new(text, start, end), 0, cache);
+                    last += 1;
+                    start = end;
+                }
+                used += 1;
+            }
+            batch.last = last;
+            batch.find(AHEAD, cache);
+        }
+        Stopped { start, used, too_long: None }
+    }
+}
+
+/// Looks up the pieces that still wait.
+struct LookUpRest<'a> {
+    batch: &'a mut Batch,
+    cache: View<'a>,
+}
+
+impl Work for LookUpRest<'_> {
+    type Done = ();
+
+    #[inline(always)]
+    fn run(self) {
+        self.batch.find(0, self.cache);
+    }
+}
+
+impl Batch {
+    pub(crate) fn new() -> Batch {
+        Batch {
+            waiting: [Waiting::default(); _],
+            first: 0,
+            last: 0,
+            found: [0; _],
+            deferred: [Deferred::default(); _],
+            filled: Filled::default(),
+            long: Vec::new(),
+        }
+    }
+
+    /// Looks up the pieces of `text` from `start` on, which end at `base` + `ends`, as long as there is room. The last of them wait.
+    pub(crate) fn look_up(
+        &mut self,
+        cache: View<'_>,
+        seams: Option<&Seams>,
+        text: &[u8],
+        base: usize,
+        start: usize,
+        ends: &[u32],
+    ) -> Stopped {
+        widest(LookUp { batch: self, cache, seams, text, base, start, ends })
+    }
+
+    /// Looks up all that waits, and says how much there is now.
+    pub(crate) fn look_up_rest(&mut self, cache: View<'_>) -> Filled {
+        widest(LookUpRest { batch: self, cache });
+        self.filled
+    }
+
+    /// Whether there is room for what waits, and for as much again: so much may come before it is asked once more.
+    pub(crate) fn has_room(&self) -> bool {
+        self.filled.found <= ROOM - 2 * RING * MOST_IDS && self.filled.deferred <= BATCH - 2 * RING
+    }
+
+    /// The ids of what was found, in order, and `BLOCK` numbers more.
+    pub(crate) fn found(&self) -> &[u32] {
+        &self.found[..self.filled.found + BLOCK]
+    }
+
+    /// What was put off, in order, and the bytes of those that are long.
+    pub(crate) fn deferred(&self) -> (&[Deferred], &[u8]) {
+        (&self.deferred[..self.filled.deferred], &self.long)
+    }
+
+    /// Forgets all.
+    pub(crate) fn clear(&mut self) {
+        self.first = self.last;
+        self.filled = Filled::default();
+        self.long.clear();
+    }
+
+    /// Puts in line the parts of a piece that may be cut, or is long. Returns where the first of them begins for which there was no room, and
+    /// its end if there never is.
+    #[inline(never)]
+    fn cut(
+        &mut self,
+        cache: View<'_>,
+        seams: Option<&Seams>,
+        text: &[u8],
+        start: usize,
+        end: usize,
+    ) -> (usize, Option<usize>) {
+        let (mut at, mut too_long) = (start, None);
+        let part = |end: usize| {
+            if end - at > cache::LONGEST {
+                too_long = Some(end);
+                return ControlFlow::Break(());
+            }
+            if self.last - self.first >= RING - STEP {
+                if !self.has_room() {
+                    return ControlFlow::Break(());
+                }
+                self.find(AHEAD, cache);
+            }
+            self.waiting[self.last % RING] = if end - at <= cache::SHORT {
+                Waiting::new(Key::new(text, at, end), 0, cache)
+            } else {
+                let bytes = self.long.len();
+                self.long.extend_from_slice(&text[at..end]);
+                Waiting::new(Key::of_long(&text[at..end]), bytes as u32, cache)
+            };
+            self.last += 1;
+            at = end;
+            ControlFlow::Continue(())
+        };
+        // What comes of it is told by `at`.
+        let _ = match seams.filter(|_| text[end - 1] >= 0x80) {
+            Some(seams) => seams.cut(text, start, end, part),
+            None => std::iter::once(end).try_for_each(part),
+        };
+        (at, too_long)
+    }
+
+    /// Looks up the pieces that wait, but for the last `kept`.
+    #[inline(always)]
+    fn find(&mut self, kept: usize, cache: View<'_>) {
+        let Batch { waiting, first, last, found, deferred, filled, .. } = self;
+        let end = (*first).max(last.saturating_sub(kept));
+        let Filled { found: mut next, deferred: mut put_off } = *filled;
+        for turn in *first..end {
+            let Waiting { key, place, bytes } = waiting[turn % RING];
+            if key.is_short()
+                && let Some((ids, count)) = cache.get(place, key)
+            {
+                found[next..next + MOST_IDS].copy_from_slice(&cache::unpacked(ids));
+                next += count;
+            } else {
+                // Where it may have moved to.
+                cache.prefetch(place ^ 1);
+                deferred[put_off] = Deferred { key, place, bytes, after: next as u32 };
+                put_off += 1;
+            }
+        }
+        *first = end;
+        *filled = Filled { found: next, deferred: put_off };
+    }
+}
