@@ -247,7 +247,7 @@ class Encoding:
         [[31373, 995], [11274, 16390, 995]]
         """
         texts = list(text)
-        special = self._check_all(texts, allowed_special, disallowed_special)
+        special = self._special.check_all(texts, allowed_special, disallowed_special)
         return self._core.encode_batch(texts, _threads(num_threads), special)
 
     def encode_batch_flat(
@@ -272,7 +272,7 @@ class Encoding:
         ([31373, 995, 11274, 16390], [0, 2, 2, 4])
         """
         texts = list(texts)
-        special = self._check_all(texts, allowed_special, disallowed_special)
+        special = self._special.check_all(texts, allowed_special, disallowed_special)
         ids, offsets = self._core.encode_batch_flat(texts, _threads(num_threads), special)
         return memoryview(ids), memoryview(offsets)
 
@@ -514,19 +514,6 @@ class Encoding:
         return self._core.encode_bytes_as_tiktoken(text)
 
     # As a value
-
-    def _check_all(
-        self,
-        texts: Sequence[str],
-        allowed_special: Literal["all"] | AbstractSet[str],
-        disallowed_special: Literal["all"] | Collection[str],
-    ) -> Matcher | None:
-        if not isinstance(disallowed_special, str):
-            disallowed_special = frozenset(disallowed_special)  # it may be an iterator, and is read for each text
-        special = self._special.matchers(allowed_special, disallowed_special)[0]
-        for text in texts:
-            self._special.check(text, allowed_special, disallowed_special)
-        return special
 
     def __repr__(self) -> str:
         return f"<Encoding {self.name!r}>"

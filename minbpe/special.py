@@ -11,7 +11,7 @@ from minbpe.errors import SpecialTokenError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from collections.abc import Set as AbstractSet
     from typing import Literal, NoReturn, TypeAlias
 
@@ -52,12 +52,20 @@ class SpecialTokens:
         by_default = self._by_default if allowed is NONE and disallowed == "all" else None
         allowed_matcher, disallowed_matcher, texts = by_default or self.matchers(allowed, disallowed)
         if disallowed_matcher is not None:
-            try:
-                found = disallowed_matcher.search(text)
-            except UnicodeEncodeError:
-                found = first_of(texts, text)
-            if found is not None:
-                raise_disallowed(found)
+            refuse(disallowed_matcher, texts, text)
+        return allowed_matcher
+
+    def check_all(
+        self,
+        texts: Iterable[str],
+        allowed: Literal["all"] | AbstractSet[str],
+        disallowed: Literal["all"] | Collection[str],
+    ) -> _core.Matcher | None:
+        """Check several texts, each as `check` does."""
+        allowed_matcher, disallowed_matcher, names = self.matchers(allowed, disallowed)
+        if disallowed_matcher is not None:
+            for text in texts:
+                refuse(disallowed_matcher, names, text)
         return allowed_matcher
 
     def matchers(
@@ -88,6 +96,16 @@ class SpecialTokens:
             if disallowed == "all" and not allowed:
                 self._by_default = kept
         return kept
+
+
+def refuse(matcher: _core.Matcher, names: AbstractSet[str], text: str) -> None:
+    """Raise SpecialTokenError if `text` holds one of `names`, which `matcher` finds."""
+    try:
+        found = matcher.search(text)
+    except UnicodeEncodeError:
+        found = first_of(names, text)
+    if found is not None:
+        raise_disallowed(found)
 
 
 def is_set(value: object) -> bool:

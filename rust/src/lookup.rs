@@ -47,7 +47,7 @@ impl Waiting {
     }
 }
 
-/// A piece that was not found, or is long.
+/// A piece that was not found, or is long; or a mark.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Deferred {
     pub(crate) key: Key,
@@ -64,6 +64,11 @@ impl Deferred {
         &long[self.bytes as usize..][..self.key.length()]
     }
 
+    /// Whether it is what `Batch::mark` puts between pieces.
+    pub(crate) fn is_mark(&self) -> bool {
+        self.key == Key::default()
+    }
+
     /// Whether both have the same bytes.
     pub(crate) fn equals(&self, other: &Deferred, long: &[u8]) -> bool {
         self.key == other.key && (self.key.is_short() || self.long_piece(long) == other.long_piece(long))
@@ -72,9 +77,9 @@ impl Deferred {
 
 /// How many ids were found, and pieces put off.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Filled {
-    pub(crate) found: usize,
-    pub(crate) deferred: usize,
+struct Filled {
+    found: usize,
+    deferred: usize,
 }
 
 /// Where looking up has stopped: at the start of a piece, after so many of the ends.
@@ -189,10 +194,18 @@ impl Batch {
         widest(LookUp { batch: self, cache, seams, text, base, start, ends })
     }
 
-    /// Looks up all that waits, and says how much there is now.
-    pub(crate) fn look_up_rest(&mut self, cache: View<'_>) -> Filled {
+    /// Puts a mark between the pieces so far and those to come: a piece of no bytes, which is put off.
+    pub(crate) fn mark(&mut self, cache: View<'_>) {
+        if self.last - self.first >= RING - STEP {
+            self.find(AHEAD, cache);
+        }
+        self.waiting[self.last % RING] = Waiting::default();
+        self.last += 1;
+    }
+
+    /// Looks up all that waits.
+    pub(crate) fn look_up_rest(&mut self, cache: View<'_>) {
         widest(LookUpRest { batch: self, cache });
-        self.filled
     }
 
     /// Whether there is room for what waits, and for as much again: so much may come before it is asked once more.

@@ -71,7 +71,9 @@ impl Misses {
         let Misses { made, ids, missed, .. } = self;
         for (number, piece) in (0..).zip(pieces) {
             let first = ids.len();
-            if !piece.key.is_short()
+            if piece.is_mark() {
+                // It has no ids.
+            } else if !piece.key.is_short()
                 && let Some(known) = cache.get_long(piece.place, piece.key, piece.long_piece(long))
             {
                 ids.extend(known.iter().map(|&id| u32::from_le_bytes(id)));

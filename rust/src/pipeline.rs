@@ -8,13 +8,10 @@ use std::ops::ControlFlow;
 
 use crate::cache::Cache;
 use crate::encode::Sink;
-use crate::lookup::{BLOCK, Batch, Filled};
+use crate::lookup::{BLOCK, Batch};
 use crate::misses::Misses;
 use crate::processor::{Work, widest};
 use crate::vocab::Vocabulary;
-
-/// The most marks in a batch.
-const MARKS: usize = 1024;
 
 /// What stands between pieces.
 #[derive(Debug, Clone, Copy)]
@@ -25,21 +22,17 @@ enum Event {
     End,
 }
 
-/// An event, and what of the batch comes before it.
-#[derive(Debug, Clone, Copy)]
-struct Mark {
-    after: Filled,
-    event: Event,
-}
-
 /// What a thread needs to encode, kept between calls.
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     batch: Batch,
-    marks: Vec<Mark>,
+    /// What the marks in the batch stand for.
+    events: Vec<Event>,
     misses: Misses,
     /// All ids of the batch.
     ordered: Vec<u32>,
+    /// How many of these come before each mark.
+    marks: Vec<usize>,
 }
 
 /// Makes the ids of all that was put off, and puts all in order.
@@ -63,7 +56,13 @@ impl Work for Complete<'_> {
 
 impl Default for Pipeline {
     fn default() -> Pipeline {
-        Pipeline { batch: Batch::new(), marks: Vec::new(), misses: Misses::new(), ordered: Vec::new() }
+        Pipeline {
+            batch: Batch::new(),
+            events: Vec::new(),
+            misses: Misses::new(),
+            ordered: Vec::new(),
+            marks: Vec::new(),
+        }
     }
 }
 
@@ -111,29 +110,35 @@ impl Pipeline {
         cache: &mut Cache,
         sink: &mut impl Sink,
     ) -> ControlFlow<()> {
-        self.mark(Event::Special(id, length), cache);
-        self.send_if_full(vocabulary, cache, sink)
+        self.mark(Event::Special(id, length), vocabulary, cache, sink)
     }
 
     /// A text ends here.
     pub(crate) fn end(&mut self, vocabulary: &Vocabulary, cache: &mut Cache, sink: &mut impl Sink) -> ControlFlow<()> {
-        self.mark(Event::End, cache);
-        self.send_if_full(vocabulary, cache, sink)
+        self.mark(Event::End, vocabulary, cache, sink)
     }
 
-    fn mark(&mut self, event: Event, cache: &Cache) {
-        let after = self.batch.look_up_rest(cache.view());
-        self.marks.push(Mark { after, event });
+    fn mark(
+        &mut self,
+        event: Event,
+        vocabulary: &Vocabulary,
+        cache: &mut Cache,
+        sink: &mut impl Sink,
+    ) -> ControlFlow<()> {
+        self.batch.mark(cache.view());
+        self.events.push(event);
+        self.send_if_full(vocabulary, cache, sink)
     }
 
     /// Forgets what waits, of a text that is not wanted to its end.
     pub(crate) fn clear(&mut self) {
         self.batch.clear();
+        self.events.clear();
         self.marks.clear();
     }
 
     fn send_if_full(&mut self, vocabulary: &Vocabulary, cache: &mut Cache, sink: &mut impl Sink) -> ControlFlow<()> {
-        if self.batch.has_room() && self.marks.len() < MARKS {
+        if self.batch.has_room() {
             return ControlFlow::Continue(());
         }
         self.send(vocabulary, cache, sink)
@@ -141,36 +146,31 @@ impl Pipeline {
 
     /// Sends on the ids of the batch.
     pub(crate) fn send(&mut self, vocabulary: &Vocabulary, cache: &mut Cache, sink: &mut impl Sink) -> ControlFlow<()> {
-        let Filled { found, deferred } = self.batch.look_up_rest(cache.view());
-        if deferred > 0 {
-            widest(Complete { pipeline: self, vocabulary, cache });
-        }
-        let ids = if deferred > 0 { &self.ordered[..] } else { &self.batch.found()[..found] };
-        let (mut from, mut number, mut made) = (0, 0, 0);
-        let mut flow = ControlFlow::Continue(());
-        for &Mark { after, event } in &self.marks {
-            made += (number..after.deferred).map(|number| self.misses.count(number)).sum::<usize>();
-            number = after.deferred;
-            let to = after.found + made;
-            flow = sink.ids(vocabulary, &ids[from..to]);
+        self.batch.look_up_rest(cache.view());
+        widest(Complete { pipeline: self, vocabulary, cache });
+        let flow = self.deliver(vocabulary, sink);
+        self.clear();
+        flow
+    }
+
+    /// Gives the ids of the batch to the sink, and at each mark what it stands for.
+    fn deliver(&self, vocabulary: &Vocabulary, sink: &mut impl Sink) -> ControlFlow<()> {
+        let mut from = 0;
+        for (&event, &to) in self.events.iter().zip(&self.marks) {
+            sink.ids(vocabulary, &self.ordered[from..to])?;
             from = to;
             match event {
-                _ if flow.is_break() => break,
-                Event::Special(id, length) => flow = sink.special(id, length),
+                Event::Special(id, length) => sink.special(id, length)?,
                 Event::End => sink.end(),
             }
         }
-        if flow.is_continue() {
-            flow = sink.ids(vocabulary, &ids[from..]);
-        }
-        self.clear();
-        flow
+        sink.ids(vocabulary, &self.ordered[from..])
     }
 
     /// Puts found and made ids in the order of their pieces.
     #[inline(always)]
     fn order(&mut self) {
-        let Pipeline { batch, misses, ordered, .. } = self;
+        let Pipeline { batch, misses, ordered, marks, .. } = self;
         let (found, (deferred, _)) = (batch.found(), batch.deferred());
         let ids = found.len() - BLOCK + misses.total();
         misses.pad(BLOCK);
@@ -181,6 +181,10 @@ impl Pipeline {
             copy(&found[from..], &mut ordered[to..], count);
             from = piece.after as usize;
             to += count;
+            if piece.is_mark() {
+                marks.push(to);
+                continue;
+            }
             copy(misses.ids_from(number), &mut ordered[to..], misses.count(number));
             to += misses.count(number);
         }
