@@ -15,14 +15,13 @@ from minbpe.vocabulary import Vocabulary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping
     from collections.abc import Set as AbstractSet
     from typing import Any, Literal
 
     import numpy as np
     import numpy.typing as npt
 
-    from minbpe._core import Matcher
     from minbpe.patterns import Pattern
     from minbpe.streaming import StreamDecoder
 
