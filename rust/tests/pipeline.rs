@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use minbpe_core::count::PieceCounts;
+use minbpe_core::encode::Sink;
 use minbpe_core::parallel::Row;
 use minbpe_core::processor::use_baseline;
 use minbpe_core::progress::unwatched;
@@ -152,6 +153,41 @@ fn vocabularies_of_ranks_without_merges_encode_through_the_cache_as_piece_by_pie
         let vocabulary = by_rank(&mut chance);
         assert!(vocabulary.tokens().by_rank());
         check(&vocabulary, &mut chance);
+    }
+}
+
+/// Wants nothing after the first special token.
+#[derive(Default)]
+struct UntilSpecial {
+    ids: usize,
+    ended: bool,
+}
+
+impl Sink for UntilSpecial {
+    fn ids(&mut self, _: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
+        assert!(!self.ended, "called after it broke");
+        self.ids += ids.len();
+        ControlFlow::Continue(())
+    }
+
+    fn special(&mut self, _: u32, _: usize) -> ControlFlow<()> {
+        assert!(!self.ended, "called after it broke");
+        self.ended = true;
+        ControlFlow::Break(())
+    }
+}
+
+#[test]
+fn a_sink_that_breaks_at_a_special_token_is_not_called_again() {
+    let mut chance = Chance(3);
+    let vocabulary = trained(&mut chance, 300);
+    let special = Matcher::new(&[("<|x|>".to_string(), 5000)]).unwrap();
+    let before = chance.text(1000);
+    let text = format!("{before}<|x|>{}", "more <|x|>".repeat(100_000));
+    for _ in 0..2 {
+        let mut sink = UntilSpecial::default();
+        vocabulary.encode(&text, Some(&special), &mut sink).unwrap();
+        assert!(sink.ended && sink.ids == piece_by_piece(&vocabulary, before.as_bytes()).len());
     }
 }
 
