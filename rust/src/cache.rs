@@ -3,8 +3,8 @@
 //! Two entries of 32 bytes share a line of the processor's cache, so that a look-up is one fetch. It begins with the vocabulary's own
 //! tokens, most of what text is made of. A new piece takes the first place of its line; what was there takes the second; and what was in
 //! that one moves to the line beside it, from where it is brought back when it is asked for, or dropped by the next that comes. Of a
-//! piece of more than 15 bytes the entry has the hash, and the bytes and ids lie in a ring that new ones overwrite. Nothing depends on
-//! what is in the cache but time.
+//! piece of more than 15 bytes the entry has the hash, and the bytes and ids lie in a ring that new ones overwrite; so they do of one
+//! that has more than four ids. Nothing depends on what is in the cache but time.
 
 use crate::lines::{Line, Lines};
 use crate::processor::prefetch;
@@ -74,6 +74,12 @@ impl Key {
         Key { low: hash, high: length }
     }
 
+    /// What stands in an entry for the piece if its ids lie in the ring: no short piece has it, and a longer one has it anyway.
+    #[inline(always)]
+    fn of_many(self) -> Key {
+        if self.is_short() { Key { low: self.low ^ self.high.rotate_left(29), high: self.high >> 56 } } else { self }
+    }
+
     /// Whether the piece has up to 15 bytes.
     #[inline(always)]
     pub(crate) fn is_short(self) -> bool {
@@ -97,6 +103,13 @@ impl Key {
     pub(crate) fn bytes(self) -> [u8; 16] {
         (u128::from(self.low) | u128::from(self.high << 8 >> 8) << 64).to_le_bytes()
     }
+}
+
+/// Where the bytes of a piece lie in the ring, followed by so many ids.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Listed {
+    at: u32,
+    count: u32,
 }
 
 /// Where an entry keeps the number of its ids: above the length of its key, which needs four bits of its byte.
@@ -236,7 +249,7 @@ impl Cache {
                 if key.is_short() {
                     self.put(place, Entry::new(key, &[id]));
                 } else if bytes.len() <= LONGEST {
-                    self.insert_long(place, key, bytes, &[id]);
+                    self.insert_many(place, key, bytes, &[id]);
                 }
             }
         }
@@ -260,10 +273,12 @@ impl Cache {
         self.view().prefetch(place);
     }
 
-    /// As `get`, after a look into the line beside it: what is there is brought back.
-    pub(crate) fn get_back(&mut self, place: u32, key: Key) -> Option<(PackedIds, usize)> {
+    /// Brings what is in the line beside it back to the line of a piece.
+    pub(crate) fn bring_back(&mut self, place: u32, key: Key) {
         let beside = self.lines.as_slice()[place as usize ^ 1];
-        if let Some(entry) = (0..2).find(|&entry| Entry::read(&beside, entry).key.differences(key) == 0) {
+        let many = key.of_many();
+        let is_asked = |found: Key| found.differences(key) == 0 || found.differences(many) == 0;
+        if let Some(entry) = (0..2).find(|&entry| is_asked(Entry::read(&beside, entry).key)) {
             let lines = self.lines.as_mut_slice();
             let home = &mut lines[place as usize];
             let (first, second) = (Entry::read(home, 0), Entry::read(home, 1));
@@ -271,12 +286,14 @@ impl Cache {
             first.write(home, 1);
             second.write(&mut lines[place as usize ^ 1], entry);
         }
-        self.view().get(place, key)
     }
 
-    /// Remembers the ids of a short piece, if they are not too many.
-    pub(crate) fn insert(&mut self, place: u32, key: Key, ids: &[u32]) {
-        if ids.len() <= MOST_IDS && self.view().get(place, key).is_none() {
+    /// Remembers the ids of a piece.
+    #[inline(always)]
+    pub(crate) fn insert(&mut self, place: u32, key: Key, piece: &[u8], ids: &[u32]) {
+        if !key.is_short() || ids.len() > MOST_IDS {
+            self.insert_many(place, key, piece, ids);
+        } else if self.view().get(place, key).is_none() {
             self.put(place, Entry::new(key, ids));
         }
     }
@@ -292,20 +309,28 @@ impl Cache {
         }
     }
 
-    /// The ids of a longer piece, if they are here, as bytes.
-    pub(crate) fn get_long(&self, place: u32, key: Key, piece: &[u8]) -> Option<&[[u8; 4]]> {
-        let ([start, count], _) = self.view().get(place, key)?;
+    /// Where what is remembered of a piece with many ids lies, if anything is; it is fetched.
+    #[inline(always)]
+    pub(crate) fn find_many(&self, place: u32, key: Key) -> Option<Listed> {
+        let ([start, count], _) = self.view().get(place, key.of_many())?;
         if self.written - start > self.room as u64 {
             return None;
         }
-        let entry = &self.ring[start as usize % self.room..];
-        let (bytes, ids) = entry.split_at(piece.len());
-        (bytes == piece).then(|| &ids.as_chunks().0[..count as usize])
+        let at = start as usize % self.room;
+        prefetch(&self.ring, at);
+        Some(Listed { at: at as u32, count: count as u32 })
     }
 
-    /// Remembers the ids of a longer piece.
-    pub(crate) fn insert_long(&mut self, place: u32, key: Key, piece: &[u8], ids: &[u32]) {
-        if self.get_long(place, key, piece).is_some() {
+    /// The ids of a piece that was found, as bytes, if it is the one that is there.
+    #[inline(always)]
+    pub(crate) fn get_many(&self, listed: Listed, piece: &[u8]) -> Option<&[[u8; 4]]> {
+        let (bytes, ids) = self.ring[listed.at as usize..].split_at_checked(piece.len())?;
+        (bytes == piece).then(|| &ids.as_chunks().0[..listed.count as usize])
+    }
+
+    /// Remembers the ids of a piece that is long, or has many.
+    fn insert_many(&mut self, place: u32, key: Key, piece: &[u8], ids: &[u32]) {
+        if self.find_many(place, key).is_some_and(|listed| self.get_many(listed, piece).is_some()) {
             return;
         }
         let length = piece.len() + 4 * ids.len();
@@ -322,6 +347,7 @@ impl Cache {
         for (place, id) in rest.as_chunks_mut().0.iter_mut().zip(ids) {
             *place = id.to_le_bytes();
         }
+        let key = key.of_many();
         let new = Entry::new(key, &[self.written as u32, (self.written >> 32) as u32, ids.len() as u32]);
         // An entry of the same hash is an old one, whose bytes are overwritten.
         let line = &mut self.lines.as_mut_slice()[place as usize];

@@ -59,9 +59,14 @@ pub(crate) struct Deferred {
 }
 
 impl Deferred {
-    /// The bytes of a piece that is longer than a key, of all such bytes.
-    pub(crate) fn long_piece<'l>(&self, long: &'l [u8]) -> &'l [u8] {
-        &long[self.bytes as usize..][..self.key.length()]
+    /// The bytes of the piece: `long` has those of all that are longer than a key, and `short` is room for others.
+    #[inline(always)]
+    pub(crate) fn bytes<'b>(&self, long: &'b [u8], short: &'b mut [u8; 16]) -> &'b [u8] {
+        if !self.key.is_short() {
+            return &long[self.bytes as usize..][..self.key.length()];
+        }
+        *short = self.key.bytes();
+        &short[..self.key.length() & 15]
     }
 
     /// Whether it is what `Batch::mark` puts between pieces.
@@ -71,7 +76,8 @@ impl Deferred {
 
     /// Whether both have the same bytes.
     pub(crate) fn equals(&self, other: &Deferred, long: &[u8]) -> bool {
-        self.key == other.key && (self.key.is_short() || self.long_piece(long) == other.long_piece(long))
+        self.key == other.key
+            && (self.key.is_short() || self.bytes(long, &mut [0; 16]) == other.bytes(long, &mut [0; 16]))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The ids of pieces that were put off: what the cache has after all, and for the others what merging makes, many side by side.
 
-use crate::cache::{self, Cache};
+use crate::cache::{self, Cache, Listed};
 use crate::lanes::{self, Lanes};
 use crate::lookup::Deferred;
 use crate::table::PairTable;
@@ -23,6 +23,8 @@ struct Made {
 pub(crate) struct Misses {
     made: Vec<Made>,
     ids: Vec<u32>,
+    /// Where the cache may have their ids, for all that were put off.
+    listed: Vec<Option<Listed>>,
     /// The numbers of those whose ids must be merged.
     missed: Vec<u32>,
     lanes: Lanes,
@@ -30,7 +32,7 @@ pub(crate) struct Misses {
 
 impl Misses {
     pub(crate) fn new() -> Misses {
-        Misses { made: Vec::new(), ids: Vec::new(), missed: Vec::new(), lanes: Lanes::new() }
+        Misses { made: Vec::new(), ids: Vec::new(), listed: Vec::new(), missed: Vec::new(), lanes: Lanes::new() }
     }
 
     /// Makes the ids of these pieces; `long` has the bytes of the long ones.
@@ -65,19 +67,19 @@ impl Misses {
         self.ids.resize(self.ids.len() + count, 0);
     }
 
-    /// Takes what the cache has of the long pieces; the others, and the short ones, are missed.
+    /// Takes what the cache has of pieces that are long or have many ids; the others are missed.
     #[inline(always)]
     fn get(&mut self, pieces: &[Deferred], long: &[u8], pairs: &PairTable, cache: &Cache) {
-        let Misses { made, ids, missed, .. } = self;
-        for (number, piece) in (0..).zip(pieces) {
+        let Misses { made, ids, listed, missed, .. } = self;
+        listed.clear();
+        listed.extend(pieces.iter().map(|piece| cache.find_many(piece.place, piece.key)));
+        for (number, (piece, listed)) in (0..).zip(pieces.iter().zip(listed)) {
             let first = ids.len();
-            if piece.is_mark() {
-                // It has no ids.
-            } else if !piece.key.is_short()
-                && let Some(known) = cache.get_long(piece.place, piece.key, piece.long_piece(long))
+            if let Some(listed) = *listed
+                && let Some(known) = cache.get_many(listed, piece.bytes(long, &mut [0; 16]))
             {
                 ids.extend(known.iter().map(|&id| u32::from_le_bytes(id)));
-            } else {
+            } else if !piece.is_mark() {
                 pairs.prefetch_bytes(&piece.key.bytes());
                 missed.push(number);
             }
@@ -88,7 +90,7 @@ impl Misses {
     /// Merges what is missed.
     #[inline(always)]
     fn merge(&mut self, pieces: &[Deferred], long: &[u8], tokens: &Tokens, cache: &mut Cache) {
-        let Misses { made, ids, missed, lanes } = self;
+        let Misses { made, ids, missed, lanes, .. } = self;
         let mut recent = [u32::MAX; RECENT];
         let mut next = 0;
         while next < missed.len() || !lanes.idle() {
@@ -111,12 +113,7 @@ impl Misses {
                 let (piece, first) = (&pieces[number], ids.len());
                 (made[number].first, made[number].count) = (first as u32, found.len() as u32);
                 ids.extend(found.iter().map(|&token| tokens.id(token)));
-                let ids = &ids[first..];
-                if piece.key.is_short() {
-                    cache.insert(piece.place, piece.key, ids);
-                } else {
-                    cache.insert_long(piece.place, piece.key, piece.long_piece(long), ids);
-                }
+                cache.insert(piece.place, piece.key, piece.bytes(long, &mut [0; 16]), &ids[first..]);
             });
         }
         for &number in missed.iter() {
@@ -138,30 +135,24 @@ fn begin(
     lanes: &mut Lanes,
     ids: &mut Vec<u32>,
 ) {
-    let (key, place) = (piece.key, piece.place);
-    if key.is_short() {
-        let bytes = key.bytes();
-        let piece = &bytes[..key.length()];
-        // One just like it may have come before.
-        if let Some((known, count)) = cache.get_back(place, key) {
-            ids.extend_from_slice(&cache::unpacked(known)[..count]);
-        } else if tokens.by_rank()
-            && let Some(token) = tokens.whole_piece(piece)
-        {
-            ids.push(tokens.id(token));
-        } else {
-            lanes.start(number as usize, piece, tokens.pairs());
-        }
+    let (key, place, mut short) = (piece.key, piece.place, [0; 16]);
+    let piece = piece.bytes(long, &mut short);
+    // One just like it may have come before.
+    cache.bring_back(place, key);
+    if key.is_short()
+        && let Some((known, count)) = cache.view().get(place, key)
+    {
+        ids.extend_from_slice(&cache::unpacked(known)[..count]);
         return;
     }
-    let piece = piece.long_piece(long);
-    cache.get_back(place, key);
-    if let Some(known) = cache.get_long(place, key, piece) {
+    if let Some(known) = cache.find_many(place, key).and_then(|listed| cache.get_many(listed, piece)) {
         ids.extend(known.iter().map(|&id| u32::from_le_bytes(id)));
         return;
     }
     let first = ids.len();
-    if let Some(token) = tokens.whole_piece(piece) {
+    if (tokens.by_rank() || !key.is_short())
+        && let Some(token) = tokens.whole_piece(piece)
+    {
         ids.push(tokens.id(token));
     } else if piece.len() <= lanes::LONGEST {
         return lanes.start(number as usize, piece, tokens.pairs());
@@ -169,5 +160,5 @@ fn begin(
         tokens.merge(piece, ids);
         ids[first..].iter_mut().for_each(|id| *id = tokens.id(*id));
     }
-    cache.insert_long(place, key, piece, &ids[first..]);
+    cache.insert(place, key, piece, &ids[first..]);
 }
