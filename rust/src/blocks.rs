@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use crate::lanes::{LONGEST, Lanes};
 use crate::merge::{Rules, SHORT, merge_by_heap, merge_short};
-use crate::processor::{Work, widest};
+use crate::processor::{Instructions, Work, widest};
 use crate::table::PairTable;
 
 /// How many bytes at the end of what is done are merged again with the next block: longer than most tokens.
@@ -214,7 +214,7 @@ impl Work for SideBySide<'_> {
     type Done = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<I: Instructions>(self) {
         let SideBySide { pairs, piece, parts, tokens } = self;
         let mut lanes = Lanes::new();
         let mut next = 0;

@@ -6,13 +6,10 @@
 //! piece of more than 15 bytes the entry has the hash, and the bytes and ids lie in a ring that new ones overwrite; so they do of one
 //! that has more than four ids. Nothing depends on what is in the cache but time.
 
+use crate::key::{COUNT, Key, SHORT};
 use crate::lines::{Line, Lines};
-use crate::processor::prefetch;
-use crate::table::{MULTIPLIER, fold};
+use crate::processor::{Baseline, Instructions, prefetch};
 use crate::tokens::Tokens;
-
-/// The longest piece that fits into a key: with its length it fills 16 bytes.
-pub(crate) const SHORT: usize = 15;
 
 /// The longest piece that is cached.
 pub(crate) const LONGEST: usize = 512;
@@ -26,94 +23,12 @@ const FEWEST: usize = 1 << 12;
 /// The most ids of a cached piece. Of the pieces up to 15 bytes that are no tokens, 99 % on English have no more.
 pub(crate) const MOST_IDS: usize = 4;
 
-/// A piece of up to 15 bytes: its first eight, then the others with its length in the highest byte. Of a longer one: its hash, then its
-/// length, so that the highest byte is 0. No piece is all 0: that is an empty entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Key {
-    pub(crate) low: u64,
-    pub(crate) high: u64,
-}
-
-impl Key {
-    /// Of `text[start..end]`, a piece of 1 to 15 bytes.
-    #[inline(always)]
-    pub(crate) fn new(text: &[u8], start: usize, end: usize) -> Key {
-        const MASKS: [[u64; 2]; 16] = {
-            let mut masks = [[0; 2]; 16];
-            let mut length = 1;
-            while length < 16 {
-                let mask = u128::MAX >> (128 - 8 * length);
-                masks[length] = [mask as u64, (mask >> 64) as u64];
-                length += 1;
-            }
-            masks
-        };
-        let length = end - start;
-        let bytes = match text[start..].first_chunk() {
-            Some(bytes) => *bytes,
-            None => {
-                let mut bytes = [0; 16];
-                bytes[..length].copy_from_slice(&text[start..end]);
-                bytes
-            }
-        };
-        let bytes = u128::from_le_bytes(bytes);
-        let mask = MASKS[length & 15];
-        Key { low: bytes as u64 & mask[0], high: (bytes >> 64) as u64 & mask[1] | (length as u64) << 56 }
-    }
-
-    /// Of a longer piece, of up to `LONGEST` bytes.
-    pub(crate) fn of_long(piece: &[u8]) -> Key {
-        let length = piece.len() as u64;
-        let (blocks, _) = piece.as_chunks::<16>();
-        let last = piece.last_chunk::<16>();
-        let hash = blocks.iter().chain(last).fold(length, |hash, block| {
-            let block = u128::from_le_bytes(*block);
-            fold(block as u64 ^ hash, (block >> 64) as u64 ^ MULTIPLIER).rotate_left(23) ^ hash
-        });
-        Key { low: hash, high: length }
-    }
-
-    /// What stands in an entry for the piece if its ids lie in the ring: no short piece has it, and a longer one has it anyway.
-    #[inline(always)]
-    fn of_many(self) -> Key {
-        if self.is_short() { Key { low: self.low ^ self.high.rotate_left(29), high: self.high >> 56 } } else { self }
-    }
-
-    /// Whether the piece has up to 15 bytes.
-    #[inline(always)]
-    pub(crate) fn is_short(self) -> bool {
-        self.high >> 56 != 0
-    }
-
-    /// 0 if this is the key of an entry for `other`.
-    #[inline(always)]
-    fn differences(self, other: Key) -> u64 {
-        (self.low ^ other.low) | (self.high ^ other.high) << (64 - COUNT)
-    }
-
-    /// The length of the piece.
-    #[inline(always)]
-    pub(crate) fn length(self) -> usize {
-        if self.is_short() { (self.high >> 56) as usize } else { self.high as usize }
-    }
-
-    /// The bytes of a short piece, and zeros.
-    #[inline(always)]
-    pub(crate) fn bytes(self) -> [u8; 16] {
-        (u128::from(self.low) | u128::from(self.high << 8 >> 8) << 64).to_le_bytes()
-    }
-}
-
 /// Where the bytes of a piece lie in the ring, followed by so many ids.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Listed {
     at: u32,
     count: u32,
 }
-
-/// Where an entry keeps the number of its ids: above the length of its key, which needs four bits of its byte.
-const COUNT: u32 = 60;
 
 /// A piece with its ids: two to a line, which has both keys first. The key's second half has the number of ids.
 #[derive(Debug, Clone, Copy)]
@@ -138,18 +53,18 @@ fn packed(ids: &[u32]) -> PackedIds {
 
 impl Entry {
     fn new(key: Key, ids: &[u32]) -> Entry {
-        Entry { key: Key { low: key.low, high: key.high | (ids.len() as u64) << COUNT }, ids: packed(ids) }
+        Entry { key: Key([key.0[0], key.0[1] | (ids.len() as u64) << COUNT]), ids: packed(ids) }
     }
 
     #[inline(always)]
     fn read(line: &Line, entry: usize) -> Entry {
         let at = 2 * (entry & 1);
-        Entry { key: Key { low: line[at], high: line[at + 1] }, ids: [line[4 + at], line[5 + at]] }
+        Entry { key: Key([line[at], line[at + 1]]), ids: [line[4 + at], line[5 + at]] }
     }
 
     fn write(self, line: &mut Line, entry: usize) {
         let at = 2 * (entry & 1);
-        (line[at], line[at + 1]) = (self.key.low, self.key.high);
+        (line[at], line[at + 1]) = (self.key.0[0], self.key.0[1]);
         (line[4 + at], line[5 + at]) = (self.ids[0], self.ids[1]);
     }
 
@@ -172,10 +87,10 @@ pub(crate) struct Cache {
     written: u64,
 }
 
-/// 1 unless `differences` is 0, by arithmetic: the compiler would make it a branch, which fails two times in five.
+/// Which entries of a line have a key, as `Key::among` has it.
 #[inline(always)]
-fn any(differences: u64) -> usize {
-    ((differences | differences.wrapping_neg()) >> 63) as usize
+fn with_key<I: Instructions>(line: &Line, key: &Key) -> usize {
+    key.among::<I>(line.first_chunk().expect("a line has eight words"))
 }
 
 /// The lines of a cache.
@@ -189,7 +104,15 @@ impl View<'_> {
     /// Where the line of a key is.
     #[inline(always)]
     pub(crate) fn place(self, key: Key) -> u32 {
-        (fold(key.low ^ 0x9E37_79B9_7F4A_7C15, key.high ^ 0xD1B5_4A32_D192_ED03) >> self.shift) as u32
+        (key.hash() >> self.shift) as u32
+    }
+
+    /// Has the line of a key fetched; returns where it is.
+    #[inline(always)]
+    pub(crate) fn fetch(self, key: Key) -> u32 {
+        let place = self.place(key);
+        self.prefetch(place);
+        place
     }
 
     /// Has the line at a place fetched.
@@ -200,12 +123,11 @@ impl View<'_> {
 
     /// The ids of a piece, and how many they are, if they are where they are looked for first.
     #[inline(always)]
-    pub(crate) fn get(self, place: u32, key: Key) -> Option<(PackedIds, usize)> {
+    pub(crate) fn get<I: Instructions>(self, place: u32, key: &Key) -> Option<(PackedIds, usize)> {
         let line = &self.lines[place as usize];
-        let differs = |entry: usize| any(Entry::read(line, entry).key.differences(key));
-        let second = differs(0);
-        let found = Entry::read(line, second);
-        (second & differs(1) == 0).then_some((found.ids, (found.key.high >> COUNT) as usize))
+        let which = with_key::<I>(line, key);
+        let found = Entry::read(line, which >> 2);
+        (which != 0).then_some((found.ids, (found.key.0[1] >> COUNT) as usize))
     }
 }
 
@@ -276,9 +198,9 @@ impl Cache {
     /// Brings what is in the line beside it back to the line of a piece.
     pub(crate) fn bring_back(&mut self, place: u32, key: Key) {
         let beside = self.lines.as_slice()[place as usize ^ 1];
-        let many = key.of_many();
-        let is_asked = |found: Key| found.differences(key) == 0 || found.differences(many) == 0;
-        if let Some(entry) = (0..2).find(|&entry| is_asked(Entry::read(&beside, entry).key)) {
+        let which = with_key::<Baseline>(&beside, &key) | with_key::<Baseline>(&beside, &key.of_many());
+        if which != 0 {
+            let entry = usize::from(which & 1 == 0);
             let lines = self.lines.as_mut_slice();
             let home = &mut lines[place as usize];
             let (first, second) = (Entry::read(home, 0), Entry::read(home, 1));
@@ -293,7 +215,7 @@ impl Cache {
     pub(crate) fn insert(&mut self, place: u32, key: Key, piece: &[u8], ids: &[u32]) {
         if !key.is_short() || ids.len() > MOST_IDS {
             self.insert_many(place, key, piece, ids);
-        } else if self.view().get(place, key).is_none() {
+        } else if self.view().get::<Baseline>(place, &key).is_none() {
             self.put(place, Entry::new(key, ids));
         }
     }
@@ -312,7 +234,7 @@ impl Cache {
     /// Where what is remembered of a piece with many ids lies, if anything is; it is fetched.
     #[inline(always)]
     pub(crate) fn find_many(&self, place: u32, key: Key) -> Option<Listed> {
-        let ([start, count], _) = self.view().get(place, key.of_many())?;
+        let ([start, count], _) = self.view().get::<Baseline>(place, &key.of_many())?;
         if self.written - start > self.room as u64 {
             return None;
         }
@@ -351,9 +273,9 @@ impl Cache {
         let new = Entry::new(key, &[self.written as u32, (self.written >> 32) as u32, ids.len() as u32]);
         // An entry of the same hash is an old one, whose bytes are overwritten.
         let line = &mut self.lines.as_mut_slice()[place as usize];
-        match (0..2).find(|&entry| Entry::read(line, entry).key.differences(key) == 0) {
-            Some(old) => new.write(line, old),
-            None => self.put(place, new),
+        match with_key::<Baseline>(line, &key) {
+            0 => self.put(place, new),
+            old => new.write(line, old >> 2),
         }
         self.written += length as u64;
     }

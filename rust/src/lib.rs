@@ -12,6 +12,7 @@ pub mod count;
 pub mod encode;
 pub mod error;
 mod id_index;
+mod key;
 mod lanes;
 mod lines;
 mod lookup;

@@ -5,8 +5,9 @@
 
 use std::ops::ControlFlow;
 
-use crate::cache::{self, Key, MOST_IDS, View};
-use crate::processor::{Work, widest};
+use crate::cache::{self, MOST_IDS, View};
+use crate::key::{Key, SHORT};
+use crate::processor::{Baseline, Instructions, Work, widest};
 use crate::seams::Seams;
 
 /// Shorter pieces are looked up as they are.
@@ -28,22 +29,35 @@ const STEP: usize = 32;
 /// Room for those that wait.
 const RING: usize = 256;
 
-/// A piece that waits to be looked up.
-#[derive(Debug, Clone, Copy, Default)]
+/// A ring of pieces that wait to be looked up, from turn `first` to before turn `last`; their cache lines are on the way.
+#[derive(Debug)]
 struct Waiting {
-    key: Key,
-    place: u32,
-    /// Where its bytes begin in `long`, if they are more than its key holds.
-    bytes: u32,
+    first: usize,
+    last: usize,
+    keys: [Key; RING],
+    places: [u32; RING],
+    /// Where in `long` the bytes begin of those that have more than their key holds.
+    bytes: [u32; RING],
 }
 
 impl Waiting {
-    /// Of this key; its cache line is on the way.
+    /// Puts a piece at a turn.
     #[inline(always)]
-    fn new(key: Key, bytes: u32, cache: View<'_>) -> Waiting {
-        let place = cache.place(key);
-        cache.prefetch(place);
-        Waiting { key, place, bytes }
+    fn put_short<I: Instructions>(&mut self, turn: usize, text: &[u8], start: usize, end: usize, cache: View<'_>) {
+        let key = self.keys[turn % RING].write::<I>(text, start, end);
+        self.places[turn % RING] = cache.fetch(key);
+    }
+
+    /// Puts a piece, or a mark, after all others.
+    fn push(&mut self, key: Key, bytes: usize, cache: View<'_>) {
+        let turn = self.last % RING;
+        (self.keys[turn], self.places[turn], self.bytes[turn]) = (key, cache.fetch(key), bytes as u32);
+        self.last += 1;
+    }
+
+    /// Whether it is to be looked through before more is put there.
+    fn is_full(&self) -> bool {
+        self.last - self.first >= RING - STEP
     }
 }
 
@@ -71,7 +85,7 @@ impl Deferred {
 
     /// Whether it is what `Batch::mark` puts between pieces.
     pub(crate) fn is_mark(&self) -> bool {
-        self.key == Key::default()
+        self.key == Key::MARK
     }
 
     /// Whether both have the same bytes.
@@ -99,10 +113,7 @@ pub(crate) struct Stopped {
 /// Pieces that were looked up, and some that wait to be.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    /// A ring of those that wait, from turn `first` to before turn `last`.
-    waiting: [Waiting; RING],
-    first: usize,
-    last: usize,
+    waiting: Waiting,
     found: [u32; ROOM + BLOCK],
     deferred: [Deferred; BATCH],
     filled: Filled,
@@ -125,7 +136,7 @@ impl Work for LookUp<'_> {
     type Done = Stopped;
 
     #[inline(always)]
-    fn run(self) -> Stopped {
+    fn run<I: Instructions>(self) -> Stopped {
         let LookUp { batch, cache, seams, text, base, mut start, ends } = self;
         let mut used = 0;
         for group in ends.chunks(STEP) {
@@ -133,27 +144,27 @@ impl Work for LookUp<'_> {
                 return Stopped { start, used, too_long: None };
             }
             // A copy, so that it stays in a register.
-            let mut last = batch.last;
+            let mut last = batch.waiting.last;
             for &end in group {
                 let end = base + end as usize;
                 let length = end - start;
-                if length > UNCUT && (length > cache::SHORT || text[end - 1] >= 0x80) {
-                    batch.last = last;
+                if length > UNCUT && (length > SHORT || text[end - 1] >= 0x80) {
+                    batch.waiting.last = last;
                     let too_long;
-                    (start, too_long) = batch.cut(cache, seams, text, start, end);
+                    (start, too_long) = batch.cut::<I>(cache, seams, text, start, end);
                     if start < end {
                         return Stopped { start, used, too_long };
                     }
-                    last = batch.last;
+                    last = batch.waiting.last;
                 } else {
-                    batch.waiting[last % RING] = Waiting::new(Key::new(text, start, end), 0, cache);
+                    batch.waiting.put_short::<I>(last, text, start, end, cache);
                     last += 1;
                     start = end;
                 }
                 used += 1;
             }
-            batch.last = last;
-            batch.find(AHEAD, cache);
+            batch.waiting.last = last;
+            batch.find::<I>(AHEAD, cache);
         }
         Stopped { start, used, too_long: None }
     }
@@ -169,17 +180,15 @@ impl Work for LookUpRest<'_> {
     type Done = ();
 
     #[inline(always)]
-    fn run(self) {
-        self.batch.find(0, self.cache);
+    fn run<I: Instructions>(self) {
+        self.batch.find::<I>(0, self.cache);
     }
 }
 
 impl Batch {
     pub(crate) fn new() -> Batch {
         Batch {
-            waiting: [Waiting::default(); _],
-            first: 0,
-            last: 0,
+            waiting: Waiting { first: 0, last: 0, keys: [Key::default(); _], places: [0; _], bytes: [0; _] },
             found: [0; _],
             deferred: [Deferred::default(); _],
             filled: Filled::default(),
@@ -202,11 +211,10 @@ impl Batch {
 
     /// Puts a mark between the pieces so far and those to come: a piece of no bytes, which is put off.
     pub(crate) fn mark(&mut self, cache: View<'_>) {
-        if self.last - self.first >= RING - STEP {
-            self.find(AHEAD, cache);
+        if self.waiting.is_full() {
+            self.find::<Baseline>(AHEAD, cache);
         }
-        self.waiting[self.last % RING] = Waiting::default();
-        self.last += 1;
+        self.waiting.push(Key::MARK, 0, cache);
     }
 
     /// Looks up all that waits.
@@ -231,7 +239,7 @@ impl Batch {
 
     /// Forgets all.
     pub(crate) fn clear(&mut self) {
-        self.first = self.last;
+        self.waiting.first = self.waiting.last;
         self.filled = Filled::default();
         self.long.clear();
     }
@@ -239,7 +247,7 @@ impl Batch {
     /// Puts in line the parts of a piece that may be cut, or is long. Returns where the first of them begins for which there was no room, and
     /// its end if there never is.
     #[inline(never)]
-    fn cut(
+    fn cut<I: Instructions>(
         &mut self,
         cache: View<'_>,
         seams: Option<&Seams>,
@@ -253,20 +261,20 @@ impl Batch {
                 too_long = Some(end);
                 return ControlFlow::Break(());
             }
-            if self.last - self.first >= RING - STEP {
+            if self.waiting.is_full() {
                 if !self.has_room() {
                     return ControlFlow::Break(());
                 }
-                self.find(AHEAD, cache);
+                self.find::<I>(AHEAD, cache);
             }
-            self.waiting[self.last % RING] = if end - at <= cache::SHORT {
-                Waiting::new(Key::new(text, at, end), 0, cache)
+            if end - at <= SHORT {
+                self.waiting.put_short::<I>(self.waiting.last, text, at, end, cache);
+                self.waiting.last += 1;
             } else {
                 let bytes = self.long.len();
                 self.long.extend_from_slice(&text[at..end]);
-                Waiting::new(Key::of_long(&text[at..end]), bytes as u32, cache)
-            };
-            self.last += 1;
+                self.waiting.push(Key::of_long(&text[at..end]), bytes, cache);
+            }
             at = end;
             ControlFlow::Continue(())
         };
@@ -280,21 +288,20 @@ impl Batch {
 
     /// Looks up the pieces that wait, but for the last `kept`.
     #[inline(always)]
-    fn find(&mut self, kept: usize, cache: View<'_>) {
-        let Batch { waiting, first, last, found, deferred, filled, .. } = self;
+    fn find<I: Instructions>(&mut self, kept: usize, cache: View<'_>) {
+        let Batch { waiting, found, deferred, filled, .. } = self;
+        let Waiting { first, last, keys, places, bytes } = waiting;
         let end = (*first).max(last.saturating_sub(kept));
         let Filled { found: mut next, deferred: mut put_off } = *filled;
         for turn in *first..end {
-            let Waiting { key, place, bytes } = waiting[turn % RING];
-            if key.is_short()
-                && let Some((ids, count)) = cache.get(place, key)
-            {
+            let (key, place) = (&keys[turn % RING], places[turn % RING]);
+            if let Some((ids, count)) = cache.get::<I>(place, key) {
                 found[next..next + MOST_IDS].copy_from_slice(&cache::unpacked(ids));
                 next += count;
             } else {
                 // Where it may have moved to.
                 cache.prefetch(place ^ 1);
-                deferred[put_off] = Deferred { key, place, bytes, after: next as u32 };
+                deferred[put_off] = Deferred { key: *key, place, bytes: bytes[turn % RING], after: next as u32 };
                 put_off += 1;
             }
         }

@@ -3,6 +3,7 @@
 use crate::cache::{self, Cache, Listed};
 use crate::lanes::{self, Lanes};
 use crate::lookup::Deferred;
+use crate::processor::Baseline;
 use crate::table::PairTable;
 use crate::tokens::Tokens;
 
@@ -140,7 +141,7 @@ fn begin(
     // One just like it may have come before.
     cache.bring_back(place, key);
     if key.is_short()
-        && let Some((known, count)) = cache.view().get(place, key)
+        && let Some((known, count)) = cache.view().get::<Baseline>(place, &key)
     {
         ids.extend_from_slice(&cache::unpacked(known)[..count]);
         return;

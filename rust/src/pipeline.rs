@@ -10,7 +10,7 @@ use crate::cache::Cache;
 use crate::encode::Sink;
 use crate::lookup::{BLOCK, Batch};
 use crate::misses::Misses;
-use crate::processor::{Work, widest};
+use crate::processor::{Instructions, Work, widest};
 use crate::vocab::Vocabulary;
 
 /// What stands between pieces.
@@ -46,7 +46,7 @@ impl Work for Complete<'_> {
     type Done = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<I: Instructions>(self) {
         let Pipeline { batch, misses, .. } = self.pipeline;
         let (deferred, long) = batch.deferred();
         misses.make(deferred, long, self.vocabulary.tokens(), self.cache);

@@ -8,8 +8,8 @@ use std::hash::{BuildHasher, RandomState};
 
 use super::runs::Runs;
 use super::{Piece, PieceCounts, Position, add, no_memory, room};
-use crate::cache::{self, SHORT};
 use crate::error::Result;
+use crate::key::{self, SHORT};
 use crate::lines::on_large_pages;
 use crate::processor::prefetch;
 
@@ -64,8 +64,8 @@ impl Key {
     /// The key of `text[start..end]`, if that is short.
     #[inline(always)]
     fn short(text: &[u8], start: usize, end: usize) -> Option<Key> {
-        let key = (end - start <= SHORT).then(|| cache::Key::new(text, start, end))?;
-        Some(Key(u128::from(key.low) | u128::from(key.high) << 64))
+        let key = (end - start <= SHORT).then(|| key::Key::new(text, start, end))?;
+        Some(Key(u128::from(key.0[0]) | u128::from(key.0[1]) << 64))
     }
 
     fn is_short(self) -> bool {

@@ -1,0 +1,115 @@
+//! Keys of the cache: a short piece is its own key, so that comparing keys is comparing pieces; of a longer one it is the hash.
+
+use crate::processor::{Baseline, Instructions};
+use crate::table::{MULTIPLIER, fold};
+
+/// The longest piece that fits into a key: with its length it fills 16 bytes.
+pub(crate) const SHORT: usize = 15;
+
+/// Where an entry keeps the number of its ids: above the length of its key, which needs four bits of its byte.
+pub(crate) const COUNT: u32 = 60;
+
+/// What of a key is compared: the number of ids is not.
+const COMPARED: [u64; 2] = [u64::MAX, u64::MAX >> (64 - COUNT)];
+
+/// In keys of pieces of which the bytes and ids lie in the ring.
+const MANY: u64 = 1 << 55;
+
+/// A piece of up to 15 bytes: its first eight, then the others with its length in the highest byte. Of a longer one: its hash, then its
+/// length, so that the highest byte is 0. No piece is all 0: that is an empty entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(transparent)]
+pub(crate) struct Key(pub(crate) [u64; 2]);
+
+/// Of a short piece by its length: which of the 16 bytes from its start on are the key's, and the length where the key has it.
+type Parts = [[u64; 2]; 2];
+
+const PARTS: [Parts; SHORT + 1] = {
+    let mut parts = [[[0; 2]; 2]; SHORT + 1];
+    let mut length = 1;
+    while length <= SHORT {
+        let mask = u128::MAX >> (128 - 8 * length);
+        parts[length] = [[mask as u64, (mask >> 64) as u64], [0, (length as u64) << 56]];
+        length += 1;
+    }
+    parts
+};
+
+impl Key {
+    /// No piece's, nor that of an empty entry.
+    pub(crate) const MARK: Key = Key([0, MANY]);
+
+    /// Writes the key of `text[start..end]`, a piece of 1 to 15 bytes. Returns it.
+    #[inline(always)]
+    pub(crate) fn write<I: Instructions>(&mut self, text: &[u8], start: usize, end: usize) -> Key {
+        let length = end - start;
+        let rest;
+        let bytes = match text[start..].first_chunk() {
+            Some(bytes) => bytes,
+            None => {
+                let mut copy = [0; 16];
+                copy[..length].copy_from_slice(&text[start..end]);
+                rest = copy;
+                &rest
+            }
+        };
+        static TABLE: [Parts; SHORT + 1] = PARTS;
+        let [mask, length] = &TABLE[length & SHORT];
+        Key(I::mask(bytes, mask, length, &mut self.0))
+    }
+
+    /// Of `text[start..end]`, a piece of 1 to 15 bytes.
+    #[inline(always)]
+    pub(crate) fn new(text: &[u8], start: usize, end: usize) -> Key {
+        Key::default().write::<Baseline>(text, start, end)
+    }
+
+    /// Of a longer piece, of up to `LONGEST` bytes.
+    pub(crate) fn of_long(piece: &[u8]) -> Key {
+        let length = piece.len() as u64;
+        let (blocks, _) = piece.as_chunks::<16>();
+        let last = piece.last_chunk::<16>();
+        let hash = blocks.iter().chain(last).fold(length, |hash, block| {
+            let block = u128::from_le_bytes(*block);
+            fold(block as u64 ^ hash, (block >> 64) as u64 ^ MULTIPLIER).rotate_left(23) ^ hash
+        });
+        Key([hash, length])
+    }
+
+    /// What stands in an entry for the piece if its bytes and ids lie in the ring. It is no piece's key, so looking up keys never finds it.
+    #[inline(always)]
+    pub(crate) fn of_many(self) -> Key {
+        let Key([low, high]) = self;
+        if self.is_short() { Key([low ^ high.rotate_left(29), high >> 56 | MANY]) } else { Key([low, high | MANY]) }
+    }
+
+    /// The hash that names its place.
+    #[inline(always)]
+    pub(crate) fn hash(self) -> u64 {
+        fold(self.0[0] ^ 0x9E37_79B9_7F4A_7C15, self.0[1] ^ 0xD1B5_4A32_D192_ED03)
+    }
+
+    /// Which of two entries, of which these are the keys and numbers of ids, have the key: bit 0 for the first, bit 2 for the second.
+    #[inline(always)]
+    pub(crate) fn among<I: Instructions>(&self, keys: &[u64; 4]) -> usize {
+        I::equal(keys, &COMPARED, &self.0)
+    }
+
+    /// Whether the piece has up to 15 bytes.
+    #[inline(always)]
+    pub(crate) fn is_short(self) -> bool {
+        self.0[1] >> 56 != 0
+    }
+
+    /// The length of the piece.
+    #[inline(always)]
+    pub(crate) fn length(self) -> usize {
+        if self.is_short() { (self.0[1] >> 56) as usize } else { self.0[1] as usize }
+    }
+
+    /// The bytes of a short piece, and zeros.
+    #[inline(always)]
+    pub(crate) fn bytes(self) -> [u8; 16] {
+        (u128::from(self.0[0]) | u128::from(self.0[1] << 8 >> 8) << 64).to_le_bytes()
+    }
+}
