@@ -157,12 +157,12 @@ impl Cache {
         const GROUP: usize = 64;
         for first in (0..tokens.count()).step_by(GROUP).rev() {
             let group: [(Key, u32); GROUP] = std::array::from_fn(|i| {
-                let bytes = tokens.bytes((first + i).min(tokens.count() - 1) as u32);
-                let bytes = &bytes[..bytes.len().min(LONGEST)];
-                let key = if bytes.len() <= SHORT { Key::new(bytes, 0, bytes.len()) } else { Key::of_long(bytes) };
-                let place = self.place(key);
-                self.prefetch(place);
-                (key, place)
+                let (bytes, start, end) = tokens.place((first + i).min(tokens.count() - 1) as u32);
+                let key = match end - start {
+                    ..=SHORT => Key::new(bytes, start, end),
+                    length => Key::of_long(&bytes[start..start + length.min(LONGEST)]),
+                };
+                (key, self.view().fetch(key))
             });
             let count = GROUP.min(tokens.count() - first);
             for (token, &(key, place)) in (first..first + count).zip(&group[..count]).rev() {
@@ -181,18 +181,6 @@ impl Cache {
     #[inline(always)]
     pub(crate) fn view(&self) -> View<'_> {
         View { lines: self.lines.as_slice(), shift: self.shift }
-    }
-
-    /// Where the line of a key is.
-    #[inline(always)]
-    pub(crate) fn place(&self, key: Key) -> u32 {
-        self.view().place(key)
-    }
-
-    /// Has the line at a place fetched.
-    #[inline(always)]
-    pub(crate) fn prefetch(&self, place: u32) {
-        self.view().prefetch(place);
     }
 
     /// Brings what is in the line beside it back to the line of a piece.

@@ -8,10 +8,13 @@ use std::ops::ControlFlow;
 use crate::cache::{self, MOST_IDS, View};
 use crate::key::{Key, SHORT};
 use crate::processor::{Baseline, Instructions, Work, widest};
-use crate::seams::Seams;
+use crate::tokens::Tokens;
 
 /// Shorter pieces are looked up as they are.
 const UNCUT: usize = 9;
+
+/// The seams take some 3 ms to make, as much as is gained by cutting so many pieces.
+const ENOUGH: usize = 1 << 12;
 
 /// Room for pieces put off: all of a batch stays in the processor's second cache.
 const BATCH: usize = 1280;
@@ -119,13 +122,15 @@ pub(crate) struct Batch {
     filled: Filled,
     /// The bytes of those that are longer than a key.
     long: Vec<u8>,
+    /// How many pieces there were ever that could be cut.
+    foreign: usize,
 }
 
 /// Looks up the pieces of `text` from `start` on, which end at `base` + `ends`, as long as there is room.
 struct LookUp<'a> {
     batch: &'a mut Batch,
     cache: View<'a>,
-    seams: Option<&'a Seams>,
+    tokens: &'a Tokens,
     text: &'a [u8],
     base: usize,
     start: usize,
@@ -137,7 +142,7 @@ impl Work for LookUp<'_> {
 
     #[inline(always)]
     fn run<I: Instructions>(self) -> Stopped {
-        let LookUp { batch, cache, seams, text, base, mut start, ends } = self;
+        let LookUp { batch, cache, tokens, text, base, mut start, ends } = self;
         let mut used = 0;
         for group in ends.chunks(STEP) {
             if !batch.has_room() {
@@ -151,7 +156,7 @@ impl Work for LookUp<'_> {
                 if length > UNCUT && (length > SHORT || text[end - 1] >= 0x80) {
                     batch.waiting.last = last;
                     let too_long;
-                    (start, too_long) = batch.cut::<I>(cache, seams, text, start, end);
+                    (start, too_long) = widest(PutParts { batch, cache, tokens, text, start, end });
                     if start < end {
                         return Stopped { start, used, too_long };
                     }
@@ -167,6 +172,58 @@ impl Work for LookUp<'_> {
             batch.find::<I>(AHEAD, cache);
         }
         Stopped { start, used, too_long: None }
+    }
+}
+
+/// Puts in line the parts of a piece that may be cut, or is long. Returns where the first of them begins for which there was no room, and
+/// its end if there never is.
+struct PutParts<'a> {
+    batch: &'a mut Batch,
+    cache: View<'a>,
+    tokens: &'a Tokens,
+    text: &'a [u8],
+    start: usize,
+    end: usize,
+}
+
+impl Work for PutParts<'_> {
+    type Done = (usize, Option<usize>);
+
+    #[inline(always)]
+    fn run<I: Instructions>(self) -> (usize, Option<usize>) {
+        let PutParts { batch, cache, tokens, text, start, end } = self;
+        let foreign = text[end - 1] >= 0x80;
+        batch.foreign += usize::from(foreign);
+        let seams = if foreign && batch.foreign >= ENOUGH { tokens.seams() } else { None };
+        let (mut at, mut too_long) = (start, None);
+        let part = |end: usize| {
+            if end - at > cache::LONGEST {
+                too_long = Some(end);
+                return ControlFlow::Break(());
+            }
+            if batch.waiting.is_full() {
+                if !batch.has_room() {
+                    return ControlFlow::Break(());
+                }
+                batch.find::<I>(AHEAD, cache);
+            }
+            if end - at <= SHORT {
+                batch.waiting.put_short::<I>(batch.waiting.last, text, at, end, cache);
+                batch.waiting.last += 1;
+            } else {
+                let bytes = batch.long.len();
+                batch.long.extend_from_slice(&text[at..end]);
+                batch.waiting.push(Key::of_long(&text[at..end]), bytes, cache);
+            }
+            at = end;
+            ControlFlow::Continue(())
+        };
+        // What comes of it is told by `at`.
+        let _ = match seams {
+            Some(seams) => seams.cut(text, start, end, part),
+            None => std::iter::once(end).try_for_each(part),
+        };
+        (at, too_long)
     }
 }
 
@@ -193,6 +250,7 @@ impl Batch {
             deferred: [Deferred::default(); _],
             filled: Filled::default(),
             long: Vec::new(),
+            foreign: 0,
         }
     }
 
@@ -200,13 +258,13 @@ impl Batch {
     pub(crate) fn look_up(
         &mut self,
         cache: View<'_>,
-        seams: Option<&Seams>,
+        tokens: &Tokens,
         text: &[u8],
         base: usize,
         start: usize,
         ends: &[u32],
     ) -> Stopped {
-        widest(LookUp { batch: self, cache, seams, text, base, start, ends })
+        widest(LookUp { batch: self, cache, tokens, text, base, start, ends })
     }
 
     /// Puts a mark between the pieces so far and those to come: a piece of no bytes, which is put off.
@@ -242,48 +300,6 @@ impl Batch {
         self.waiting.first = self.waiting.last;
         self.filled = Filled::default();
         self.long.clear();
-    }
-
-    /// Puts in line the parts of a piece that may be cut, or is long. Returns where the first of them begins for which there was no room, and
-    /// its end if there never is.
-    #[inline(never)]
-    fn cut<I: Instructions>(
-        &mut self,
-        cache: View<'_>,
-        seams: Option<&Seams>,
-        text: &[u8],
-        start: usize,
-        end: usize,
-    ) -> (usize, Option<usize>) {
-        let (mut at, mut too_long) = (start, None);
-        let part = |end: usize| {
-            if end - at > cache::LONGEST {
-                too_long = Some(end);
-                return ControlFlow::Break(());
-            }
-            if self.waiting.is_full() {
-                if !self.has_room() {
-                    return ControlFlow::Break(());
-                }
-                self.find::<I>(AHEAD, cache);
-            }
-            if end - at <= SHORT {
-                self.waiting.put_short::<I>(self.waiting.last, text, at, end, cache);
-                self.waiting.last += 1;
-            } else {
-                let bytes = self.long.len();
-                self.long.extend_from_slice(&text[at..end]);
-                self.waiting.push(Key::of_long(&text[at..end]), bytes, cache);
-            }
-            at = end;
-            ControlFlow::Continue(())
-        };
-        // What comes of it is told by `at`.
-        let _ = match seams.filter(|_| text[end - 1] >= 0x80) {
-            Some(seams) => seams.cut(text, start, end, part),
-            None => std::iter::once(end).try_for_each(part),
-        };
-        (at, too_long)
     }
 
     /// Looks up the pieces that wait, but for the last `kept`.

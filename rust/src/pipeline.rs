@@ -80,10 +80,10 @@ impl Pipeline {
         ids: &mut Vec<u32>,
         sink: &mut impl Sink,
     ) -> ControlFlow<()> {
-        let seams = vocabulary.tokens().seams();
+        let tokens = vocabulary.tokens();
         let mut start = base;
         loop {
-            let stopped = self.batch.look_up(cache.view(), seams, text, base, start, ends);
+            let stopped = self.batch.look_up(cache.view(), tokens, text, base, start, ends);
             start = stopped.start;
             ends = &ends[stopped.used..];
             if ends.is_empty() {

@@ -118,6 +118,7 @@ pub(crate) trait Work {
 pub(crate) fn widest<W: Work>(work: W) -> W::Done {
     #[cfg(target_arch = "x86_64")]
     {
+        #[inline(never)]
         #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
         fn wide<W: Work>(work: W) -> W::Done {
             work.run::<Wide>()

@@ -52,7 +52,7 @@ impl Seams {
         const MOST: usize = 1 << 18;
         let mut whole = Vec::new();
         let mut parts = Vec::new();
-        for token in tokens {
+        for token in tokens.filter(|token| !token.is_ascii()) {
             for (before, after) in crossings(token) {
                 match (character(before), character(after)) {
                     (Some(before), Some(after)) => whole.push((before, after)),

@@ -155,6 +155,12 @@ impl Tokens {
         bytes_of(&self.arena, &self.starts, index)
     }
 
+    /// Where the bytes of a token begin and end among those of all.
+    #[inline(always)]
+    pub(crate) fn place(&self, index: u32) -> (&[u8], usize, usize) {
+        (&self.arena, self.starts[index as usize] as usize, self.starts[index as usize + 1] as usize)
+    }
+
     /// The ids by index: the 256 bytes by value, then the merges by rank.
     pub fn ids(&self) -> &[u32] {
         &self.ids
@@ -190,17 +196,21 @@ impl Tokens {
         self.table.get_or_init(|| table)
     }
 
-    /// Where pieces may be cut, if it is known by now and pieces are made by merges alone.
+    /// Where tokens cross from one character to the next, if it is known of the merges. Made when it is first asked for; before its place
+    /// is claimed, for the sake of forks.
+    #[inline(always)]
     pub(crate) fn seams(&self) -> Option<&Seams> {
-        self.seams.get()?.as_ref()
+        match self.seams.get() {
+            Some(seams) => seams.as_ref(),
+            None => self.make_seams(),
+        }
     }
 
-    /// As `make_table`.
-    fn make_seams(&self) {
-        if self.seams.get().is_none() && !self.parents.is_empty() {
-            let seams = Seams::new((0..self.count() as u32).map(|index| self.bytes(index)));
-            self.seams.get_or_init(|| seams);
-        }
+    #[cold]
+    fn make_seams(&self) -> Option<&Seams> {
+        let tokens = (0..self.count() as u32).map(|index| self.bytes(index));
+        let seams = if self.parents.is_empty() { None } else { Seams::new(tokens) };
+        self.seams.get_or_init(|| seams).as_ref()
     }
 
     /// Whether a piece that is a token is that token, without merging.
@@ -213,7 +223,6 @@ impl Tokens {
         if self.by_rank() {
             self.make_table();
         }
-        self.make_seams();
     }
 
     /// The token that a whole piece is, where that needs no merging.
