@@ -12,6 +12,7 @@ from types import ModuleType
 import hypothesis
 import pytest
 
+from minbpe import _core
 from minbpe.tiktoken_files import write_tiktoken_cache
 
 hypothesis.settings.register_profile("minbpe", deadline=None, max_examples=int(os.environ.get("MAX_EXAMPLES", "100")))
@@ -36,6 +37,14 @@ def tiktoken_module(tiktoken_cache: Path) -> Iterator[ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TIKTOKEN_CACHE_DIR", str(tiktoken_cache))
         yield module
+
+
+@pytest.fixture(scope="module", params=["newest instructions", "baseline"])
+def instructions(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The instructions that encoding uses: all that the processor has, then only those that every one has."""
+    _core.use_baseline(request.param == "baseline")
+    yield
+    _core.use_baseline(False)
 
 
 @pytest.fixture(scope="session")

@@ -25,8 +25,8 @@ Both = tuple[Encoding, Any]
 
 
 @pytest.fixture(scope="module", params=check.PATTERN_ENCODINGS)
-def both(request: pytest.FixtureRequest, tiktoken_module: ModuleType) -> Both:
-    """An encoding and tiktoken's, one of each split pattern and table."""
+def both(request: pytest.FixtureRequest, instructions: None, tiktoken_module: ModuleType) -> Both:
+    """An encoding and tiktoken's, one of each split pattern and table; ours with each kind of instructions."""
     return minbpe.get_encoding(request.param), tiktoken_module.get_encoding(request.param)
 
 

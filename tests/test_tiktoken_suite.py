@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 import minbpe as tiktoken
 
+pytestmark = pytest.mark.usefixtures("instructions")
+
 END = "<|endoftext|>"
 PREFIX = "<|fim_prefix|>"
 MIDDLE = "<|fim_middle|>"

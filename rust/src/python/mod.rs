@@ -39,6 +39,12 @@ pub(crate) fn to_py_err(error: Error) -> PyErr {
     })
 }
 
+/// Whether only the instructions are used that every processor has. Tests encode with each.
+#[pyfunction]
+fn use_baseline(only: bool) {
+    crate::processor::use_baseline(only);
+}
+
 #[pymodule(gil_used = false)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let patterns = PyDict::new(module.py());
@@ -53,6 +59,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("SEQUENCES", sequences)?;
     module.add("UNICODE_VERSION", UNICODE_VERSION)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_function(wrap_pyfunction!(use_baseline, module)?)?;
     module.add_class::<buffer::Buffer>()?;
     module.add_class::<vocabulary::Vocabulary>()?;
     module.add_class::<encoding::Matcher>()?;
