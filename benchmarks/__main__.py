@@ -15,7 +15,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from benchmarks import corpora, encoding, loading, machine, tables, training, worst
+from benchmarks import encoding, loading, machine, tables, training, worst
+from benchmarks.corpora import available, find
 from benchmarks.engine import Engine
 from benchmarks.engines import ENGINES, find_engine
 from benchmarks.runner import PATIENCE, Runner
@@ -85,7 +86,7 @@ def encode(
         text: Which text.
         common: Engines and runs.
     """
-    names = _corpora(text, common, encoding.LEFT_OUT)
+    names = _corpora(text.corpora, common, encoding.LEFT_OUT)
     if common.quick:
         encodings, threads = encodings[:1], threads[:1]
     with _runner("encode", common) as runner:
@@ -126,7 +127,8 @@ def train(
     sizes: Annotated[tuple[int, ...], Many] = (32768,),
     patterns: Annotated[tuple[str, ...], Many] = ("gpt4", "gpt2"),
     threads: Annotated[tuple[int, ...], Many] = (1, 2),
-    text: Text = Text(),
+    corpora: Annotated[tuple[str, ...], Many] = (),
+    megabytes: Annotated[tuple[float, ...], Many] = (20,),
     common: Common = Common(),
 ) -> None:
     """Train vocabularies: seconds, memory, and how few tokens held-out text has.
@@ -135,14 +137,15 @@ def train(
         sizes: How many tokens, bytes among them.
         patterns: Names of split patterns.
         threads: How many threads and cores.
-        text: Which text.
+        corpora: Names of corpora, files or directories; by default those that are there.
+        megabytes: How much of each is taken; all of these lengths.
         common: Engines and runs.
     """
-    names = _corpora(text, common, training.LEFT_OUT)
+    names = _corpora(corpora, common, training.LEFT_OUT)
     if common.quick:
-        sizes, patterns, threads = (512,), patterns[:1], threads[:1]
+        sizes, patterns, threads, megabytes = (512,), patterns[:1], threads[:1], (QUICK,)
     with _runner("train", common) as runner:
-        training.run(runner, names, sizes, patterns, threads, _bytes(text, common))
+        training.run(runner, names, sizes, patterns, threads, [int(length * 1e6) for length in megabytes])
 
 
 @app.command
@@ -202,12 +205,12 @@ def _relevant(engine: Engine, benchmark: str) -> bool:
     return bool(engine.trainer if benchmark == "train" else engine.encoder or engine.reason)
 
 
-def _corpora(text: Text, common: Common, left_out: str) -> Sequence[str]:
+def _corpora(chosen: Sequence[str], common: Common, left_out: str) -> Sequence[str]:
     """Return the names of the corpora; a wrong one is told before anything is measured."""
-    every = [name for name in corpora.available() if name != left_out]
-    names = text.corpora or (every[:1] if common.quick else every)
+    every = [name for name in available() if name != left_out]
+    names = chosen or (every[:1] if common.quick else every)
     for name in names:
-        corpora.find(name)
+        find(name)
     return names
 
 

@@ -23,7 +23,7 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 
 BLOCK = 1_000_000
 GAP = 65_536
-"""Bytes left out between blocks: the documents of the shared corpora are seldom longer."""
+"""Bytes left out between blocks of the two files: the documents of the shared corpora are seldom longer."""
 
 NEW_YEAR = datetime(2026, 1, 1)
 """When the made-up service began to log."""
@@ -200,7 +200,7 @@ def _split(source: Path, name: str, size: int, scratch: Path, every: int) -> Cor
     paths = scratch / f"{name}.first", scratch / f"{name}.second"
     digest, written = sha256(), [0, 0]
     with paths[0].open("wb") as first, paths[1].open("wb") as second:
-        for number, block in enumerate(_blocks(source, size, 2 * every)):
+        for number, block in enumerate(_blocks(source, size, every)):
             part = number % every == every - 1
             written[part] += (second if part else first).write(block)
             digest.update(block)
@@ -209,15 +209,15 @@ def _split(source: Path, name: str, size: int, scratch: Path, every: int) -> Cor
     return Corpus(name, *paths, sum(written), digest.hexdigest())
 
 
-def _blocks(source: Path, size: int, fewest: int) -> Iterator[bytes]:
+def _blocks(source: Path, size: int, every: int) -> Iterator[bytes]:
     """Yield blocks of whole lines, together about `size` bytes, evenly spread over the file."""
     total = source.stat().st_size
-    count = max(fewest, min(size, total) // BLOCK)
+    count = max(2 * every, min(size, total) // BLOCK)
     stride = total // count
-    length = min(size // count, stride - min(GAP, stride // 16))
     with source.open("rb") as file:
         for number in range(count):
+            gap = min(GAP, stride // 16) if number % every >= every - 2 else 0
             file.seek(number * stride)
-            block = file.read(length)
+            block = file.read(min(size // count, stride - gap))
             start = block.find(b"\n") + 1 if number else 0
             yield block[start : block.rfind(b"\n") + 1].decode(errors="ignore").encode()

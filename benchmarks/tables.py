@@ -72,6 +72,7 @@ def _train(rows: Sequence[Row]) -> Iterator[str]:
         found = _of(measured, **about)
         lines = [
             ("seconds", _line(found, lambda row: _spread(row["seconds"], 2), least=True)),
+            *((f"to {stage}", _stage(found, stage)) for stage in ("count", "merge")),
             ("processor seconds", _line(found, _number("processor_seconds", 2), least=True)),
             ("peak MB", _line(found, _number("peak_mb", 0), least=True)),
             ("bytes per token, held out", _line(found, _number("bytes_per_token", 4), least=False)),
@@ -102,6 +103,11 @@ def _peak(row: Row) -> Figure:
 
 def _milliseconds(row: Row) -> Figure:
     return _spread([1e3 * second for second in row["seconds"]])
+
+
+def _stage(rows: Iterable[Row], stage: str) -> dict[str, str]:
+    """Return the seconds of a stage by engine, of those that tell it."""
+    return {row["engine"]: f"{row['stages'][stage]:.2f}" for row in rows if stage in row.get("stages", ())}
 
 
 def _number(key: str, digits: int) -> Callable[[Row], Figure]:

@@ -27,7 +27,8 @@ LEFT_OUT = "multilingual"
 """Not measured unless it is named: a part of the mixed corpus."""
 
 HELD_OUT = 16
-"""One block of so many is kept for counting tokens."""
+"""One block of so many is kept for counting tokens, but no more than `ENOUGH` bytes."""
+ENOUGH = 8_000_000
 
 
 def run(
@@ -36,14 +37,18 @@ def run(
     sizes: Sequence[int],
     patterns: Sequence[str],
     threads: Sequence[int],
-    size: int,
+    lengths: Sequence[int],
 ) -> None:
-    """Measure all that is asked for; the rows are in `runner.rows`."""
+    """Measure all that is asked for; the rows are in `runner.rows`. A corpus that has less than a length is measured once."""
     from minbpe.patterns import resolve
 
-    for name in chosen:
+    measured = set()
+    for name, length in product(chosen, lengths):
         runner.say(f"{name}: reading")
-        corpus = corpora.prepare(name, size, runner.scratch, every=HELD_OUT)
+        corpus = corpora.prepare(name, length, runner.scratch, every=max(HELD_OUT, length // ENOUGH))
+        if corpus.sha256 in measured:
+            continue
+        measured.add(corpus.sha256)
         for pattern, tokens in product(patterns, sizes):
             common = {"corpus": str(corpus.first), "size": tokens, "pattern": resolve(pattern)}
             references = _references(runner, common)

@@ -1,24 +1,24 @@
 """Checkpoints: what an interrupted training had learnt, from which the same training goes on to the same vocabulary.
 
 A merge depends only on those before it, so the merges so far and the counts are all there is to keep: training goes on from
-them as `extend` does. A checkpoint is a directory of two files, `corpus.counts`, written once, and `merges`: a line that says
-what it is, a checksum, and JSON.
+them as `extend` does. A checkpoint is a directory of two files, `corpus.counts`, written once, and `merges`. Before these are
+there, while the corpus is counted, it has the parts of the counts.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from minbpe.atomic import replacing
 from minbpe.counting import PieceCounts
 from minbpe.errors import CorpusError, FormatError
 from minbpe.formats.counts import digest, load_counts, save_counts
+from minbpe.parts import Parts
 from minbpe.patterns import from_json, shown
+from minbpe.state import WAY_OUT, read_state, write_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from minbpe.training import Learned
 
-MAGIC = b"minbpe checkpoint v1\n"
 COUNTS, MERGES = "corpus.counts", "merges"
 
 
@@ -48,21 +47,33 @@ class Checkpoint:
     path: str | os.PathLike[str]
     """A directory of its own, made when something is kept. It stays after training, which then goes on to larger sizes."""
     corpus: str | None = None
-    """A name for a corpus that is an iterator. Counts that are kept under the same name are not made again."""
+    """A name for a corpus that is an iterator. Counts that are kept under the same name are not made again. Where they are not
+    complete, the iterator has to give the same documents once more: those that are counted are passed over."""
     every: float = 60.0
     """Seconds from the start, and from one time to the next; with 0, training always leaves its checkpoint in the end.
-    An exception such as Ctrl-C that ends it while it merges leaves one in any case."""
+    An exception such as Ctrl-C leaves one in any case."""
     resume: bool = True
     """Whether to go on from what is there; if not, it is replaced when something is kept."""
 
     def remove(self) -> None:
         """Remove what a training has kept, if anything."""
         path = Path(self.path)
-        for name in (MERGES, COUNTS):
-            for file in (path / name, path / f"{name}.tmp"):
+        for name in (MERGES, COUNTS, "parts", "corpus.[0-9]*.counts"):
+            for file in (*path.glob(name), *path.glob(f"{name}.tmp")):
                 file.unlink(missing_ok=True)
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()
+
+    def directory(self) -> Path:
+        """Return the path.
+
+        Raises:
+            NotADirectoryError: it is no directory, and cannot be made one.
+        """
+        path = Path(self.path)
+        if not path.parent.is_dir() or (path.exists() and not path.is_dir()):
+            raise NotADirectoryError(f"{path} cannot be a directory for a checkpoint: name one that can be made")
+        return path
 
 
 class Keeper:
@@ -80,9 +91,7 @@ class Keeper:
         """
         if not isinstance(checkpoint, Checkpoint):
             checkpoint = Checkpoint(checkpoint)
-        self.path = Path(checkpoint.path)
-        if not self.path.parent.is_dir() or (self.path.exists() and not self.path.is_dir()):
-            raise NotADirectoryError(f"{self.path} cannot be a directory for a checkpoint: name one that can be made")
+        self.path = checkpoint.directory()
         self._every = checkpoint.every
         self._next = monotonic() + checkpoint.every
         self._options = dict(options)
@@ -93,23 +102,26 @@ class Keeper:
         self.merges: Learned = []
         if checkpoint.resume and (self.path / MERGES).exists():
             self._load()
+        self.parts: Parts | None = None
+        if self._counts is None and self._corpus is not None:
+            self.parts = Parts(checkpoint, self._corpus, options["pattern"])
 
     def _load(self) -> None:
-        state = _read(self.path / MERGES)
+        state = read_state(self.path / MERGES)
         for name, value in self._options.items():
             before = from_json(state["options"].get(name))
             if before != value:
                 said = shown if name == "pattern" else repr
                 raise CorpusError(
                     f"the checkpoint in {self.path} is of training with {name}={said(before)}, and {name}={said(value)} is "
-                    f"asked for: {_WAY_OUT}"
+                    f"asked for: {WAY_OUT}"
                 )
         self.merges = [(left, right, times, places) for left, right, times, places in state["merges"]]
         self._counts_digest, self._dropped = state["counts"], tuple(state["dropped"])
         if self._corpus is not None and self._corpus == state["corpus"]:
             counts = load_counts(self.path / COUNTS)
             if digest(counts) != self._counts_digest:
-                raise FormatError(f"{self.path / COUNTS} is not the file that the checkpoint was made with: {_WAY_OUT}")
+                raise FormatError(f"{self.path / COUNTS} is not the file that the checkpoint was made with: {WAY_OUT}")
             self._counts = counts
 
     def counted(self) -> tuple[PieceCounts, tuple[int, int]] | None:
@@ -123,8 +135,11 @@ class Keeper:
             CorpusError: the checkpoint is of another corpus.
         """
         if self._counts_digest is not None and self._counts is None and digest(counts) != self._counts_digest:
-            raise CorpusError(f"the checkpoint in {self.path} is of another corpus: {_WAY_OUT}")
+            raise CorpusError(f"the checkpoint in {self.path} is of another corpus: {WAY_OUT}")
         self._counts, self._dropped = counts, dropped
+        if self.parts and self.parts.kept:
+            self.keep([])
+            self.parts.remove()
 
     def hear(self, learned: Learned) -> None:
         """Keep the merges so far, if it is time."""
@@ -144,18 +159,13 @@ class Keeper:
             "dropped": self._dropped,
             "merges": max(learned, self.merges, key=len),
         }
-        body = json.dumps(state).encode("ascii")
-        with replacing(self.path / MERGES) as file:
-            file.write(MAGIC + _checksum(body) + body)
+        write_state(self.path / MERGES, state)
         self._next = monotonic() + self._every
 
     def end(self, learned: Learned) -> None:
         """Keep all merges of a training that has ended, if it took long enough for keeping any."""
         if len(learned) > len(self.merges) and (self._counts_digest is not None or monotonic() >= self._next):
             self.keep(learned)
-
-
-_WAY_OUT = "train as before to go on from it, or remove it to begin anew"
 
 
 def name_of(source: object) -> str | None:
@@ -178,18 +188,3 @@ def name_of(source: object) -> str | None:
             return None
         hashed.update(b"%d " % len(name) + name)
     return hashed.hexdigest()
-
-
-def _read(path: Path) -> dict[str, Any]:
-    data = path.read_bytes()
-    if not data.startswith(MAGIC):
-        raise FormatError(f"{path} is no checkpoint that this version of minbpe can go on from: {_WAY_OUT}")
-    checksum, _, body = data[len(MAGIC) :].partition(b"\n")
-    if checksum + b"\n" != _checksum(body):
-        raise FormatError(f"{path} is damaged: its sha256 is not the one it was written with; {_WAY_OUT}")
-    state: dict[str, Any] = json.loads(body)
-    return state
-
-
-def _checksum(body: bytes) -> bytes:
-    return f"sha256 {hashlib.sha256(body).hexdigest()}\n".encode("ascii")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from minbpe.errors import CorpusError
+
 TYPE_CHECKING = False  # `typing` takes longer to import than this package
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -17,8 +19,10 @@ BATCH_BYTES = 1 << 25
 BATCH_DOCUMENTS = 1 << 14
 
 
-def batches(corpus: Corpus, most: int | None = None) -> Iterator[tuple[list[Document], bool]]:
+def batches(corpus: Corpus, most: int | None = None, skip: int = 0) -> Iterator[tuple[list[Document], bool]]:
     """Yield the documents of `corpus` some 32 MB at a time, or `most` bytes, each time with whether these are the last.
+
+    The first `skip` documents are passed over.
 
     No more is taken from an iterator before a batch is done with, and none of it is kept. Files are not read here, only
     opened, so that one that cannot be read is found before work on its batch begins.
@@ -30,6 +34,7 @@ def batches(corpus: Corpus, most: int | None = None) -> Iterator[tuple[list[Docu
 
     Raises:
         TypeError: the corpus, or one of its documents, is neither text nor a path.
+        CorpusError: there are fewer than `skip` documents.
         OSError: a file is missing, is a directory, or may not be read.
     """
     if isinstance(corpus, str | bytes | os.PathLike):
@@ -41,9 +46,12 @@ def batches(corpus: Corpus, most: int | None = None) -> Iterator[tuple[list[Docu
             "a corpus is a str, bytes, a pathlib.Path, or an iterable of these with one document each; "
             f"this is of type {type(corpus).__name__}"
         ) from None
+    for number in range(skip):
+        if next(documents, None) is None:
+            raise CorpusError(f"the corpus ends after {number} documents, of which {skip} are counted: count it anew")
     batch: list[Document] = []
     size, enough = 0, min(BATCH_BYTES, most or BATCH_BYTES)
-    for number, document in enumerate(documents):
+    for number, document in enumerate(documents, skip):
         if len(batch) == BATCH_DOCUMENTS or size >= enough:
             yield batch, False
             batch, size = [], 0

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from minbpe.corpus import Corpus
+    from minbpe.parts import Parts
     from minbpe.patterns import GivenPattern, Pattern
 
 READ_AT_ONCE = 4096
@@ -43,6 +44,16 @@ class Progress:
     stage: Literal["count", "train"]
     done: int
     total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a corpus is counted: so many documents, and so many bytes of the next, up to where a piece must end."""
+
+    documents: int = 0
+    offset: int = 0
+    size: int = 0
+    """The bytes of all that comes before."""
 
 
 class PieceCounts:
@@ -234,16 +245,29 @@ def _from_bytes(data: bytes, pattern: Pattern | EllipsisType) -> PieceCounts:
 
 
 def _sum(parts: Sequence[PieceCounts]) -> PieceCounts:
-    pattern: Pattern | EllipsisType = ...
-    for part in parts:
-        if pattern is ...:
-            pattern = part.pattern
-        elif part.pattern not in (pattern, ...):
-            raise CorpusError(
-                f"counts of pieces that different patterns made do not add up, {shown(pattern)} and {shown(part.pattern)}: "
-                "count both corpora with one pattern"
-            )
+    pattern = common_pattern(part.pattern for part in parts)
     return PieceCounts._from_core(_core.PieceCounts.merge([part._counts for part in parts]), pattern)
+
+
+def common_pattern(patterns: Iterable[Pattern | EllipsisType]) -> Pattern | EllipsisType:
+    """Return the pattern of counts that are added up.
+
+    >>> common_pattern(["a+", ..., "a+"]), common_pattern([])
+    ('a+', Ellipsis)
+
+    Raises:
+        CorpusError: there are several.
+    """
+    common: Pattern | EllipsisType = ...
+    for pattern in patterns:
+        if common is ...:
+            common = pattern
+        elif pattern not in (common, ...):
+            raise CorpusError(
+                f"counts of pieces that different patterns made do not add up, {shown(common)} and {shown(pattern)}: count "
+                "both corpora with one pattern"
+            )
+    return common
 
 
 def count(
@@ -351,21 +375,44 @@ def gather(
     threads: int | None,
     ceiling: Ceiling,
     progress: Callable[[Progress], object] | None,
+    parts: Parts | None = None,
 ) -> _core.Counted:
-    """Count a corpus; the result is in memory or on disk, without the pieces that were seen less than `min_count` times."""
+    """Count a corpus; the result is in memory or on disk, without the pieces that were seen less than `min_count` times.
+
+    With `parts`, counting goes on from them, and what ends it with an exception leaves there what was counted.
+    """
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be 1 or more, not {threads}; None takes all cores")
-    counter = _core.Counter(regex, threads or 0, ceiling.for_core())
+
+    def begin(place: Place) -> _core.Counter:
+        return _core.Counter(regex, threads or 0, ceiling.for_core(), (place.documents, place.offset))
+
+    place = parts.place if parts else Place()
+    counter = begin(place)
     if regex and counter.refusal:
         warn_of_refusal(regex, counter.refusal)
-    done = 0
-    for documents, last in batches(corpus, ceiling.batch):
-        done = counter.add(documents, partial(_report, progress, last) if progress else None)
+    try:
+        for batch, last in batches(corpus, ceiling.batch, place.documents):
+            documents = batch
+            while documents:
+                told = partial(_report, progress, place.size, last) if progress else None
+                documents = documents[counter.add(documents, parts.patience if parts else None, told) :]
+                if parts and not parts.patience:
+                    parts.keep(counter)
+                    place = parts.place
+                    counter = begin(place)
+    except BaseException:
+        if parts:
+            parts.keep(counter)
+        raise
+    size = place.size + counter.done
+    if parts:
+        counter = parts.add_up(counter, ceiling)
     counted = counter.gather(max(0, min(min_count, MOST)))
     if progress:
-        progress(Progress("count", done, done))
+        progress(Progress("count", size, size))
     return counted
 
 
-def _report(progress: Callable[[Progress], object], last: bool, done: int, given: int) -> None:
-    progress(Progress("count", done, given if last else None))
+def _report(progress: Callable[[Progress], object], before: int, last: bool, done: int, given: int) -> None:
+    progress(Progress("count", before + done, before + given if last else None))

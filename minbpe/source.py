@@ -1,21 +1,56 @@
-"""What training learns from: the piece counts of a corpus, given, counted, or kept by a checkpoint."""
+"""What training learns from: the piece counts of a corpus, given, in files, counted, or kept by a checkpoint."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from minbpe.counting import Ceiling, PieceCounts, Progress, gather
+from minbpe import _core
+from minbpe.counting import MOST, Ceiling, PieceCounts, Progress, common_pattern, gather
 from minbpe.errors import CorpusError
 from minbpe.patterns import GPT4_SPLIT_PATTERN, resolve, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import os
+    from collections.abc import Callable, Iterable
     from types import EllipsisType
 
     from minbpe.checkpoint import Keeper
     from minbpe.patterns import GivenPattern, Pattern
     from minbpe.training import Source
+
+
+class SavedCounts:
+    """Files of piece counts as one corpus, the documents of each after those of the one before, that need not fit in memory.
+
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from minbpe.counting import count
+    >>> with TemporaryDirectory() as directory:
+    ...     files = [Path(directory) / name for name in ("a.counts", "b.counts")]
+    ...     for text, file in zip(("a rose is", "a rose"), files):
+    ...         count(text).save(file)
+    ...     SavedCounts(files).gather(1, Ceiling()).counts() == count(["a rose is", "a rose"])._counts
+    True
+    """
+
+    def __init__(self, paths: Iterable[str | os.PathLike[str]]) -> None:
+        """Look at what the files say of themselves; errors and warnings are those of `PieceCounts.load`.
+
+        Raises:
+            CorpusError: their patterns are not the same.
+        """
+        from minbpe.formats.counts import CountsFile
+
+        self._files = list(map(CountsFile, paths))
+        self.pattern = common_pattern(file.pattern for file in self._files)
+
+    def gather(self, min_count: int, ceiling: Ceiling) -> _core.Counted:
+        """Return the sum, without the pieces that were seen less than `min_count` times; past the ceiling it is on disk."""
+        counter, documents = _core.Counter(None, 1, ceiling.for_core(), (0, 0)), 0
+        for file in self._files:
+            documents = file.absorb(counter, first=documents)
+        return counter.gather(max(0, min(min_count, MOST)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +84,12 @@ def counted(
         counts = source.at_least(min_count)
         dropped = (source.total - counts.total, len(source) - len(counts))
     else:
-        # A list of counts, which only stages take, is refused as any list is that holds no documents.
-        gathered = gather(source, regex, min_count, threads, ceiling, progress)  # type: ignore[arg-type]
+        if isinstance(source, SavedCounts):
+            gathered = source.gather(min_count, ceiling)
+        else:
+            parts = keeper.parts if keeper else None
+            # A list of counts, which only stages take, is refused as any list is that holds no documents.
+            gathered = gather(source, regex, min_count, threads, ceiling, progress, parts)  # type: ignore[arg-type]
         dropped = gathered.dropped
         counts = PieceCounts._from_core(gathered.counts(), regex)
     if keeper:
@@ -65,7 +104,7 @@ def pattern_of(source: Source, pattern: GivenPattern | EllipsisType) -> Pattern:
         CorpusError: the source is counts, and made with another pattern than is asked for.
     """
     wanted = pattern if pattern is ... else resolve(pattern)
-    if not isinstance(source, PieceCounts) or source.pattern is ...:
+    if not isinstance(source, PieceCounts | SavedCounts) or source.pattern is ...:
         return GPT4_SPLIT_PATTERN if wanted is ... else wanted
     if wanted not in (source.pattern, ...):
         raise CorpusError(

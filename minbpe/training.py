@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from minbpe.checkpoint import Checkpoint, Keeper
     from minbpe.corpus import Corpus
     from minbpe.patterns import GivenPattern
+    from minbpe.source import SavedCounts
 
-    Source: TypeAlias = Corpus | PieceCounts | Sequence[PieceCounts]
+    Source: TypeAlias = Corpus | PieceCounts | SavedCounts | Sequence[PieceCounts]
     """What `train` learns from; the last is for stages."""
     TieBreak: TypeAlias = Literal["first", "lowest"]
     ByteOrder: TypeAlias = Literal["identity", "gpt2"]
@@ -164,9 +165,10 @@ def train(
         max_memory: a ceiling on what counting holds, in bytes, as for `count`. Merging then holds the distinct pieces that
             `min_count` leaves: some 16 bytes for each of theirs, and 1 KB a merge.
         spill_to: the directory for what passes it, as for `count`.
-        checkpoint: a directory to keep the counts and merges in while merging, each minute and when an exception such as
-            Ctrl-C ends it. The same training with the same checkpoint goes on from there, to exactly the vocabulary that it
-            would have had; `vocab_size` and the special tokens may be others. `Checkpoint` has more to choose.
+        checkpoint: a directory to keep counts and merges in, each minute and when an exception such as Ctrl-C ends the
+            training. The same training with the same checkpoint goes on from there, to exactly the vocabulary that it would
+            have had; `vocab_size` and the special tokens may be others. `Checkpoint` has more to choose, such as the name
+            without which the counts of an iterator are kept only once they are complete.
         progress: called some twenty times a second, and at the end of each stage. What it raises ends the training.
 
     Raises:

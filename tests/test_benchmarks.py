@@ -204,6 +204,14 @@ def test_the_two_parts_of_a_corpus_are_the_same_each_time_and_share_no_block(tmp
     assert corpora.prepare("logs", 100_000, tmp_path).sha256 == once.sha256
 
 
+def test_training_on_a_whole_file_leaves_out_little_but_what_is_held_out(tmp_path: Path) -> None:
+    (tmp_path / "lines").write_text("a line of 23 characters\n" * 50_000)
+    corpus = corpora.prepare(str(tmp_path / "lines"), 1_200_000, tmp_path, every=16)
+    trained, held_out = (file.stat().st_size for file in (corpus.first, corpus.second))
+    assert 0.98 < (trained + held_out) / 1_200_000 < 1
+    assert 0.05 < held_out / trained < 0.07
+
+
 def test_a_directory_is_a_corpus(tmp_path: Path) -> None:
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "a.txt").write_text("one line\n" * 500)

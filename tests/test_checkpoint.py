@@ -146,7 +146,7 @@ def test_what_was_dropped_is_still_told_after_an_interruption(tmp_path: Path) ->
         ({"min_frequency": 2}, "min_frequency=1, and min_frequency=2"),
         ({"max_token_length": 9}, "max_token_length=None, and max_token_length=9"),
         ({"pattern": "[a-z]"}, r"pattern='gpt4', and pattern='\[a-z\]'"),
-        ({"source": TEXT + "a"}, "is of another corpus: train as before to go on from it, or remove it"),
+        ({"source": TEXT + "a"}, "is of another corpus: do as before to go on from it, or remove it"),
         ({"source": iter([TEXT, TEXT])}, "is of another corpus"),
     ],
 )
@@ -218,7 +218,7 @@ def test_the_command_line_goes_on_after_a_signal(
 ) -> None:
     checkpoint = long_file.with_name("tok.checkpoint")
     patience = 0.3
-    while not checkpoint.exists():
+    while not (checkpoint / "merges").exists():
         with subprocess.Popen([*MINBPE, *arguments(long_file, "tok")], stderr=subprocess.PIPE, text=True) as child:
             time.sleep(patience)
             child.send_signal(how)

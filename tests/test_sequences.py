@@ -120,7 +120,7 @@ def test_counts_know_their_sequence(tmp_path: Path) -> None:
     head = head.replace(json.dumps(TWO).encode(), b'["a", 1]')
     checksum = sha256(magic + b"\n" + head + b"\n" + body).hexdigest()
     (tmp_path / "kept").write_bytes(b"\n".join([magic, head, f"sha256 {checksum}".encode(), body]))
-    with pytest.raises(FormatError, match="its second line does not fit"):
+    with pytest.raises(FormatError, match="its second line names no pattern"):
         PieceCounts.load(tmp_path / "kept")
 
 

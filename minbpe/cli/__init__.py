@@ -58,11 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (MinbpeError, OSError) as error:
         _say("error", error)
         return FAILED
-    except KeyboardInterrupt:
-        _say(
-            "interrupted",
-            "nothing half-written is left; minbpe shard goes on from its shards, minbpe train --resume from its merges",
-        )
+    except KeyboardInterrupt as error:
+        _say("interrupted", "; ".join(["nothing half-written is left", *error.args]))
         return INTERRUPTED
     return 0
 

@@ -7,11 +7,28 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from minbpe.cli.shared import Json, Memory, Patterns, Reading, Threads, named_pattern, print_facts
+from minbpe.checkpoint import Checkpoint, name_of
+from minbpe.cli.shared import (
+    CORPUS,
+    OUTPUT,
+    RESOURCES,
+    SPLITTING,
+    Flag,
+    Json,
+    Memory,
+    Patterns,
+    Reading,
+    Threads,
+    goes_on,
+    interruptible,
+    named_pattern,
+    print_facts,
+)
 from minbpe.counting import Ceiling, PieceCounts, Progress, gather
 from minbpe.documents import find_files, is_plain_text
 from minbpe.errors import CorpusError, MinbpeError
 from minbpe.formats.counts import is_counts, save_counted
+from minbpe.parts import Parts
 from minbpe.patterns import resolve, shown
 from minbpe.progress import Bars
 from minbpe.source import memory_to_train
@@ -28,30 +45,32 @@ def count(
     sources: list[Path],
     /,
     *,
-    out: Annotated[Path, Parameter(name=["--out", "-o"])],
-    pattern: Patterns = None,
-    min_count: int = 1,
-    threads: Threads = None,
-    max_memory: Memory = None,
-    spill_to: Path | None = None,
-    reading: Reading = Reading(),  # noqa: B008 (frozen)
-    json: Json = False,
+    out: Annotated[Path, Parameter(name=["--out", "-o"], group=OUTPUT)],
+    pattern: Annotated[Patterns, Parameter(group=SPLITTING)] = None,
+    min_count: Annotated[int, Parameter(group=OUTPUT)] = 1,
+    threads: Annotated[Threads, Parameter(group=RESOURCES)] = None,
+    max_memory: Annotated[Memory, Parameter(group=RESOURCES)] = None,
+    spill_to: Annotated[Path | None, Parameter(group=RESOURCES)] = None,
+    reading: Annotated[Reading, Parameter(group=CORPUS)] = Reading(),  # noqa: B008 (frozen)
+    resume: Annotated[Flag, Parameter(group=OUTPUT)] = False,
+    json: Annotated[Json, Parameter(group=OUTPUT)] = False,
 ) -> None:
     """Count the pieces of text, to train on later.
 
+    Ctrl-C, kill and each minute leave what is counted in OUT.checkpoint, from which the same command goes on with --resume.
     The counts of parts of a corpus, made on as many machines as there are, train as the whole does: name them in the order
     of the parts, as in minbpe train part1.counts part2.counts.
 
     Args:
         sources: Files and directories: text, .jsonl, .parquet, and .gz of these.
         out: The file to write.
-        pattern: How text is split: gpt2, gpt4 (the default), cl100k, o200k, a regular expression, none; or several,
-            each inside the pieces of the one before.
+        pattern: gpt2, gpt4 (the default), cl100k, o200k, none or a regular expression; or several, one in the other.
         min_count: Leave out pieces that were seen less often.
         threads: All cores by default. The counts do not depend on it.
         max_memory: Hold no more distinct pieces than this takes, such as 4G; the others go to disk, and none is lost.
         spill_to: The directory for them. Nothing is left in it.
         reading: How sources become documents.
+        resume: Go on from OUT.checkpoint, if it is there, to exactly what one run gives.
         json: Print the result as JSON.
     """
     if not out.parent.is_dir():
@@ -60,8 +79,10 @@ def count(
     if any(map(is_counts, files)):
         raise CorpusError("a source holds piece counts already: give such files to minbpe train")
     whole = not reading.lines and all(map(is_plain_text, files))
+    kept = out.with_name(f"{out.name}.checkpoint")
+    checkpoint, corpus = Checkpoint(kept, resume=resume), f"{name_of(files)} {reading}"
     began = perf_counter()
-    with Bars() as bars:
+    with Bars() as bars, interruptible(lambda: goes_on("minbpe count", kept)):
         regex = resolve("gpt4" if pattern is None else named_pattern(pattern))
         counted = gather(
             files if whole else reading.documents(sources, bars, "read"),
@@ -70,8 +91,10 @@ def count(
             threads,
             Ceiling(max_memory, spill_to),
             lambda progress: show(bars, progress),
+            Parts(checkpoint, corpus, regex),
         )
         save_counted(counted, regex, out)
+    checkpoint.remove()
     pieces, distinct, size = counted.kept
     said = _said(counted.sources, size, pieces, distinct, counted.distinct_bytes, regex, counted.most_frequent, json)
     dropped = dict(zip(("dropped", "dropped distinct"), counted.dropped, strict=True)) if min_count > 1 else {}
@@ -80,8 +103,8 @@ def count(
     print_facts({"counts": str(out), "files": len(files), **said, **dropped, **ceiling, "seconds": seconds}, json)
 
 
-def load_parts(files: list[Path]) -> list[PieceCounts]:
-    """Return the counts in `files`; none if they hold text.
+def hold_counts(files: list[Path]) -> bool:
+    """Whether `files` hold piece counts, and not text.
 
     Raises:
         CorpusError: Some hold counts, and some text.
@@ -90,7 +113,7 @@ def load_parts(files: list[Path]) -> list[PieceCounts]:
     if parts and len(parts) < len(files):
         text = next(file for file in files if file not in parts)
         raise CorpusError(f"{parts[0]} holds piece counts, and {text} does not: run minbpe count on {text} first")
-    return list(map(PieceCounts.load, parts))
+    return bool(parts)
 
 
 def facts_of(counts: PieceCounts, as_json: bool) -> dict[str, object]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from minbpe.cli.shared import Flag, Json, Reading, Threads, load_encoding, print_facts
+from minbpe.cli.shared import Flag, Json, Reading, Threads, interruptible, load_encoding, print_facts
 from minbpe.errors import MinbpeError
 from minbpe.manifest import Manifest
 from minbpe.progress import Bars
@@ -62,7 +62,7 @@ def shard(
     if not sources or tokenizer is None or out is None:
         raise UsageError("give sources, --tokenizer and --out (or only --verify DIR)")
     encoding = load_encoding(tokenizer)
-    with Bars() as bars:
+    with Bars() as bars, interruptible(lambda: "the same command goes on from its shards"):
         manifest = write_shards(
             reading.documents(sources, bars, "shard"),
             encoding,

@@ -3,14 +3,14 @@
 import json
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter, Token
+from cyclopts import Group, Parameter, Token
 from cyclopts.validators import Number
 
 from minbpe.counting import LEAST_MEMORY
@@ -21,6 +21,11 @@ from minbpe.progress import Bars
 if TYPE_CHECKING:
     from minbpe.encoding import Encoding
 
+
+CORPUS, SPLITTING, VOCABULARY, RESOURCES, OUTPUT = map(
+    Group.create_ordered, ("Corpus", "Splitting", "Vocabulary", "Resources", "Output")
+)
+"""How the options of commands with many are grouped on their page of help."""
 
 Tokenizer = Annotated[str, Parameter(name=["--tokenizer", "-t"])]
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
@@ -73,16 +78,23 @@ class Reading:
 
 
 @contextmanager
-def kill_as_ctrl_c() -> Iterator[None]:
-    """Let what ends a process by default (kill, a scheduler's time limit) end a block as Ctrl-C does."""
+def interruptible(left: Callable[[], str]) -> Iterator[None]:
+    """Let Ctrl-C end a block with a word on what it has left, and so what ends a process by default (kill, a time limit)."""
     if current_thread() is not main_thread():
         yield
         return
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(left()) from None
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def goes_on(command: str, checkpoint: Path | None) -> str:
+    """Say how a command goes on after an interruption, if it can."""
+    return f"{command} --resume goes on from {checkpoint}" if checkpoint and checkpoint.is_dir() else "nothing is kept"
 
 
 def load_encoding(name: str) -> "Encoding":

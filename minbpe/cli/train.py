@@ -7,8 +7,24 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from minbpe.cli.count import SIZE, load_parts, show
-from minbpe.cli.shared import Flag, Json, Memory, Patterns, Reading, Threads, kill_as_ctrl_c, named_pattern, print_facts
+from minbpe.cli.count import SIZE, hold_counts, show
+from minbpe.cli.shared import (
+    CORPUS,
+    OUTPUT,
+    RESOURCES,
+    SPLITTING,
+    VOCABULARY,
+    Flag,
+    Json,
+    Memory,
+    Patterns,
+    Reading,
+    Threads,
+    goes_on,
+    interruptible,
+    named_pattern,
+    print_facts,
+)
 from minbpe.cli.staging import Anew, parse_stage
 from minbpe.counting import PieceCounts
 from minbpe.documents import find_files, is_plain_text
@@ -16,44 +32,42 @@ from minbpe.errors import MinbpeError
 from minbpe.progress import Bars
 
 if TYPE_CHECKING:
-    from minbpe.training import Training
+    from minbpe.training import Source, Training
 
 
 def train(
     sources: list[Path],
     /,
     *,
-    out: Annotated[str, Parameter(name=["--out", "-o"])],
-    size: Annotated[int, Parameter(name=["--size", "-s"])] = SIZE,
-    pattern: Patterns = None,
-    stage: Annotated[list[str] | None, Parameter(negative="")] = None,
-    special: Annotated[list[str], Parameter(negative="--no-special")] = ["<|endoftext|>"],  # noqa: B006 (never changed)
-    tie_break: Literal["first", "lowest"] = "first",
-    byte_order: Literal["identity", "gpt2"] = "identity",
-    min_count: int = 1,
-    min_frequency: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
-    max_token_length: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
-    threads: Threads = None,
-    max_memory: Memory = None,
-    spill_to: Path | None = None,
-    reading: Reading = Reading(),  # noqa: B008 (frozen)
-    resume: Flag = False,
-    report: Flag = False,
-    json: Json = False,
+    out: Annotated[str, Parameter(name=["--out", "-o"], group=OUTPUT)],
+    size: Annotated[int, Parameter(name=["--size", "-s"], group=VOCABULARY)] = SIZE,
+    pattern: Annotated[Patterns, Parameter(group=SPLITTING)] = None,
+    stage: Annotated[list[str] | None, Parameter(negative="", group=SPLITTING)] = None,
+    special: Annotated[list[str], Parameter(negative="--no-special", group=VOCABULARY)] = ["<|endoftext|>"],  # noqa: B006 (never changed)
+    tie_break: Annotated[Literal["first", "lowest"], Parameter(group=VOCABULARY)] = "first",
+    byte_order: Annotated[Literal["identity", "gpt2"], Parameter(group=VOCABULARY)] = "identity",
+    min_count: Annotated[int, Parameter(group=VOCABULARY)] = 1,
+    min_frequency: Annotated[int, Parameter(validator=Number(gte=1), group=VOCABULARY)] = 1,
+    max_token_length: Annotated[int | None, Parameter(validator=Number(gte=1), group=VOCABULARY)] = None,
+    threads: Annotated[Threads, Parameter(group=RESOURCES)] = None,
+    max_memory: Annotated[Memory, Parameter(group=RESOURCES)] = None,
+    spill_to: Annotated[Path | None, Parameter(group=RESOURCES)] = None,
+    reading: Annotated[Reading, Parameter(group=CORPUS)] = Reading(),  # noqa: B008 (frozen)
+    resume: Annotated[Flag, Parameter(group=OUTPUT)] = False,
+    report: Annotated[Flag, Parameter(group=OUTPUT)] = False,
+    json: Annotated[Json, Parameter(group=OUTPUT)] = False,
 ) -> None:
     """Train a vocabulary on text.
 
-    Writes OUT.model, which the other commands take as --tokenizer, and OUT.vocab, which people read. Ctrl-C or kill while
-    merging leaves what is learnt in OUT.checkpoint, and so does each minute: with --resume, the same command goes on from it.
+    Writes OUT.model, which the other commands take as --tokenizer, and OUT.vocab, which people read. Ctrl-C, kill and each
+    minute leave what is done in OUT.checkpoint, from which the same command goes on with --resume.
 
     Args:
         sources: Files and directories: text, .jsonl, .parquet, and .gz of these; or files that minbpe count wrote.
         out: The path to write, with or without .model.
         size: Tokens in all: 256 bytes, the merges, and the special tokens.
-        pattern: How text is split: gpt2, gpt4 (the default, if not counts), cl100k, o200k, a regular expression, none; or several,
-            each inside the pieces of the one before.
-        stage: PATTERN:SIZE, a pattern and the tokens there are after learning with it, each pattern wider than the last:
-            tokens cross words. Of piece counts, each stage takes a file. No checkpoint.
+        pattern: gpt2, gpt4 (the default for text), cl100k, o200k, none or a regular expression; or several, one in the other.
+        stage: PATTERN:SIZE, several times: patterns ever wider, each with the tokens there are after it. No checkpoint.
         special: A special token. May be given several times.
         tie_break: Among equally frequent pairs, the one that occurs first, or the one of lowest ids.
         byte_order: Which ids bytes have: their value, or GPT-2's order.
@@ -61,14 +75,15 @@ def train(
         min_frequency: Merge no pair that occurs less often.
         max_token_length: Make no token of more bytes.
         threads: All cores by default. The vocabulary does not depend on it.
-        max_memory: Hold no more than this while counting, such as 4G; what passes it goes to disk, and nothing is lost.
+        max_memory: Count within so much, such as 4G; what passes it goes to disk, and nothing is lost.
         spill_to: The directory for it. Nothing is left in it.
         reading: How sources become documents.
-        resume: Go on from OUT.checkpoint, if it is there, to the vocabulary that one run without a break gives.
+        resume: Go on from OUT.checkpoint, if it is there, to exactly what one run gives.
         report: Print the bytes per token of every smaller vocabulary too.
         json: Print the result as JSON.
     """
     from minbpe.checkpoint import Checkpoint, name_of
+    from minbpe.source import SavedCounts
     from minbpe.training import learn
 
     prefix = Path(out.removesuffix(".model"))
@@ -76,16 +91,16 @@ def train(
         raise MinbpeError(f"{prefix.parent}: no such directory to write {prefix.name}.model in: make it first")
     files = find_files(sources, glob=reading.glob)
     whole = not reading.lines and all(map(is_plain_text, files))
-    counts = load_parts(files)
-    checkpoint = Checkpoint(
-        prefix.with_name(f"{prefix.name}.checkpoint"), corpus=f"{name_of(files)} {reading}", resume=resume
-    )
+    kept = prefix.with_name(f"{prefix.name}.checkpoint")
+    checkpoint = Checkpoint(kept, corpus=f"{name_of(files)} {reading}", resume=resume)
     keeps = stage is None or resume
     began = perf_counter()
-    with Bars() as bars, kill_as_ctrl_c():
-        documents = files if whole else Anew(lambda: reading.documents(sources, bars, "read"))
+    with Bars() as bars, interruptible(lambda: goes_on("minbpe train", kept if keeps else None)):
+        source: Source = files if whole else Anew(lambda: reading.documents(sources, bars, "read"))
+        if hold_counts(files):
+            source = SavedCounts(files) if stage is None else list(map(PieceCounts.load, files))
         training = learn(
-            documents if not counts else PieceCounts.concatenate(counts) if stage is None else counts,
+            source,
             size,
             pattern=... if pattern is None else named_pattern(pattern),
             stages=None if stage is None else map(parse_stage, stage),

@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import EllipsisType
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING
 from minbpe import _core
 from minbpe.atomic import replacing
 from minbpe.counting import PieceCounts
-from minbpe.errors import FormatError
+from minbpe.errors import FormatError, warn
 from minbpe.patterns import from_json
 
 if TYPE_CHECKING:
@@ -44,13 +43,13 @@ def save_counts(counts: PieceCounts, path: str | os.PathLike[str]) -> str:
     return _write(Path(path), _facts(counts), counts._counts.each_chunk)
 
 
-def save_counted(counted: _core.Counted, pattern: Pattern, path: str | os.PathLike[str]) -> None:
+def save_counted(counted: _core.Counted, pattern: Pattern, path: str | os.PathLike[str]) -> str:
     """Write what was counted to a file as `save_counts` does; what is on disk is read from there, and never held.
 
     Raises:
         OSError: the file cannot be written; no half of it is left, and an older one stays.
     """
-    _write(Path(path), _head(pattern, counted.sources, *counted.kept), counted.each_chunk)
+    return _write(Path(path), _head(pattern, counted.sources, *counted.kept), counted.each_chunk)
 
 
 def digest(counts: PieceCounts) -> str:
@@ -70,33 +69,64 @@ def load_counts(path: str | os.PathLike[str]) -> PieceCounts:
         FormatError: the file is of another kind or version, truncated or changed.
         OSError: the file cannot be read.
     """
-    with Path(path).open("rb") as file:
-        magic, head, checksum = (file.readline(LONGEST_LINE) for _ in range(3))
-        if magic != MAGIC:
-            raise FormatError(f"{os.fspath(path)} {_fault(magic)}")
-        body = file.read()
-    if checksum != _checksum(head, body):
-        raise _damaged(path, "its sha256 is not the one it was written with")
+    file = CountsFile(path)
     try:
-        facts = json.loads(head)
-        pattern = from_json(facts.get("pattern", ...))
-        counts = PieceCounts._from_core(_core.PieceCounts.from_bytes(body), pattern)
-    except (ValueError, AttributeError, RecursionError) as error:
+        counts = PieceCounts._from_core(_core.PieceCounts.read(file.path, file.body), file.pattern)
+    except ValueError as error:
         raise _damaged(path, str(error)) from error
-    unicode_version = facts.get("unicode")
-    regexes = pattern if isinstance(pattern, tuple) else (pattern,)
-    known = pattern in (None, ...) or all(isinstance(regex, str) for regex in regexes)
-    if not known or {**facts, "pattern": pattern} != {"pattern": ..., **_facts(counts), "unicode": unicode_version}:
+    facts = {"pattern": ..., **_facts(counts), "unicode": file.facts.get("unicode")}
+    if {**file.facts, "pattern": file.pattern} != facts:
         raise _damaged(path, "its second line does not fit the counts")
-    if unicode_version != _core.UNICODE_VERSION:
-        warnings.warn(
-            f"{os.fspath(path)} holds pieces split with Unicode {unicode_version}, and this minbpe splits with Unicode "
-            f"{_core.UNICODE_VERSION}: text with characters that changed in between may have other pieces; count the corpus "
-            "again to be exact",
-            UserWarning,
-            stacklevel=3,
-        )
     return counts
+
+
+class CountsFile:
+    """A file of piece counts that is not damaged: what its first lines say, and where the counts begin.
+
+    Warns and raises as `load_counts` does.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        with self.path.open("rb") as file:
+            magic, line, checksum = (file.readline(LONGEST_LINE) for _ in range(3))
+            if magic != MAGIC:
+                raise FormatError(f"{self.path} {_fault(magic)}")
+            self.body = file.tell()
+            hashed = hashlib.sha256(MAGIC + line)
+            while chunk := file.read(LONGEST_LINE):
+                hashed.update(chunk)
+        self.digest = hashed.hexdigest()
+        if checksum != _checksum(self.digest):
+            raise _damaged(path, "its sha256 is not the one it was written with")
+        try:
+            self.facts = json.loads(line)
+            self.pattern = from_json(self.facts.get("pattern", ...))
+        except (ValueError, AttributeError, RecursionError) as error:
+            raise _damaged(path, str(error)) from error
+        regexes = self.pattern if isinstance(self.pattern, tuple) else (self.pattern,)
+        if self.pattern not in (None, ...) and not all(isinstance(regex, str) for regex in regexes):
+            raise _damaged(path, "its second line names no pattern")
+        unicode_version = self.facts.get("unicode")
+        if unicode_version != _core.UNICODE_VERSION:
+            warn(
+                f"{self.path} holds pieces split with Unicode {unicode_version}, and this minbpe splits with Unicode "
+                f"{_core.UNICODE_VERSION}: text with characters that changed in between may have other pieces; count the "
+                "corpus again to be exact",
+                UserWarning,
+            )
+
+    def absorb(self, counter: _core.Counter, first: int) -> int:
+        """Add the counts to a counter of what comes before, and return the number of the document that comes after.
+
+        Args:
+            counter: what need not hold them, if it has a ceiling.
+            first: the number of the first document.
+        """
+        try:
+            return counter.absorb(self.path, self.body, first)
+        except ValueError as error:
+            raise _damaged(self.path, str(error)) from error
 
 
 def is_counts(path: str | os.PathLike[str]) -> bool:
@@ -116,10 +146,10 @@ def _write(path: Path, facts: dict[str, object], each_chunk: Callable[[Callable[
 
         file.write(MAGIC + head)
         place = file.tell()
-        file.write(_checksum(head, b""))
+        file.write(_checksum(hashed.hexdigest()))
         each_chunk(write)
         file.seek(place)
-        file.write(f"sha256 {hashed.hexdigest()}\n".encode("ascii"))
+        file.write(_checksum(hashed.hexdigest()))
     return hashed.hexdigest()
 
 
@@ -138,11 +168,9 @@ def _line(facts: dict[str, object]) -> bytes:
     return json.dumps(facts).encode("ascii") + b"\n"
 
 
-def _checksum(head: bytes, body: bytes) -> bytes:
+def _checksum(digest: str) -> bytes:
     """Return the third line."""
-    hashed = hashlib.sha256(MAGIC + head)
-    hashed.update(body)
-    return f"sha256 {hashed.hexdigest()}\n".encode("ascii")
+    return f"sha256 {digest}\n".encode("ascii")
 
 
 def _fault(magic: bytes) -> str:

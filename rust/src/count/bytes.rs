@@ -4,9 +4,12 @@
 //! one before, its offset (from that of the one before where they share a source), and its bytes. Numbers are in groups of
 //! seven bits, the lowest first, the last one below 128 (LEB128).
 
+use std::io::Read;
+
 use super::table::Table;
-use super::{Piece, PieceCounts, Position};
+use super::{Piece, PieceCounts, Position, no_memory};
 use crate::error::{Error, Result};
+use crate::progress::{Progress, Pulse, unwatched};
 
 /// Bytes that are handed over at once, roughly.
 const CHUNK: usize = 1 << 20;
@@ -32,24 +35,62 @@ impl PieceCounts {
         encoder.finish()
     }
 
-    /// The value that `to_bytes` wrote; `Error::Corpus` for bytes that it did not write. Takes no more memory than so many
-    /// pieces need, whatever the bytes claim.
-    pub fn from_bytes(mut bytes: &[u8]) -> Result<PieceCounts> {
+    /// The value that `to_bytes` wrote; `Error::Corpus` for bytes that it did not write.
+    pub fn from_bytes(bytes: &[u8]) -> Result<PieceCounts> {
+        PieceCounts::read(bytes, &mut unwatched)
+    }
+
+    /// As `from_bytes`, for bytes that are read a megabyte at a time. Takes no more memory than so many pieces need, whatever the
+    /// bytes claim.
+    pub fn read<'a>(bytes: impl Read, progress: &'a mut Progress<'a>) -> Result<PieceCounts> {
         let mut table = Table::new();
-        let sources = take(&mut bytes).ok_or_else(not_counts)?;
-        let pieces = take(&mut bytes).ok_or_else(not_counts)?;
-        let mut before = Position { source: 0, offset: 0 };
-        for _ in 0..pieces {
-            let piece = take_piece(&mut bytes, before).filter(|piece| piece.first.source < sources);
-            let piece = piece.ok_or_else(not_counts)?;
-            table.add(piece)?;
-            before = piece.first;
-        }
+        let (sources, pieces) = read_into(&mut table, bytes, 0, &mut Pulse::new(progress, 0))?;
         let counts = table.finish(sources)?;
         // A piece that is there twice is one too few in the table.
-        let sound = bytes.is_empty() && counts.len() as u64 == pieces && counts.iter().is_sorted();
+        let sound = counts.len() as u64 == pieces && counts.iter().is_sorted();
         if sound { Ok(counts) } else { Err(not_counts()) }
     }
+}
+
+/// Adds what `to_bytes` wrote to a table, the sources numbered from `first` on: how many sources there are then, and how many
+/// pieces were read.
+pub(super) fn read_into(
+    table: &mut Table,
+    mut bytes: impl Read,
+    first: u64,
+    pulse: &mut Pulse<'_>,
+) -> Result<(u64, u64)> {
+    let mut held = Vec::new();
+    let mut at_end = hold_more(&mut bytes, &mut held)?;
+    let mut rest = &held[..];
+    let sources = take(&mut rest).and_then(|sources| sources.checked_add(first)).ok_or_else(not_counts)?;
+    let pieces = take(&mut rest).ok_or_else(not_counts)?;
+    let mut before = Position { source: first, offset: 0 };
+    let mut left = pieces;
+    loop {
+        table.add_all(std::iter::from_fn(|| {
+            let mut after = rest;
+            let piece = take_piece(&mut after, before).filter(|piece| left > 0 && piece.first.source < sources)?;
+            (rest, before, left) = (after, piece.first, left - 1);
+            Some(piece)
+        }))?;
+        let used = held.len() - rest.len();
+        held.drain(..used);
+        if at_end {
+            return if left == 0 && held.is_empty() { Ok((sources, pieces)) } else { Err(not_counts()) };
+        }
+        pulse.step(CHUNK)?;
+        at_end = hold_more(&mut bytes, &mut held)?;
+        rest = &held;
+    }
+}
+
+/// Reads a megabyte, or as much again as is held, for a piece that is longer; true at the end of the bytes.
+fn hold_more(bytes: &mut impl Read, held: &mut Vec<u8>) -> Result<bool> {
+    let more = held.len().max(CHUNK);
+    held.try_reserve(more).map_err(no_memory)?;
+    let read = bytes.take(more as u64).read_to_end(held);
+    Ok(read.map_err(|error| Error::Io(format!("cannot read piece counts: {error}")))? < more)
 }
 
 /// Pieces on their way to bytes.

@@ -3,13 +3,15 @@
 //! The list is in the order of the corpus, so each thread sees positions that only rise, and its table is in first-seen order by
 //! itself. Which thread counted what shows nowhere in the sum.
 
+use std::io::Read;
 use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::Builder;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::bytes::read_into;
 use super::counted::Counted;
 use super::document::{Contents, Document};
 use super::runs::Runs;
@@ -24,6 +26,8 @@ use crate::split::{Scratch, Splitter};
 const STRETCH: usize = 1 << 20;
 /// Less text than this is counted at once, in the caller's thread: some milliseconds by the slowest pattern.
 const SMALL: usize = 1 << 16;
+/// A stretch that is no longer is counted to its end when the work is to stop, so that where it stopped is known.
+const FINISHED: usize = 4 * STRETCH;
 
 /// Counts the pieces of documents.
 pub struct Counter {
@@ -31,8 +35,10 @@ pub struct Counter {
     stretch: usize,
     workers: Vec<Worker>,
     ceiling: Option<Ceiling>,
-    sources: u64,
-    given: u64,
+    /// Where the first byte stands that is not counted.
+    reached: Position,
+    /// Whether all before it is counted, and nothing after it.
+    exact: bool,
     done: AtomicU64,
 }
 
@@ -56,7 +62,10 @@ struct Shared<'a> {
     stretches: &'a [Stretch],
     next: AtomicUsize,
     done: &'a AtomicU64,
+    deadline: Option<Instant>,
     stop: AtomicBool,
+    /// Whether a stretch was left before its end.
+    broken: AtomicBool,
 }
 
 impl Counter {
@@ -68,8 +77,8 @@ impl Counter {
             stretch: STRETCH,
             workers: (0..threads).map(|_| Worker { table: Table::new(), scratch: Scratch::default() }).collect(),
             ceiling: None,
-            sources: 0,
-            given: 0,
+            reached: Position::default(),
+            exact: true,
             done: AtomicU64::new(0),
         }
     }
@@ -82,41 +91,89 @@ impl Counter {
         Counter { workers, ceiling: Some(ceiling), ..self }
     }
 
+    /// The same counter, for a corpus that is counted up to a place which a counter has reached.
+    pub fn from_place(self, reached: Position) -> Counter {
+        Counter { reached, ..self }
+    }
+
     /// The same counter with stretches of `bytes`, for tests that want many in little text.
     #[doc(hidden)]
     pub fn with_stretch(self, bytes: usize) -> Counter {
         Counter { stretch: bytes.max(1), ..self }
     }
 
-    /// Counts more documents; each is the next source. `progress` is told the bytes counted and the bytes given so far.
+    /// Counts more documents; each is the next source, and the first the one that `reached` stands in. `progress` is told the
+    /// bytes counted and the bytes given so far.
     ///
     /// `Error::Io` for a file that cannot be read, `Error::Pattern` if the pattern gives up on a text, `Error::Interrupted` if
-    /// `progress` breaks; after an error the counter has counted a part only and is of no more use.
+    /// `progress` breaks. After an error the counter is of use only while `reached` tells a place.
     pub fn add(&mut self, documents: &[Document<'_>], progress: &mut Progress<'_>) -> Result<()> {
+        self.add_until(None, documents, progress)
+    }
+
+    /// As `add`, but after `deadline` no stretch is begun: `reached` tells how far it came.
+    pub fn add_until(
+        &mut self,
+        deadline: Option<Instant>,
+        documents: &[Document<'_>],
+        progress: &mut Progress<'_>,
+    ) -> Result<()> {
         let documents: Vec<Contents> = documents.iter().map(|document| document.open()).collect::<Result<_>>()?;
-        let bytes = documents.iter().map(|document| document.len()).sum::<usize>();
-        let stretches = self.stretches(&documents);
-        self.given += bytes as u64;
+        let Position { source: first_source, offset } = self.reached;
+        if documents.first().is_some_and(|document| (document.len() as u64) < offset) {
+            let shorter =
+                format!("document {first_source} is shorter than when it was counted up to its byte {offset}");
+            return Err(Error::Io(format!("{shorter}: count the corpus anew")));
+        }
+        let stretches = self.stretches(&documents, offset as usize);
+        let bytes = stretches.iter().map(|stretch| stretch.end - stretch.start).sum::<usize>();
+        let given = self.done() + bytes as u64;
         let shared = Shared {
             splitter: &self.splitter,
             documents: &documents,
-            first_source: self.sources,
+            first_source,
             stretches: &stretches,
             next: AtomicUsize::new(0),
             done: &self.done,
+            deadline,
             stop: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
         };
-        self.sources += documents.len() as u64;
-        if bytes < SMALL && self.stretch == STRETCH {
-            return self.workers[0].run(&shared);
-        }
-        let wanted = self.workers.len().min(stretches.len());
-        share(&mut self.workers[..wanted], &shared, self.given, progress)
+        let result = if bytes < SMALL && self.stretch == STRETCH {
+            self.workers[0].run(&shared)
+        } else {
+            let wanted = self.workers.len().min(stretches.len());
+            share(&mut self.workers[..wanted], &shared, given, progress)
+        };
+        self.exact &= matches!(result, Ok(()) | Err(Error::Interrupted)) && !shared.broken.load(Relaxed);
+        self.reached = match stretches.get(shared.next.load(Relaxed)) {
+            Some(next) => Position { source: first_source + next.document as u64, offset: next.start as u64 },
+            None => Position { source: first_source + documents.len() as u64, offset: 0 },
+        };
+        result
     }
 
-    /// The bytes of all documents so far.
-    pub fn given(&self) -> u64 {
-        self.given
+    /// Adds counts that `PieceCounts::to_bytes` wrote, of documents from number `first` on that come before those to be added.
+    pub fn absorb<'a>(&mut self, counts: impl Read, first: u64, progress: &'a mut Progress<'a>) -> Result<()> {
+        let (sources, _) = read_into(&mut self.workers[0].table, counts, first, &mut Pulse::new(progress, 0))?;
+        self.reached = self.reached.max(Position { source: sources, offset: 0 });
+        Ok(())
+    }
+
+    /// The place up to which all is counted, which is that of a document's first byte or one where a piece must end; `None`
+    /// once the work was stopped in the middle of something.
+    pub fn reached(&self) -> Option<Position> {
+        self.exact.then_some(self.reached)
+    }
+
+    /// How many documents are counted to their ends.
+    pub fn sources(&self) -> u64 {
+        self.reached.source
+    }
+
+    /// The bytes that are counted.
+    pub fn done(&self) -> u64 {
+        self.done.load(Relaxed)
     }
 
     /// The counts of all documents.
@@ -127,7 +184,8 @@ impl Counter {
     /// The counts of all documents, without the pieces that were seen less than `min_count` times. `progress` hears of
     /// nothing but may break.
     pub fn gather<'a>(self, min_count: u64, progress: &'a mut Progress<'a>) -> Result<Counted> {
-        let Counter { mut workers, sources, ceiling, .. } = self;
+        let Counter { mut workers, reached, ceiling, .. } = self;
+        let sources = reached.source + u64::from(reached.offset > 0);
         if let Some(ceiling) = ceiling
             && !Worker::sum_fits(&workers, &ceiling)
         {
@@ -135,7 +193,7 @@ impl Counter {
             for worker in workers {
                 runs.extend(worker.table.into_runs()?);
             }
-            let pulse = &mut Pulse::new(progress, self.given);
+            let pulse = &mut Pulse::new(progress, self.done.into_inner());
             return Ok(Counted::on_disk(Spilled::gather(runs, ceiling, sources, min_count, pulse)?));
         }
         if workers.len() == 1 {
@@ -145,11 +203,12 @@ impl Counter {
         Ok(Counted::in_memory(PieceCounts::merge(&parts.iter().collect::<Vec<_>>())?, min_count))
     }
 
-    /// The documents in order, the long ones cut where the pattern proves that a piece ends.
-    fn stretches(&self, documents: &[Contents]) -> Vec<Stretch> {
+    /// The documents in order, of the first what follows `offset`, the long ones cut where the pattern proves that a piece ends.
+    fn stretches(&self, documents: &[Contents], offset: usize) -> Vec<Stretch> {
         let mut stretches = Vec::with_capacity(documents.len());
         for (document, bytes) in documents.iter().enumerate() {
-            let (mut start, mut reach) = (0, self.stretch);
+            let mut start = if document == 0 { offset } else { 0 };
+            let mut reach = start + self.stretch;
             while reach < bytes.len() {
                 let cut = self.splitter.cut(bytes, reach - self.stretch / 2, reach);
                 if let Some(end) = cut.filter(|&end| start < end && end < bytes.len()) {
@@ -209,7 +268,7 @@ impl Worker {
         held <= ceiling.bytes && !workers.iter().any(|worker| worker.table.has_spilled())
     }
 
-    /// Counts stretches until none is left, or another worker failed.
+    /// Counts stretches until none is left, or all are to stop.
     fn run(&mut self, shared: &Shared<'_>) -> Result<()> {
         while let Some(stretch) = shared.stretches.get(shared.next.fetch_add(1, Relaxed)) {
             let result = self.count(stretch, shared);
@@ -217,7 +276,7 @@ impl Worker {
                 shared.stop.store(true, Relaxed);
                 return result;
             }
-            if shared.stop.load(Relaxed) {
+            if shared.stop.load(Relaxed) || shared.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 break;
             }
         }
@@ -234,7 +293,11 @@ impl Worker {
                 return ControlFlow::Break(Err(error));
             }
             shared.done.fetch_add(ends.last().map_or(0, |&end| u64::from(end)), Relaxed);
-            if shared.stop.load(Relaxed) { ControlFlow::Break(Ok(())) } else { ControlFlow::Continue(()) }
+            if text.len() <= FINISHED || !shared.stop.load(Relaxed) {
+                return ControlFlow::Continue(());
+            }
+            shared.broken.store(true, Relaxed);
+            ControlFlow::Break(Ok(()))
         })?;
         stopped.break_value().unwrap_or(Ok(()))
     }

@@ -1,8 +1,11 @@
 //! `_core.Counter` and `_core.Counted`: a corpus on its way to piece counts, in memory or in a file.
 
 use std::borrow::Cow;
+use std::fs::File;
+use std::io::{Seek, SeekFrom};
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -11,7 +14,7 @@ use pyo3::types::PyBytes;
 use super::pattern::Pattern;
 use super::to_py_err;
 use super::training::{PieceCounts, bytes_of, watched};
-use crate::count::{self, Ceiling, Document};
+use crate::count::{self, Ceiling, Document, Position};
 use crate::error::Error;
 use crate::split::Splitter;
 
@@ -26,12 +29,19 @@ pub(super) struct Counter {
 
 #[pymethods]
 impl Counter {
-    /// `ceiling` is how many bytes counting may take, and in which directory the rest goes.
+    /// `ceiling` is how many bytes counting may take, and in which directory the rest goes; `reached` is a place up to which
+    /// the corpus is counted: so many documents, and so many bytes of the next.
     #[new]
-    fn new(pattern: Pattern, threads: usize, ceiling: Option<(usize, PathBuf)>) -> PyResult<Counter> {
+    fn new(
+        pattern: Pattern,
+        threads: usize,
+        ceiling: Option<(usize, PathBuf)>,
+        reached: (u64, u64),
+    ) -> PyResult<Counter> {
         let splitter = Splitter::sequence(&pattern.0).map_err(to_py_err)?;
         let refusal = splitter.refusal();
-        let counter = count::Counter::new(splitter, NonZero::new(threads));
+        let (source, offset) = reached;
+        let counter = count::Counter::new(splitter, NonZero::new(threads)).from_place(Position { source, offset });
         Ok(Counter {
             refusal,
             inner: Some(match ceiling {
@@ -41,16 +51,45 @@ impl Counter {
         })
     }
 
-    /// Counts documents, each the next source: str, bytes, or the path of a file. Gives the bytes counted so far; after an
-    /// exception no more can be added.
-    fn add(&mut self, py: Python<'_>, documents: Vec<Bound<'_, PyAny>>, progress: Option<Py<PyAny>>) -> PyResult<u64> {
+    /// Counts documents, each the next source: str, bytes, or the path of a file; the first is the one that `reached` stands in.
+    /// Gives how many of them it is done with: after `seconds` it soon stops. After an exception `reached` tells how far it came.
+    fn add(
+        &mut self,
+        py: Python<'_>,
+        documents: Vec<Bound<'_, PyAny>>,
+        seconds: Option<f64>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<u64> {
+        let seconds = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let deadline = seconds.and_then(|seconds| Instant::now().checked_add(seconds));
         let held: Vec<Held> = documents.iter().map(hold).collect::<PyResult<_>>()?;
         let documents: Vec<Document> = held.iter().map(Held::document).collect();
-        let mut counter = self.inner.take().ok_or_else(finished)?;
-        watched(py, progress.as_ref(), |progress| counter.add(&documents, progress))?;
-        let given = counter.given();
-        self.inner = Some(counter);
-        Ok(given)
+        let counter = self.get()?;
+        let first = counter.sources();
+        watched(py, progress.as_ref(), |progress| counter.add_until(deadline, &documents, progress))?;
+        Ok(counter.sources() - first)
+    }
+
+    /// Adds the counts in a file, which begin at its byte `start`, of documents from number `first` on; gives the number after
+    /// their last.
+    fn absorb(&mut self, py: Python<'_>, path: PathBuf, start: u64, first: u64) -> PyResult<u64> {
+        let file = opened(&path, start)?;
+        let counter = self.get()?;
+        watched(py, None, |progress| counter.absorb(file, first, progress))?;
+        Ok(counter.sources())
+    }
+
+    /// How many documents are counted whole, and how many bytes of the next; None if an exception came in the middle of one.
+    #[getter]
+    fn reached(&self) -> Option<(u64, u64)> {
+        let Position { source, offset } = self.inner.as_ref()?.reached()?;
+        Some((source, offset))
+    }
+
+    /// The bytes counted.
+    #[getter]
+    fn done(&self) -> u64 {
+        self.inner.as_ref().map_or(0, count::Counter::done)
     }
 
     /// What was counted, without the pieces that were seen less than `min_count` times; the counter is of no more use.
@@ -58,6 +97,12 @@ impl Counter {
         let counter = self.inner.take().ok_or_else(finished)?;
         let counted = watched(py, None, |progress| counter.gather(min_count, progress))?;
         Ok(Counted { inner: Some(counted) })
+    }
+}
+
+impl Counter {
+    fn get(&mut self) -> PyResult<&mut count::Counter> {
+        self.inner.as_mut().ok_or_else(finished)
     }
 }
 
@@ -133,6 +178,13 @@ impl Counted {
         });
         raised.map_or(written, Err)
     }
+}
+
+/// A file that is read from its byte `start` on.
+pub(super) fn opened(path: &Path, start: u64) -> PyResult<File> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(start))?;
+    Ok(file)
 }
 
 fn finished() -> PyErr {

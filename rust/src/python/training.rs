@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
+use super::counted::opened;
 use super::text::text_of;
 use super::to_py_err;
 use super::vocabulary::Vocabulary;
@@ -111,6 +113,13 @@ impl PieceCounts {
     #[staticmethod]
     fn from_bytes(py: Python<'_>, bytes: &[u8]) -> PyResult<PieceCounts> {
         wrap(py.detach(|| count::PieceCounts::from_bytes(bytes)))
+    }
+
+    /// The counts in a file that begin at its byte `start`.
+    #[staticmethod]
+    fn read(py: Python<'_>, path: PathBuf, start: u64) -> PyResult<PieceCounts> {
+        let file = opened(&path, start)?;
+        Ok(PieceCounts { inner: watched(py, None, |progress| count::PieceCounts::read(file, progress))? })
     }
 
     fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {

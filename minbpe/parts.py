@@ -1,0 +1,115 @@
+"""Parts: what an interrupted counting has kept of a corpus, and where in the corpus the same counting goes on.
+
+Counts of stretches that follow each other add up to those of the whole. So each time that something is kept, it is what was
+counted since the time before, a file of piece counts of its own: nothing is written twice, and what is written is no longer in
+memory. In the end the parts are added up, within whatever ceiling of memory counting has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+from time import monotonic
+
+from minbpe import _core
+from minbpe.counting import Place
+from minbpe.errors import CorpusError, FormatError
+from minbpe.formats.counts import CountsFile, save_counted
+from minbpe.patterns import from_json
+from minbpe.state import WAY_OUT, read_state, write_state
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from minbpe.checkpoint import Checkpoint
+    from minbpe.counting import Ceiling
+    from minbpe.patterns import Pattern
+
+STATE = "parts"
+SHARE = 20
+"""Keeping takes at most one part in so many of the time, however much there is to keep."""
+
+
+class Parts:
+    """What was kept of one corpus, and where to go on."""
+
+    def __init__(self, checkpoint: Checkpoint, corpus: str, pattern: Pattern) -> None:
+        """Read what was kept, if it is to be gone on from.
+
+        Raises:
+            CorpusError: it is of another corpus or another pattern.
+            FormatError: it is damaged, or a later version wrote it.
+            OSError: it cannot be read.
+        """
+        self._checkpoint, self._path = checkpoint, checkpoint.directory()
+        self._pattern = pattern
+        self._about = {"corpus": corpus, "pattern": pattern, "unicode": _core.UNICODE_VERSION}
+        self._digests: list[str] = []
+        self._next = monotonic() + checkpoint.every
+        self.place = Place()
+        if checkpoint.resume and (self._path / STATE).exists():
+            self._load()
+
+    def _load(self) -> None:
+        state = read_state(self._path / STATE)
+        for name, value in self._about.items():
+            if from_json(state[name]) != value:
+                raise CorpusError(f"the checkpoint in {self._path} is of counting with another {name}: {WAY_OUT}")
+        self._digests, self.place = state["parts"], Place(*state["place"])
+
+    @property
+    def kept(self) -> bool:
+        """Whether something was kept."""
+        return bool(self._digests)
+
+    @property
+    def patience(self) -> float:
+        """The seconds until something is to be kept again."""
+        return max(0.0, self._next - monotonic())
+
+    def keep(self, counter: _core.Counter) -> None:
+        """Keep what was counted since the last time, unless that is nothing; the counter is of no more use.
+
+        What it has counted is lost if an exception came in the middle of a long document that has no proven cut.
+
+        Raises:
+            OSError: there is no room for it.
+        """
+        reached = counter.reached
+        if reached is None or reached == (self.place.documents, self.place.offset):
+            return
+        began = monotonic()
+        place = Place(*reached, self.place.size + counter.done)
+        try:
+            if not self._digests and not self._checkpoint.resume:
+                self._checkpoint.remove()
+            self._path.mkdir(exist_ok=True)
+            digests = [*self._digests, save_counted(counter.gather(1), self._pattern, self._file(len(self._digests)))]
+            write_state(self._path / STATE, {**self._about, "parts": digests, "place": astuple(place)})
+        except OSError as error:
+            what = f"{error.strerror or error}: counting cannot be kept in {self._path}; make room there"
+            raise OSError(what) from error
+        self._digests, self.place = digests, place
+        self._next = monotonic() + max(self._checkpoint.every, SHARE * (monotonic() - began))
+
+    def add_up(self, counter: _core.Counter, ceiling: Ceiling) -> _core.Counter:
+        """Return what holds all parts and what `counter` has counted since, with which the corpus has come to its end."""
+        if not self.kept:
+            return counter
+        self.keep(counter)
+        whole = _core.Counter(self._pattern, 1, ceiling.for_core(), (0, 0))
+        for number, digest in enumerate(self._digests):
+            part = CountsFile(self._file(number))
+            if part.digest != digest:
+                raise FormatError(f"{part.path} is not the file that was kept: {WAY_OUT}")
+            part.absorb(whole, first=0)
+        return whole
+
+    def remove(self) -> None:
+        """Remove what was kept: the counts of the whole are elsewhere."""
+        for file in (self._path / STATE, *map(self._file, range(len(self._digests)))):
+            file.unlink(missing_ok=True)
+        self._digests, self.place = [], Place()
+
+    def _file(self, number: int) -> Path:
+        return self._path / f"corpus.{number}.counts"

@@ -1,0 +1,310 @@
+"""Counting that was interrupted, wherever, goes on to the counts of one run, byte for byte."""
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minbpe import learn, parts, train
+from minbpe.checkpoint import Checkpoint, name_of
+from minbpe.counting import LEAST_MEMORY, PieceCounts, count
+from minbpe.errors import CorpusError, FormatError
+from minbpe.parts import Parts
+from minbpe.state import write_state
+from tests.test_spilling import SPILLING, words
+
+SIZE = 400
+CORPORA = ["one file", "files", "documents"]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a file that is cut into stretches, and small ones."""
+    directory = tmp_path_factory.mktemp("corpus")
+    for number, size in enumerate((1_000_000, 2_000, 5_000, 0, 20_000)):
+        (directory / f"{number}.txt").write_text("\n".join(words(size, number)))
+    return directory
+
+
+def source_of(corpus: Path, kind: str) -> tuple[Any, Checkpoint]:
+    """A corpus anew, and where training on it keeps what it has."""
+    files, kept = sorted(corpus.iterdir()), corpus.with_name("kept")
+    if kind == "documents":
+        documents = (
+            file.read_text()[start : start + 400_000] for file in files for start in range(0, 8_000_000, 400_000)
+        )
+        return documents, Checkpoint(kept, corpus="a name", every=0)
+    return files[0] if kind == "one file" else files, Checkpoint(kept, every=0)
+
+
+class StoppedError(Exception):
+    """What a test ends counting with."""
+
+
+@pytest.fixture
+def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Make counting stop after it has kept something so many times; 0: no longer."""
+    keep = Parts.keep
+    monkeypatch.setattr(parts, "SHARE", 0)
+
+    def stop_after(times: int) -> None:
+        numbers = iter(range(1, 1 << 30))
+
+        def stop(kept: Parts, counter: Any) -> None:
+            keep(kept, counter)
+            if next(numbers) == times:
+                raise StoppedError
+
+        monkeypatch.setattr(Parts, "keep", stop)
+
+    return stop_after
+
+
+def state_in(kept: Path) -> dict[str, Any]:
+    state: dict[str, Any] = json.loads((kept / "parts").read_bytes().splitlines()[2])
+    return state
+
+
+@pytest.mark.parametrize("ceiling", [None, 24 * LEAST_MEMORY])
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("kind", CORPORA)
+def test_counting_that_is_stopped_again_and_again_equals_counting_at_once(
+    corpus: Path, kind: str, threads: int, ceiling: int | None, stop_after: Callable[[int], None]
+) -> None:
+    source, checkpoint = source_of(corpus, kind)
+    options: dict[str, Any] = {"threads": threads, "max_memory": ceiling, "min_count": 2}
+    expected = learn(source, SIZE, min_count=2)
+    sizes = [0]
+    for times in (1, 1):
+        stop_after(times)
+        with pytest.raises(StoppedError):
+            learn(source_of(corpus, kind)[0], SIZE, checkpoint=checkpoint, **options)
+        sizes.append(state_in(corpus.with_name("kept"))["place"][2])
+    assert sizes == sorted(set(sizes))
+    stop_after(0)
+    seldom = replace(checkpoint, every=60)
+    assert learn(source_of(corpus, kind)[0], SIZE, checkpoint=seldom, **options) == expected
+    assert sorted(file.name for file in corpus.with_name("kept").iterdir()) == ["corpus.counts", "merges"]
+    checkpoint.remove()
+
+
+def test_parts_of_another_corpus_or_pattern_are_refused(
+    corpus: Path, stop_after: Callable[[int], None], tmp_path: Path
+) -> None:
+    kept, text = Checkpoint(tmp_path / "kept", every=0), tmp_path / "text"
+    text.write_bytes((corpus / "0.txt").read_bytes())
+    stop_after(1)
+    with pytest.raises(StoppedError):
+        train(text, SIZE, checkpoint=kept)
+    stop_after(0)
+    with pytest.raises(CorpusError, match="is of counting with another pattern: do as before"):
+        train(text, SIZE, pattern="gpt2", checkpoint=kept)
+    os.utime(text, ns=(1, 1))
+    with pytest.raises(
+        CorpusError, match="is of counting with another corpus: do as before to go on from it, or remove"
+    ):
+        train(text, SIZE, checkpoint=kept)
+    part = tmp_path / "kept" / "corpus.0.counts"
+    for wrong, message in [(part.read_bytes()[:-1], "is damaged"), (b"", "holds no piece counts")]:
+        part.write_bytes(wrong)
+        with pytest.raises(FormatError, match=message):
+            gathered(text, kept)
+    count("another").save(part)
+    with pytest.raises(FormatError, match="is not the file that was kept"):
+        gathered(text, kept)
+    assert train(text, SIZE, checkpoint=Checkpoint(tmp_path / "kept", resume=False)) == train(text, SIZE)
+
+
+def gathered(text: Path, kept: Checkpoint) -> None:
+    """Go on with counting a text that has another time of change."""
+    state = state_in(tmp := Path(kept.path))
+    write_state(tmp / "parts", {**state, "corpus": name_of(text)})
+    train(text, SIZE, checkpoint=kept)
+
+
+def test_a_corpus_that_ends_before_the_place_is_an_error(
+    corpus: Path, stop_after: Callable[[int], None], tmp_path: Path
+) -> None:
+    checkpoint = Checkpoint(tmp_path / "kept", corpus="a name", every=0)
+    stop_after(3)
+    with pytest.raises(StoppedError):
+        train(iter(["text"] * 5), 257, threads=1, checkpoint=checkpoint)
+    with pytest.raises(CorpusError, match="the corpus ends after 2 documents, of which 3 are counted"):
+        train(iter(["text"] * 2), 257, checkpoint=checkpoint)
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Documents that take about a second to count with the pattern below, as files and in one."""
+    directory = tmp_path_factory.mktemp("slow")
+    (directory / "texts").mkdir()
+    texts = [f"{word}\n" * 12 for word in words(100_000)] * 2
+    for number, text in enumerate(texts):
+        (directory / "texts" / f"{number:03}.txt").write_text(text)
+    with gzip.open(directory / "texts.jsonl.gz", "wt") as file:
+        file.writelines(json.dumps({"text": text}) + "\n" for text in texts)
+    return directory
+
+
+PATTERN = r"(?<=a)b|[a-z]+|\s"
+
+
+INTERRUPTED = """
+import os, sys
+from itertools import count
+from minbpe.cli import main
+from minbpe.progress import Bars
+calls, how = count(1), int(sys.argv[1])
+def show(bars, stage, *_):
+    if stage == sys.argv[2] and next(calls) == int(sys.argv[3]):
+        os.kill(os.getpid(), how)
+Bars.show = show
+sys.exit(main(sys.argv[4:]))
+"""
+"""The command line, which gets a signal when it tells for so many times how far a stage is."""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
+@pytest.mark.parametrize(
+    ("command", "name", "how", "stage", "end"),
+    [
+        (["train", "texts", "--size", "400"], "tok.model", signal.SIGINT, "count", 1),
+        (["train", "texts.jsonl.gz", "--size", "400"], "tok.model", signal.SIGTERM, "count", 1),
+        (["count", "texts.jsonl.gz", "--max-memory", "2M"], "tok", signal.SIGINT, "read", 70),
+        (["count", "texts", "--lines", "--min-count", "2"], "tok", signal.SIGTERM, "count", 1),
+    ],
+)
+def test_the_command_line_goes_on_counting_after_a_signal(
+    slow: Path, command: list[str], name: str, how: signal.Signals, stage: str, end: int, tmp_path: Path
+) -> None:
+    def run(end: int, out: str, *more: str) -> subprocess.CompletedProcess[str]:
+        options = ["--pattern", PATTERN, "--threads", "1", "--out", str(tmp_path / out), "--json", *more]
+        line = [sys.executable, "-c", INTERRUPTED, str(int(how)), stage, str(end), *command, *options]
+        return subprocess.run(line, cwd=slow, capture_output=True, text=True, check=False)
+
+    checkpoint = tmp_path / "tok.checkpoint"
+    for more in ([], ["--resume"]):
+        stopped = run(end, "tok", *more)
+        assert stopped.returncode == 130
+        assert f"left; minbpe {command[0]} --resume goes on from {checkpoint}" in stopped.stderr
+        assert state_in(checkpoint)["parts"]
+        end += end // 2
+    for out, more in (("tok", ["--resume"]), ("whole", [])):
+        done = run(0, out, *more)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / name).read_bytes() == (tmp_path / name.replace("tok", "whole")).read_bytes()
+    assert json.loads(done.stdout).get("spilled", True)
+    assert not checkpoint.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
+def test_stages_that_are_interrupted_do_not_claim_to_go_on(slow: Path, tmp_path: Path) -> None:
+    stages = ["--stage", f"{PATTERN}:300", "--stage", "none:400", "--size", "400"]
+    line = [sys.executable, "-c", INTERRUPTED, str(int(signal.SIGINT)), "count", "2", "train", "texts", *stages]
+    stopped = subprocess.run(
+        [*line, "--out", str(tmp_path / "tok")], cwd=slow, capture_output=True, text=True, check=False
+    )
+    assert stopped.stderr.splitlines()[-1] == "minbpe: interrupted: nothing half-written is left; nothing is kept"
+    assert list(tmp_path.iterdir()) == []
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from minbpe import learn, parts
+from minbpe.checkpoint import Checkpoint, name_of
+parts.SHARE = 0
+files = sorted(Path(sys.argv[1]).iterdir())
+corpus = (file.read_text() for file in files) if sys.argv[3] == "documents" else files
+checkpoint = Checkpoint(sys.argv[2], corpus="a name", every=0)
+learn(corpus, 400, threads=1, max_memory=eval(sys.argv[4]), checkpoint=checkpoint)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no SIGKILL")
+@pytest.mark.parametrize("ceiling", [None, 4 * SPILLING])
+@pytest.mark.parametrize("kind", ["files", "documents"])
+def test_what_was_counted_before_kill_9_is_enough_to_go_on_from(
+    slow: Path, kind: str, ceiling: int | None, tmp_path: Path
+) -> None:
+    kept, size = tmp_path / "kept", 0
+    for more in (1, 300_000, 600_000):
+        command = [sys.executable, "-c", KILLED, str(slow / "texts"), str(kept), kind, str(ceiling)]
+        with subprocess.Popen(command) as child:
+            while child.poll() is None and not (
+                (kept / "parts").exists() and state_in(kept)["place"][2] >= size + more
+            ):
+                time.sleep(0.001)
+            child.kill()
+        assert child.returncode == -signal.SIGKILL
+        size = state_in(kept)["place"][2]
+    files = sorted((slow / "texts").iterdir())
+    rest = learn(files, SIZE, checkpoint=Checkpoint(kept, corpus="a name"), max_memory=ceiling)
+    assert rest == learn(files, SIZE)
+
+
+FULL = """
+import resource, sys
+from tests.test_spilling import words
+import minbpe
+from minbpe.checkpoint import Checkpoint, name_of
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 17,) * 2)
+try:
+    minbpe.train(words(100_000), 300, threads=1, checkpoint=Checkpoint(sys.argv[1], corpus="words", every=0))
+except OSError as error:
+    sys.exit(f"OSError: {error}")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit to the size of a file")
+def test_no_room_to_keep_counts_is_an_error_that_names_the_directory(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FULL, str(tmp_path / "kept")]
+    full = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
+    assert full.returncode == 1
+    assert f"File too large: counting cannot be kept in {tmp_path / 'kept'}; make room there" in full.stderr
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+LIMITED = """
+import resource, sys
+from minbpe import cli
+cli.main(["count", sys.argv[1], "--out", sys.argv[1] + ".warm"])
+held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (held + (48 << 20),) * 2)
+sys.exit(cli.main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the address space and tells its size")
+def test_counts_in_files_are_added_up_within_the_ceiling(tmp_path: Path) -> None:
+    files = [tmp_path / f"{number}.counts" for number in range(3)]
+    for number, file in enumerate(files):
+        count(words(300_000, number)).save(file)
+    (tmp_path / "text").write_text("a few words")
+
+    def limited(*arguments: str) -> subprocess.CompletedProcess[str]:
+        paths, out = map(str, files), str(tmp_path / "tok")
+        train = ["train", *paths, "--size", "300", "--out", out, "--spill-to", str(tmp_path), *arguments]
+        command = [sys.executable, "-c", LIMITED, str(tmp_path / "text"), *train]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert "set a ceiling with max_memory" in limited().stderr
+    too_many = limited("--max-memory", "12M")
+    assert too_many.returncode == 1
+    assert "leave out rare pieces with min_count" in too_many.stderr
+    fewer = limited("--max-memory", "12M", "--min-count", "4", "--json")
+    assert fewer.returncode == 0, fewer.stderr
+    whole = PieceCounts.concatenate(map(PieceCounts.load, files))
+    expected = learn(whole, 300, min_count=4, special_tokens=["<|endoftext|>"])
+    facts = json.loads(fewer.stdout.splitlines()[-1])
+    assert (facts["digest"], facts["dropped"]) == (expected.vocabulary.digest, expected.dropped_pieces)
+    assert not [file for file in tmp_path.iterdir() if file.name.startswith("minbpe-")]
