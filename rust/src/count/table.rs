@@ -102,7 +102,9 @@ impl Table {
                     slot.count += 1;
                 } else {
                     let key = if key.is_none() { self.key(&text[from..end]) } else { key };
-                    self.slot(key, &text[from..end], || position(from)).count += 1;
+                    let at = self.place(key, &text[from..end], || position(from));
+                    self.slots[at].count += 1;
+                    self.bring_home(at);
                 }
                 from = end;
             }
@@ -135,8 +137,8 @@ impl Table {
 
     /// Adds a piece that room was made for.
     fn add_keyed(&mut self, key: Key, piece: Piece<'_>) -> Result<()> {
-        let slot = self.slot(key, piece.bytes, || piece.first);
-        slot.count = add(slot.count, piece.count)?;
+        let at = self.place(key, piece.bytes, || piece.first);
+        self.slots[at].count = add(self.slots[at].count, piece.count)?;
         Ok(())
     }
 
@@ -246,8 +248,8 @@ impl Table {
         }
     }
 
-    /// The slot of `piece`, made if there is none yet. A place was reserved.
-    fn slot(&mut self, key: Key, piece: &[u8], first: impl FnOnce() -> Position) -> &mut Slot {
+    /// Where the slot of `piece` is, made if there is none yet. A place was reserved.
+    fn place(&mut self, key: Key, piece: &[u8], first: impl FnOnce() -> Position) -> usize {
         let at = self.search(key, || piece);
         if self.slots[at].key.is_none() {
             self.slots[at] = Slot { key, count: 0, index: self.ends.len() };
@@ -255,7 +257,17 @@ impl Table {
             self.ends.push(self.bytes.len());
             self.firsts.push(first());
         }
-        &mut self.slots[at]
+        at
+    }
+
+    /// Gives a piece the place where its search begins if the one that has it is rarer, which is found as well where the other was: all
+    /// places between the two are taken. Of English 1.5 % of the pieces are then elsewhere, in place of 5.8.
+    fn bring_home(&mut self, at: usize) {
+        let Slot { key, count, .. } = self.slots[at];
+        let home = self.home(key);
+        if count > self.slots[home].count {
+            self.slots.swap(at, home);
+        }
     }
 
     fn piece(&self, index: usize) -> &[u8] {
@@ -314,4 +326,35 @@ impl Table {
 
 fn taken(slots: &[Slot]) -> impl Iterator<Item = &Slot> {
     slots.iter().filter(|slot| !slot.key.is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    #[test]
+    fn every_piece_is_found_again_wherever_frequent_ones_have_moved_it() {
+        // The later a piece is first seen, the more frequent it is.
+        let pieces: Vec<String> =
+            (0..300).flat_map(|last| (last / 2..=last).map(|piece| format!("<{piece}>"))).collect();
+        let text = pieces.concat();
+        let ends: Vec<u32> = pieces
+            .iter()
+            .scan(0, |end, piece| {
+                *end += piece.len() as u32;
+                Some(*end)
+            })
+            .collect();
+        let mut naive: HashMap<&[u8], u64> = HashMap::new();
+        pieces.iter().for_each(|piece| *naive.entry(piece.as_bytes()).or_default() += 1);
+        let mut table = Table::new();
+        table.count(text.as_bytes(), 0, &ends, |at| Position { source: 0, offset: at as u64 }).unwrap();
+        let displaced = taken(&table.slots).filter(|slot| table.slots[table.home(slot.key)].key != slot.key);
+        assert!(displaced.count() > 10);
+        let counts = table.finish(1).unwrap();
+        assert_eq!(counts.iter().map(|piece| (piece.bytes, piece.count)).collect::<HashMap<_, _>>(), naive);
+        assert_eq!(counts.len(), naive.len());
+    }
 }
