@@ -14,8 +14,10 @@ use std::time::{Duration, Instant};
 use super::bytes::read_into;
 use super::counted::Counted;
 use super::document::{Contents, Document};
+use super::key::Seeds;
 use super::runs::Runs;
 use super::spill::{Ceiling, Spilled};
+use super::sum::sum;
 use super::table::Table;
 use super::{PieceCounts, Position};
 use crate::error::{Error, Result};
@@ -72,10 +74,11 @@ impl Counter {
     /// A counter of the pieces that `splitter` makes. `threads` is how many work side by side: all cores if `None`.
     pub fn new(splitter: Splitter, threads: Option<NonZero<usize>>) -> Counter {
         let threads = threads.or(std::thread::available_parallelism().ok()).map_or(1, NonZero::get);
+        let seeds = Seeds::random();
         Counter {
             splitter,
             stretch: STRETCH,
-            workers: (0..threads).map(|_| Worker { table: Table::new(), scratch: Scratch::default() }).collect(),
+            workers: (0..threads).map(|_| Worker::new(Table::seeded(seeds))).collect(),
             ceiling: None,
             reached: Position::default(),
             exact: true,
@@ -86,8 +89,9 @@ impl Counter {
     /// The same counter, which holds no more memory than `ceiling` says; the result is the same.
     pub fn with_ceiling(self, ceiling: Ceiling) -> Counter {
         let each = ceiling.bytes / self.workers.len();
-        let table = || Table::under(each, Runs::new(&ceiling.directory));
-        let workers = self.workers.iter().map(|_| Worker { table: table(), scratch: Scratch::default() }).collect();
+        let seeds = Seeds::random();
+        let worker = |_| Worker::new(Table::under(each, Runs::new(&ceiling.directory), seeds));
+        let workers = self.workers.iter().map(worker).collect();
         Counter { workers, ceiling: Some(ceiling), ..self }
     }
 
@@ -184,7 +188,7 @@ impl Counter {
     /// The counts of all documents, without the pieces that were seen less than `min_count` times. `progress` hears of
     /// nothing but may break.
     pub fn gather<'a>(self, min_count: u64, progress: &'a mut Progress<'a>) -> Result<Counted> {
-        let Counter { mut workers, reached, ceiling, .. } = self;
+        let Counter { workers, reached, ceiling, .. } = self;
         let sources = reached.source + u64::from(reached.offset > 0);
         if let Some(ceiling) = ceiling
             && !Worker::sum_fits(&workers, &ceiling)
@@ -196,11 +200,9 @@ impl Counter {
             let pulse = &mut Pulse::new(progress, self.done.into_inner());
             return Ok(Counted::on_disk(Spilled::gather(runs, ceiling, sources, min_count, pulse)?));
         }
-        if workers.len() == 1 {
-            return Ok(Counted::in_memory(workers.remove(0).table.finish(sources)?, min_count));
-        }
-        let parts: Vec<_> = workers.into_iter().map(|worker| worker.table.finish(sources)).collect::<Result<_>>()?;
-        Ok(Counted::in_memory(PieceCounts::merge(&parts.iter().collect::<Vec<_>>())?, min_count))
+        let mut tables: Vec<_> = workers.into_iter().map(|worker| worker.table).collect();
+        let counts = if tables.len() == 1 { tables.remove(0).finish(sources) } else { sum(tables, sources) };
+        Ok(Counted::in_memory(counts?, min_count))
     }
 
     /// The documents in order, of the first what follows `offset`, the long ones cut where the pattern proves that a piece ends.
@@ -261,6 +263,10 @@ fn share(workers: &mut [Worker], shared: &Shared<'_>, given: u64, progress: &mut
 }
 
 impl Worker {
+    fn new(table: Table) -> Worker {
+        Worker { table, scratch: Scratch::default() }
+    }
+
     /// Whether the tables and their sum, which is no larger, fit under the ceiling together.
     fn sum_fits(workers: &[Worker], ceiling: &Ceiling) -> bool {
         let tables = workers.iter().map(|worker| worker.table.memory()).sum::<usize>();

@@ -8,8 +8,10 @@ mod bytes;
 mod counted;
 mod counter;
 mod document;
+mod key;
 mod runs;
 mod spill;
+mod sum;
 mod table;
 
 pub use counted::Counted;
@@ -22,6 +24,7 @@ use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
 use crate::error::{Error, Result};
+use crate::lines::on_large_pages;
 use table::Table;
 
 /// Where a piece was first seen. Positions order pieces as reading the sources one after the other would.
@@ -199,10 +202,11 @@ fn add(a: u64, b: u64) -> Result<u64> {
         .ok_or_else(|| Error::Corpus("the counts add up past 2^63: divide them all by the same number".into()))
 }
 
-/// An empty vector with room; `Error::Memory` if there is none.
+/// An empty vector with room, on large pages; `Error::Memory` if there is none.
 fn room<T>(items: usize) -> Result<Vec<T>> {
     let mut vector = Vec::new();
     vector.try_reserve_exact(items).map_err(no_memory)?;
+    on_large_pages(vector.spare_capacity_mut());
     Ok(vector)
 }
 

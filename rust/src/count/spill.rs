@@ -7,8 +7,8 @@
 use std::path::PathBuf;
 
 use super::bytes::Encoder;
+use super::key::PieceKey;
 use super::runs::{Runs, merge, reduce};
-use super::table::PieceKey;
 use super::{Piece, PieceCounts, Position, add};
 use crate::error::{Error, Result};
 use crate::progress::Pulse;

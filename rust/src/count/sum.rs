@@ -1,0 +1,145 @@
+//! The sum of the threads' tables, in first-seen order.
+//!
+//! Tables of the same seeds have their pieces in nearly the same order, so each thread reads a part of all of them side by side, from end to
+//! end, and no piece is far from where it would be in the others. It stays in the table that saw it first. What the tables keep is
+//! in the order of positions in each, and merged in that order.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::table::Table;
+use super::{PieceCounts, Position, room};
+use crate::encode::in_parallel;
+use crate::error::Result;
+
+/// The counts of so many sources. The tables have the same seeds, no position twice, and none of them was written to runs.
+pub(super) fn sum(tables: Vec<Table>, sources: u64) -> Result<PieceCounts> {
+    let mut counts = Vec::with_capacity(tables.len());
+    for table in &tables {
+        let mut zeros = room(table.firsts().len())?;
+        zeros.resize_with(table.firsts().len(), AtomicU64::default);
+        counts.push(zeros);
+    }
+    let marks: Vec<_> = tables.iter().map(Marks::of).collect();
+    let kept = in_parallel(tables.len(), tables.len(), |part| gather(&tables, &marks, part, &counts));
+    let (pieces, bytes) = kept.into_iter().fold((0, 0), |sum, kept| (sum.0 + kept.0, sum.1 + kept.1));
+    let counts = counts.into_iter().map(|counts| counts.into_iter().map(AtomicU64::into_inner).collect());
+    let parts: Vec<_> = tables.into_iter().zip(counts).map(|(table, counts)| table.with_counts(counts)).collect();
+    let mut merged = PieceCounts::with_room(pieces, bytes)?;
+    merged.sources = sources;
+    merge(&parts, &mut merged);
+    Ok(merged)
+}
+
+/// Writes to `counts` the sums of the pieces in a part of the hashes, where the table is that saw them first. Gives how many pieces
+/// these are, and their bytes.
+fn gather(tables: &[Table], marks: &[Marks<'_>], part: usize, counts: &[Vec<AtomicU64>]) -> (usize, usize) {
+    let (mut pieces, mut bytes) = (0, 0);
+    for (which, (table, counts)) in tables.iter().zip(counts).enumerate() {
+        for slot in table.part(part, tables.len()) {
+            let mut count = slot.count;
+            let is_first = (0..tables.len()).filter(|&other| other != which).all(|other| {
+                let Some(there) = tables[other].find(slot, table) else { return true };
+                count += there.count;
+                marks[which].has_before(slot.index, &marks[other], there.index)
+            });
+            if is_first {
+                counts[slot.index].store(count, Relaxed);
+                pieces += 1;
+                bytes += slot.key.length();
+            }
+        }
+    }
+    (pieces, bytes)
+}
+
+/// Pieces from one mark to the next: the marks of a million pieces fit into the processor's second cache.
+const MARK: usize = 64;
+
+/// Which of two pieces was seen first, nearly always without a look at their positions, which lie anywhere in memory.
+struct Marks<'a> {
+    firsts: &'a [Position],
+    /// The position of each `MARK`th piece.
+    marks: Vec<Position>,
+}
+
+impl Marks<'_> {
+    fn of(table: &Table) -> Marks<'_> {
+        let firsts = table.firsts();
+        Marks { firsts, marks: firsts.iter().step_by(MARK).copied().collect() }
+    }
+
+    /// Whether a piece was seen here before another one was there.
+    fn has_before(&self, piece: usize, other: &Marks<'_>, there: usize) -> bool {
+        self.clearly_before(piece, other, there)
+            || !other.clearly_before(there, self, piece) && self.firsts[piece] < other.firsts[there]
+    }
+
+    fn clearly_before(&self, piece: usize, other: &Marks<'_>, there: usize) -> bool {
+        self.marks.get(piece / MARK + 1).is_some_and(|&next| next <= other.marks[there / MARK])
+    }
+}
+
+/// Adds the pieces that have a count to `merged`, by position: those of a stretch of text at a time.
+fn merge(parts: &[PieceCounts], merged: &mut PieceCounts) {
+    let head = |which: usize, at: usize| parts[which].firsts.get(at).map(|&first| Reverse((first, which, at)));
+    let mut heads: BinaryHeap<_> = (0..parts.len()).filter_map(|which| head(which, 0)).collect();
+    while let Some(Reverse((_, which, start))) = heads.pop() {
+        let next = heads.peek().map(|&Reverse((first, ..))| first);
+        let mut at = start;
+        while let Some(piece) = parts[which].get(at).filter(|piece| next.is_none_or(|next| piece.first <= next)) {
+            if piece.count > 0 {
+                merged.push(piece);
+            }
+            at += 1;
+        }
+        heads.extend(head(which, at));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::count::Piece;
+    use crate::count::key::Seeds;
+
+    /// What one table counts of 20,000 pieces, short and long, and the sum of what `tables` count of them, each a stretch of its own
+    /// length in turn.
+    fn alone_and_summed(tables: usize) -> (PieceCounts, PieceCounts) {
+        let seeds = Seeds::random();
+        let mut alone = Table::seeded(seeds);
+        let mut parts: Vec<_> = (0..tables).map(|_| Table::seeded(seeds)).collect();
+        let (mut which, mut left, mut state) = (0, 0, 7u64);
+        for offset in 0..20_000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            if left == 0 {
+                which = (which + 1) % tables;
+                left = [3, 700, 90][which % 3];
+            }
+            left -= 1;
+            // As in a text, most pieces are few.
+            let number = (state >> 33) % (1 << (state >> 20 & 15));
+            let bytes = if number % 3 == 0 { format!("{number:020}") } else { format!("{number}") };
+            let piece = Piece { first: Position { source: 0, offset }, bytes: bytes.as_bytes(), count: 1 };
+            alone.add(piece).unwrap();
+            parts[which].add(piece).unwrap();
+        }
+        (alone.finish(1).unwrap(), sum(parts, 1).unwrap())
+    }
+
+    #[test]
+    fn the_sum_of_tables_is_what_one_table_counts() {
+        for tables in 2..6 {
+            let (alone, summed) = alone_and_summed(tables);
+            assert!(alone.len() > 2_000 && alone.len() < 10_000);
+            assert!(alone == summed, "{tables} tables");
+        }
+    }
+
+    #[test]
+    fn tables_without_a_piece_sum_to_none() {
+        let seeds = Seeds::random();
+        assert_eq!(sum(vec![Table::seeded(seeds), Table::seeded(seeds)], 3).unwrap(), Table::new().finish(3).unwrap());
+    }
+}
