@@ -288,7 +288,7 @@ sys.exit(cli.main(sys.argv[2:]))
 def test_counts_in_files_are_added_up_within_the_ceiling(tmp_path: Path) -> None:
     files = [tmp_path / f"{number}.counts" for number in range(3)]
     for number, file in enumerate(files):
-        count(words(300_000, number)).save(file)
+        count(words(600_000, number)).save(file)
     (tmp_path / "text").write_text("a few words")
 
     def limited(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use super::Piece;
 use crate::key::{self, SHORT};
+use crate::processor::{Baseline, Instructions};
 
 /// A short piece's length and bytes, or a long one's mark, length and hash; 0 for none.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,7 +16,7 @@ pub(super) struct PieceKey(Key, Vec<u8>);
 
 impl PieceKey {
     pub(super) fn of(piece: Piece<'_>) -> PieceKey {
-        match Key::short(piece.bytes, 0, piece.bytes.len()) {
+        match Key::short::<Baseline>(piece.bytes, 0, piece.bytes.len()) {
             Some(key) => PieceKey(key, Vec::new()),
             None => PieceKey(Key(u128::MAX), piece.bytes.into()),
         }
@@ -25,8 +26,8 @@ impl PieceKey {
 impl Key {
     /// The key of `text[start..end]`, if that is short.
     #[inline(always)]
-    pub(super) fn short(text: &[u8], start: usize, end: usize) -> Option<Key> {
-        let key = (end - start <= SHORT).then(|| key::Key::new(text, start, end))?;
+    pub(super) fn short<I: Instructions>(text: &[u8], start: usize, end: usize) -> Option<Key> {
+        let key = (end - start <= SHORT).then(|| key::Key::default().write::<I>(text, start, end))?;
         Some(Key(u128::from(key.0[0]) | u128::from(key.0[1]) << 64))
     }
 

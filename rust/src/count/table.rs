@@ -8,10 +8,10 @@ use super::key::{Key, Seeds};
 use super::runs::Runs;
 use super::{Piece, PieceCounts, Position, add, no_memory, room};
 use crate::error::Result;
-use crate::processor::prefetch;
+use crate::processor::{Baseline, Instructions, Work, prefetch, widest};
 
 /// Pieces looked up together: making so many keys takes longer than a line needs to come.
-const GROUP: usize = 64;
+const GROUP: usize = 128;
 /// Slots of a new table.
 const SLOTS: usize = 2 * GROUP;
 
@@ -40,6 +40,54 @@ pub(super) struct Slot {
     pub(super) count: u64,
     /// Which of the pieces it is.
     pub(super) index: usize,
+}
+
+/// What `Table::count` does.
+struct CountPieces<'a, P> {
+    table: &'a mut Table,
+    text: &'a [u8],
+    start: usize,
+    ends: &'a [u32],
+    position: P,
+}
+
+impl<P: Fn(usize) -> Position> Work for CountPieces<'_, P> {
+    type Done = Result<()>;
+
+    #[inline(always)]
+    fn run<I: Instructions>(self) -> Result<()> {
+        let CountPieces { table, text, start, ends, position } = self;
+        let (mut keys, mut homes) = ([Key::default(); GROUP], [0; GROUP]);
+        let mut from = start;
+        for ends in ends.chunks(GROUP) {
+            table.reserve(ends.len(), start + ends[ends.len() - 1] as usize - from)?;
+            let mut at = from;
+            for ((key, home), &end) in keys.iter_mut().zip(&mut homes).zip(ends) {
+                let end = start + end as usize;
+                *key = Key::default();
+                if let Some(short) = Key::short::<I>(text, at, end) {
+                    *key = short;
+                    *home = table.home(short);
+                    prefetch(&table.slots, *home);
+                }
+                at = end;
+            }
+            for ((&key, &home), &end) in keys.iter().zip(&homes).zip(ends) {
+                let end = start + end as usize;
+                let slot = &mut table.slots[home];
+                if slot.key == key && !key.is_none() {
+                    slot.count += 1;
+                } else {
+                    let key = if key.is_none() { table.key(&text[from..end]) } else { key };
+                    let at = table.place(key, &text[from..end], || position(from));
+                    table.slots[at].count += 1;
+                    table.bring_home(at);
+                }
+                from = end;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Table {
@@ -81,35 +129,7 @@ impl Table {
         ends: &[u32],
         position: impl Fn(usize) -> Position,
     ) -> Result<()> {
-        let mut from = start;
-        for ends in ends.chunks(GROUP) {
-            self.reserve(ends.len(), start + ends[ends.len() - 1] as usize - from)?;
-            let mut keys = [(Key::default(), 0); GROUP];
-            let mut at = from;
-            for (key, &end) in keys.iter_mut().zip(ends) {
-                let end = start + end as usize;
-                if let Some(short) = Key::short(text, at, end) {
-                    let home = self.home(short);
-                    prefetch(&self.slots, home);
-                    *key = (short, home);
-                }
-                at = end;
-            }
-            for (&(key, home), &end) in keys.iter().zip(ends) {
-                let end = start + end as usize;
-                let slot = &mut self.slots[home];
-                if slot.key == key && !key.is_none() {
-                    slot.count += 1;
-                } else {
-                    let key = if key.is_none() { self.key(&text[from..end]) } else { key };
-                    let at = self.place(key, &text[from..end], || position(from));
-                    self.slots[at].count += 1;
-                    self.bring_home(at);
-                }
-                from = end;
-            }
-        }
-        Ok(())
+        widest(CountPieces { table: self, text, start, ends, position })
     }
 
     /// Adds a piece that was counted elsewhere. Pieces not seen before come in the order of their positions.
@@ -227,10 +247,11 @@ impl Table {
     }
 
     fn key(&self, piece: &[u8]) -> Key {
-        Key::short(piece, 0, piece.len()).unwrap_or_else(|| self.seeds.long(piece))
+        Key::short::<Baseline>(piece, 0, piece.len()).unwrap_or_else(|| self.seeds.long(piece))
     }
 
     /// Where the search for a key begins.
+    #[inline(always)]
     fn home(&self, key: Key) -> usize {
         (self.seeds.hash(key) >> (u64::BITS - self.slots.len().trailing_zeros())) as usize
     }
