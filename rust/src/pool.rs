@@ -55,8 +55,11 @@ impl Pool {
     fn lock(&self) -> Option<MutexGuard<'_, Vec<Cache>>> {
         const TRIES: usize = 200;
         (0..TRIES).find_map(|_| {
-            std::hint::spin_loop();
-            self.free.try_lock().ok()
+            let lock = self.free.try_lock().ok();
+            if lock.is_none() {
+                std::hint::spin_loop();
+            }
+            lock
         })
     }
 }

@@ -31,10 +31,10 @@ impl Integers {
         let Some(ready) = self.ready(py, ids.len())? else {
             return PyList::new(py, ids);
         };
+        let fetch = |id: &u32| prefetch_at(ready[*id as usize].as_ptr());
+        ids.iter().take(AHEAD).for_each(fetch);
         let list = ids.iter().enumerate().map(|(at, &id)| {
-            if let Some(&later) = ids.get(at + AHEAD) {
-                prefetch_at(ready[later as usize].as_ptr());
-            }
+            ids.get(at + AHEAD).map(fetch);
             ready[id as usize].bind_borrowed(py).to_owned()
         });
         PyList::new(py, list)
