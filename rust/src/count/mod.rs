@@ -143,13 +143,13 @@ impl PieceCounts {
         bytes + pieces * (size_of::<usize>() + size_of::<u64>() + size_of::<Position>()) as u64
     }
 
-    /// Adds a piece after all others.
+    /// Adds a piece after all others. The total of too many stays too high.
     fn push(&mut self, piece: Piece<'_>) {
         self.bytes.extend_from_slice(piece.bytes);
         self.ends.push(self.bytes.len());
         self.counts.push(piece.count);
         self.firsts.push(piece.first);
-        self.total += piece.count;
+        self.total = self.total.saturating_add(piece.count);
     }
 
     /// The number of distinct pieces.

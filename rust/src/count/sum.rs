@@ -9,11 +9,12 @@ use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::table::Table;
-use super::{PieceCounts, Position, room};
+use super::{PieceCounts, Position, add, room};
 use crate::encode::in_parallel;
 use crate::error::Result;
 
-/// The counts of so many sources. The tables have the same seeds, no position twice, and none of them was written to runs.
+/// The counts of so many sources, `Error::Corpus` if they add up past 2^63. The tables have the same seeds, no position twice, and none
+/// of them was written to runs.
 pub(super) fn sum(tables: Vec<Table>, sources: u64) -> Result<PieceCounts> {
     let mut counts = Vec::with_capacity(tables.len());
     for table in &tables {
@@ -29,6 +30,7 @@ pub(super) fn sum(tables: Vec<Table>, sources: u64) -> Result<PieceCounts> {
     let mut merged = PieceCounts::with_room(pieces, bytes)?;
     merged.sources = sources;
     merge(&parts, &mut merged);
+    add(merged.total, 0)?;
     Ok(merged)
 }
 
@@ -41,7 +43,7 @@ fn gather(tables: &[Table], marks: &[Marks<'_>], part: usize, counts: &[Vec<Atom
             let mut count = slot.count;
             let is_first = (0..tables.len()).filter(|&other| other != which).all(|other| {
                 let Some(there) = tables[other].find(slot, table) else { return true };
-                count += there.count;
+                count = count.saturating_add(there.count);
                 marks[which].has_before(slot.index, &marks[other], there.index)
             });
             if is_first {
@@ -103,6 +105,7 @@ mod tests {
     use super::*;
     use crate::count::Piece;
     use crate::count::key::Seeds;
+    use crate::error::Error;
 
     /// What one table counts of 20,000 pieces, short and long, and the sum of what `tables` count of them, each a stretch of its own
     /// length in turn.
@@ -134,6 +137,29 @@ mod tests {
             let (alone, summed) = alone_and_summed(tables);
             assert!(alone.len() > 2_000 && alone.len() < 10_000);
             assert!(alone == summed, "{tables} tables");
+        }
+    }
+
+    #[test]
+    fn counts_past_2_63_are_an_error_whichever_table_has_them() {
+        let seeds = Seeds::random();
+        let counted = |pieces: &[(&str, u64)]| {
+            let mut table = Table::seeded(seeds);
+            for (offset, &(bytes, count)) in (0..).zip(pieces) {
+                let first = Position { source: pieces.len() as u64, offset };
+                table.add(Piece { first, bytes: bytes.as_bytes(), count }).unwrap();
+            }
+            table
+        };
+        let most = (1 << 63) - 1;
+        assert_eq!(sum(vec![counted(&[("a", most)]), counted(&[])], 1).unwrap().total(), most);
+        for (one, other) in [
+            (&[("a", most), ("b", 1)][..], &[][..]),
+            (&[("a", most)], &[("b", 1), ("c", 1)]),
+            (&[("a", most), ("b", most), ("c", most)], &[]),
+            (&[("a", most), ("b", most)], &[("a", most)]),
+        ] {
+            assert!(matches!(sum(vec![counted(one), counted(other)], 1), Err(Error::Corpus(_))));
         }
     }
 
