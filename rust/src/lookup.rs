@@ -13,7 +13,7 @@ use crate::tokens::Tokens;
 /// Shorter pieces are looked up as they are.
 const UNCUT: usize = 9;
 
-/// The seams take some 3 ms to make, as much as is gained by cutting so many pieces.
+/// The seams take some 3 ms to make: text with fewer pieces that could be cut does without.
 const ENOUGH: usize = 1 << 12;
 
 /// Room for pieces put off: all of a batch stays in the processor's second cache.
