@@ -46,6 +46,13 @@ fn golden_texts_have_their_pieces() {
 }
 
 #[test]
+fn a_group_of_lazy_repetitions_is_repeated_as_often_as_it_can_be_whether_or_not_it_captures() {
+    for pattern in [".(.+?)*", ".(?:.+?)*"] {
+        assert_eq!(pieces(&splitter(pattern), b"abcdefgh"), [b"abcdefgh"], "{pattern}");
+    }
+}
+
+#[test]
 fn every_named_pattern_is_compiled() {
     for named in PATTERNS {
         let splitter = splitter(named.name);

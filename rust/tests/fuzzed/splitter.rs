@@ -117,12 +117,31 @@ fn both(pattern: &str) -> Option<Rc<Both>> {
         }
         let compile = || {
             let splitter = Splitter::new(Some(pattern)).ok()?;
-            let oracle = || RegexBuilder::new(pattern).backtrack_limit(PATIENCE).build().expect("both parse it alike");
+            let oracle = || {
+                let pattern = without_captures(pattern);
+                RegexBuilder::new(&pattern).backtrack_limit(PATIENCE).build().expect("both parse it alike")
+            };
             let oracle = (splitter.engine() == Engine::Compiled).then(oracle);
             Some(Rc::new(Both { splitter, oracle }))
         };
         known.entry(pattern.into()).or_insert_with(compile).clone()
     })
+}
+
+/// The pattern with groups that capture nothing. fancy-regex 0.19 repeats `(a+?)` once at most in `(a+?)*`, where `(?:a+?)*`, the engines of
+/// regex-automata and Python's `re` repeat it as often as they can. What refers to a capture, the compiled engine refuses.
+fn without_captures(pattern: &str) -> String {
+    let mut free = String::with_capacity(2 * pattern.len());
+    let mut characters = pattern.chars().peekable();
+    while let Some(character) = characters.next() {
+        free.push(character);
+        match character {
+            '\\' => free.extend(characters.next()),
+            '(' if characters.peek() != Some(&'?') => free.push_str("?:"),
+            _ => {}
+        }
+    }
+    free
 }
 
 fn compare(splitter: &Splitter, oracle: &Regex, bytes: &[u8]) {
