@@ -175,6 +175,12 @@ def table(*files: Path) -> None:
     print(tables.markdown(rows), end="")
 
 
+def _command(arguments: Sequence[str]) -> str:
+    """Return the command as results tell it: of files somewhere on this machine, their names alone."""
+    names = (Path(argument).name if Path(argument).is_absolute() else argument for argument in arguments)
+    return "python -m benchmarks " + shlex.join(names)
+
+
 @contextmanager
 def _runner(benchmark: str, common: Common, patience: float = PATIENCE) -> Iterator[Runner]:
     """Give what measures, and print what it measured."""
@@ -182,7 +188,7 @@ def _runner(benchmark: str, common: Common, patience: float = PATIENCE) -> Itera
     engines = {name: find_engine(name) for name in names}
     about = {
         "machine": machine.describe(),
-        "command": "python -m benchmarks " + shlex.join(sys.argv[1:]),
+        "command": _command(sys.argv[1:]),
         "date": f"{datetime.now():%Y-%m-%d %H:%M}",
     }
     with ExitStack() as stack:

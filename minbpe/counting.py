@@ -5,13 +5,12 @@ Counts of the parts of a corpus add up to the counts of the whole, whoever count
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from pathlib import Path
 
 from minbpe import _core
+from minbpe.ceiling import Ceiling
 from minbpe.corpus import batches
 from minbpe.errors import CorpusError
 from minbpe.patterns import resolve, shown, warn_of_refusal
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 READ_AT_ONCE = 4096
 MOST = 2**63
 """Counts add up to less."""
-LEAST_MEMORY = 2**20
-"""The lowest ceiling for counting, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +325,7 @@ def count_to_file(
     With `max_memory` the distinct pieces may be more than memory holds: they go from disk to disk. Pieces that were seen
     less than `min_count` times are left out. The other arguments and the errors are those of `count`.
 
+    >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as directory:
     ...     count_to_file("a rose is a rose", Path(directory) / "rose.counts", max_memory=1 << 30)
@@ -338,34 +336,6 @@ def count_to_file(
 
     regex = resolve(pattern)
     save_counted(gather(corpus, regex, min_count, threads, Ceiling(max_memory, spill_to), progress), regex, path)
-
-
-@dataclass(frozen=True, slots=True)
-class Ceiling:
-    """How much memory counting may take, in bytes, and the directory for what passes it; None: what the system has."""
-
-    max_memory: int | None = None
-    spill_to: str | os.PathLike[str] | None = None
-
-    def __post_init__(self) -> None:
-        if self.max_memory is not None and self.max_memory < LEAST_MEMORY:
-            raise ValueError(f"max_memory is {self.max_memory} bytes: give {LEAST_MEMORY} or more")
-
-    @property
-    def batch(self) -> int | None:
-        """The bytes of documents that may be held at a time."""
-        return None if self.max_memory is None else self.max_memory // 8
-
-    def for_core(self) -> tuple[int, Path] | None:
-        """Return what is left for the pieces, and the directory, which is there."""
-        if self.max_memory is None:
-            return None
-        import tempfile
-
-        directory = Path(tempfile.gettempdir() if self.spill_to is None else self.spill_to)
-        if not directory.is_dir():
-            raise NotADirectoryError(f"{directory}: no such directory for what passes max_memory: make it first")
-        return min(self.max_memory - self.max_memory // 8, sys.maxsize), directory
 
 
 def gather(

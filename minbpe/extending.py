@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from minbpe.counting import Ceiling
+from minbpe.ceiling import Ceiling
 from minbpe.errors import VocabularyError
 from minbpe.source import counted
 from minbpe.training import Limits, run, warn_of_early_end

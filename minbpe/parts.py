@@ -21,8 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from minbpe.ceiling import Ceiling
     from minbpe.checkpoint import Checkpoint
-    from minbpe.counting import Ceiling
     from minbpe.patterns import Pattern
 
 STATE = "parts"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from minbpe import _core
-from minbpe.counting import MOST, Ceiling, PieceCounts, Progress, common_pattern, gather
+from minbpe.ceiling import Ceiling
+from minbpe.counting import MOST, PieceCounts, Progress, common_pattern, gather
 from minbpe.errors import CorpusError
 from minbpe.patterns import GPT4_SPLIT_PATTERN, resolve, shown
 

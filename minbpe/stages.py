@@ -23,8 +23,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from minbpe.ceiling import Ceiling
     from minbpe.corpus import Corpus
-    from minbpe.counting import Ceiling, Progress
+    from minbpe.counting import Progress
     from minbpe.patterns import GivenPattern, Pattern
     from minbpe.training import Limits, Source, TieBreak
 

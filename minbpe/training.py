@@ -9,7 +9,8 @@ from itertools import accumulate
 from operator import sub
 
 from minbpe import _core
-from minbpe.counting import MOST, Ceiling, PieceCounts, Progress
+from minbpe.ceiling import Ceiling
+from minbpe.counting import MOST, PieceCounts, Progress
 from minbpe.errors import VocabularyError, warn
 from minbpe.source import counted, pattern_of
 from minbpe.special_ids import check_ids, listed, with_ids

@@ -10,7 +10,7 @@ import pytest
 
 import minbpe
 from benchmarks import corpora, tables, worst
-from benchmarks.__main__ import app
+from benchmarks.__main__ import _command, app
 from benchmarks.engine import Encoder, Engine, Setting
 from benchmarks.engines import ENGINES, find_engine
 from benchmarks.runner import Runner
@@ -232,3 +232,8 @@ def test_an_unknown_engine_is_told_with_those_that_there_are() -> None:
 
 def test_every_engine_of_the_table_encodes_or_trains() -> None:
     assert all(engine.encoder or engine.trainer for engine in ENGINES.values())
+
+
+def test_results_tell_the_command_without_the_machines_paths() -> None:
+    told = _command(["train", "--corpora", "/somewhere/on/this machine/big.txt", "code", "--runs", "1"])
+    assert told == "python -m benchmarks train --corpora big.txt code --runs 1"

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from minbpe import learn, parts, train
+from minbpe.ceiling import LEAST_MEMORY
 from minbpe.checkpoint import Checkpoint, name_of
-from minbpe.counting import LEAST_MEMORY, PieceCounts, count
+from minbpe.counting import PieceCounts, count
 from minbpe.errors import CorpusError, FormatError
 from minbpe.parts import Parts
 from minbpe.state import write_state

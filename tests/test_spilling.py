@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from minbpe import extend, learn, train
+from minbpe.ceiling import LEAST_MEMORY
 from minbpe.corpus import batches
-from minbpe.counting import LEAST_MEMORY, PieceCounts, count, count_to_file
+from minbpe.counting import PieceCounts, count, count_to_file
 from minbpe.errors import CorpusError
 from tests.test_cli import error, output
 

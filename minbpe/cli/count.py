@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from minbpe.ceiling import Ceiling
 from minbpe.checkpoint import Checkpoint, name_of
 from minbpe.cli.shared import (
     CORPUS,
@@ -24,7 +25,7 @@ from minbpe.cli.shared import (
     named_pattern,
     print_facts,
 )
-from minbpe.counting import Ceiling, PieceCounts, Progress, gather
+from minbpe.counting import PieceCounts, Progress, gather
 from minbpe.documents import find_files, is_plain_text
 from minbpe.errors import CorpusError, MinbpeError
 from minbpe.formats.counts import is_counts, save_counted

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Group, Parameter, Token
 from cyclopts.validators import Number
 
-from minbpe.counting import LEAST_MEMORY
+from minbpe.ceiling import LEAST_MEMORY
 from minbpe.documents import find_files, read_documents
 from minbpe.errors import MinbpeError
 from minbpe.progress import Bars

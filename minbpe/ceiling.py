@@ -1,0 +1,42 @@
+"""The ceiling of memory for counting: past it, distinct pieces go to disk."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os
+
+LEAST_MEMORY = 2**20
+"""The lowest ceiling, in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """How much memory counting may take, in bytes, and the directory for what passes it; None: what the system has."""
+
+    max_memory: int | None = None
+    spill_to: str | os.PathLike[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_memory is not None and self.max_memory < LEAST_MEMORY:
+            raise ValueError(f"max_memory is {self.max_memory} bytes: give {LEAST_MEMORY} or more")
+
+    @property
+    def batch(self) -> int | None:
+        """The bytes of documents that may be held at a time."""
+        return None if self.max_memory is None else self.max_memory // 8
+
+    def for_core(self) -> tuple[int, Path] | None:
+        """Return what is left for the pieces, and the directory, which is there."""
+        if self.max_memory is None:
+            return None
+        import tempfile
+
+        directory = Path(tempfile.gettempdir() if self.spill_to is None else self.spill_to)
+        if not directory.is_dir():
+            raise NotADirectoryError(f"{directory}: no such directory for what passes max_memory: make it first")
+        return min(self.max_memory - self.max_memory // 8, sys.maxsize), directory
