@@ -3,8 +3,6 @@
 //! Keys are made of pieces a group at a time, and the cache lines where they may be are fetched; then the group is looked up. What is put off
 //! has its bytes with it, so it may outlast its text.
 
-use std::ops::ControlFlow;
-
 use crate::cache::{self, MOST_IDS, View};
 use crate::key::{Key, SHORT};
 use crate::processor::{Baseline, Instructions, Work, widest};
@@ -195,35 +193,33 @@ impl Work for PutParts<'_> {
         let foreign = text[end - 1] >= 0x80;
         batch.foreign += usize::from(foreign);
         let seams = if foreign && batch.foreign >= ENOUGH { tokens.seams() } else { None };
-        let (mut at, mut too_long) = (start, None);
-        let part = |end: usize| {
-            if end - at > cache::LONGEST {
-                too_long = Some(end);
-                return ControlFlow::Break(());
+        let mut cuts = seams.map(|seams| seams.cuts(text, start, end));
+        let mut at = start;
+        while at < end {
+            let next = match &mut cuts {
+                Some(cuts) => cuts.next_end(),
+                None => end,
+            };
+            if next - at > cache::LONGEST {
+                return (at, Some(next));
             }
             if batch.waiting.is_full() {
                 if !batch.has_room() {
-                    return ControlFlow::Break(());
+                    break;
                 }
                 batch.find::<I>(AHEAD, cache);
             }
-            if end - at <= SHORT {
-                batch.waiting.put_short::<I>(batch.waiting.last, text, at, end, cache);
+            if next - at <= SHORT {
+                batch.waiting.put_short::<I>(batch.waiting.last, text, at, next, cache);
                 batch.waiting.last += 1;
             } else {
                 let bytes = batch.long.len();
-                batch.long.extend_from_slice(&text[at..end]);
-                batch.waiting.push(Key::of_long(&text[at..end]), bytes, cache);
+                batch.long.extend_from_slice(&text[at..next]);
+                batch.waiting.push(Key::of_long(&text[at..next]), bytes, cache);
             }
-            at = end;
-            ControlFlow::Continue(())
-        };
-        // What comes of it is told by `at`.
-        let _ = match seams {
-            Some(seams) => seams.cut(text, start, end, part),
-            None => std::iter::once(end).try_for_each(part),
-        };
-        (at, too_long)
+            at = next;
+        }
+        (at, None)
     }
 }
 

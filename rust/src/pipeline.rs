@@ -147,8 +147,13 @@ impl Pipeline {
     /// Sends on the ids of the batch.
     pub(crate) fn send(&mut self, vocabulary: &Vocabulary, cache: &mut Cache, sink: &mut impl Sink) -> ControlFlow<()> {
         self.batch.look_up_rest(cache.view());
-        widest(Complete { pipeline: self, vocabulary, cache });
-        let flow = self.deliver(vocabulary, sink);
+        let found = self.batch.found();
+        let flow = if self.batch.deferred().0.is_empty() {
+            sink.ids(vocabulary, &found[..found.len() - BLOCK])
+        } else {
+            widest(Complete { pipeline: self, vocabulary, cache });
+            self.deliver(vocabulary, sink)
+        };
         self.clear();
         flow
     }
