@@ -183,7 +183,15 @@ impl Cache {
         View { lines: self.lines.as_slice(), shift: self.shift }
     }
 
+    /// Has the line at a place fetched, and the one beside it.
+    #[inline(always)]
+    pub(crate) fn fetch_both(&self, place: u32) {
+        self.view().prefetch(place);
+        self.view().prefetch(place ^ 1);
+    }
+
     /// Brings what is in the line beside it back to the line of a piece.
+    #[inline(always)]
     pub(crate) fn bring_back(&mut self, place: u32, key: Key) {
         let beside = self.lines.as_slice()[place as usize ^ 1];
         let which = with_key::<Baseline>(&beside, &key) | with_key::<Baseline>(&beside, &key.of_many());

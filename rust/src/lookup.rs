@@ -311,8 +311,6 @@ impl Batch {
                 found[next..next + MOST_IDS].copy_from_slice(&cache::unpacked(ids));
                 next += count;
             } else {
-                // Where it may have moved to.
-                cache.prefetch(place ^ 1);
                 deferred[put_off] = Deferred { key: *key, place, bytes: bytes[turn % RING], after: next as u32 };
                 put_off += 1;
             }

@@ -10,6 +10,9 @@ use crate::tokens::Tokens;
 /// So many pieces are remembered, by their place in the cache, for those that are the same.
 const RECENT: usize = 256;
 
+/// So many misses ahead of a merge the lines are fetched where its ids will be kept, or where they may have moved to.
+const AHEAD: usize = 8;
+
 /// Where a piece's ids are.
 #[derive(Debug, Clone, Copy, Default)]
 struct Made {
@@ -96,6 +99,9 @@ impl Misses {
         let mut next = 0;
         while next < missed.len() || !lanes.idle() {
             while next < missed.len() && !lanes.full() {
+                if let Some(&coming) = missed.get(next + AHEAD) {
+                    cache.fetch_both(pieces[coming as usize].place);
+                }
                 let number = missed[next];
                 let piece = &pieces[number as usize];
                 let recent = &mut recent[piece.place as usize % RECENT];
