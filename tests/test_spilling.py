@@ -135,6 +135,26 @@ def test_the_ceiling_holds_where_the_system_gives_no_more_memory(tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["words.counts"]
 
 
+MAPPED = """
+import sys
+from pathlib import Path
+import minbpe
+print(minbpe.count(Path(sys.argv[1]), threads=2).total)
+print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much memory a process had at most")
+def test_a_file_takes_no_memory_that_is_in_proportion_to_it(tmp_path: Path) -> None:
+    words = 1 << 24
+    (tmp_path / "text").write_bytes(b" letters" * words)
+    command = [sys.executable, "-c", MAPPED, str(tmp_path / "text")]
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True)
+    total, kilobytes = map(int, done.stdout.split())
+    assert total == words
+    assert kilobytes < 64 << 10  # of 128 MB
+
+
 FULL = """
 import resource, sys
 from tests.test_spilling import words

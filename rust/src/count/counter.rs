@@ -213,6 +213,7 @@ impl Counter {
             let mut reach = start + self.stretch;
             while reach < bytes.len() {
                 let cut = self.splitter.cut(bytes, reach - self.stretch / 2, reach);
+                bytes.let_go(reach - self.stretch / 2..reach);
                 if let Some(end) = cut.filter(|&end| start < end && end < bytes.len()) {
                     stretches.push(Stretch { document, start, end });
                     start = end;
@@ -290,7 +291,8 @@ impl Worker {
     }
 
     fn count(&mut self, stretch: &Stretch, shared: &Shared<'_>) -> Result<()> {
-        let text = &shared.documents[stretch.document][stretch.start..stretch.end];
+        let document = &shared.documents[stretch.document];
+        let text = &document[stretch.start..stretch.end];
         let source = shared.first_source + stretch.document as u64;
         let position = |at: usize| Position { source, offset: (stretch.start + at) as u64 };
         let Worker { table, scratch } = self;
@@ -305,6 +307,7 @@ impl Worker {
             shared.broken.store(true, Relaxed);
             ControlFlow::Break(Ok(()))
         })?;
+        document.let_go(stretch.start..stretch.end);
         stopped.break_value().unwrap_or(Ok(()))
     }
 }
