@@ -6,6 +6,7 @@
 use std::io::Read;
 use std::num::NonZero;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::Builder;
@@ -182,7 +183,7 @@ impl Counter {
 
     /// The counts of all documents.
     pub fn finish(self) -> Result<PieceCounts> {
-        self.gather(1, &mut unwatched)?.into_counts(&mut unwatched)
+        self.gather(1, &mut unwatched)?.counts(&mut unwatched).map(Arc::unwrap_or_clone)
     }
 
     /// The counts of all documents, without the pieces that were seen less than `min_count` times. `progress` hears of
@@ -202,7 +203,7 @@ impl Counter {
         }
         let mut tables: Vec<_> = workers.into_iter().map(|worker| worker.table).collect();
         let counts = if tables.len() == 1 { tables.remove(0).finish(sources) } else { sum(tables, sources) };
-        Ok(Counted::in_memory(counts?, min_count))
+        Ok(Counted::in_memory(Arc::new(counts?), min_count))
     }
 
     /// The documents in order, of the first what follows `offset`, the long ones cut where the pattern proves that a piece ends.
