@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -21,10 +22,11 @@ from minbpe.state import WAY_OUT, read_state, write_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
     from minbpe import _core
+    from minbpe.patterns import Pattern
     from minbpe.training import Learned
 
 COUNTS, MERGES = "corpus.counts", "merges"
@@ -74,6 +76,32 @@ class Checkpoint:
         if not path.parent.is_dir() or (path.exists() and not path.is_dir()):
             raise NotADirectoryError(f"{path} cannot be a directory for a checkpoint: name one that can be made")
         return path
+
+
+@contextmanager
+def keeping(
+    checkpoint: Checkpoint | str | os.PathLike[str] | None, corpus: object, pattern: Pattern
+) -> Iterator[Parts | None]:
+    """Yield what the counting of a corpus has kept in a checkpoint, if there is to be one; it is removed when the block ends well.
+
+    Raises:
+        CorpusError: the corpus is an iterator and has no name, or the checkpoint is of another corpus or another pattern.
+        FormatError: it is damaged, or a later version wrote it.
+        OSError: it cannot be read, or there will be no place for it.
+    """
+    if checkpoint is None:
+        yield None
+        return
+    if not isinstance(checkpoint, Checkpoint):
+        checkpoint = Checkpoint(checkpoint)
+    name = checkpoint.corpus or name_of(corpus)
+    if name is None:
+        raise CorpusError(
+            "the checkpoint of an iterator cannot tell whether its documents are the same: give the corpus a name, as in "
+            f"Checkpoint({os.fspath(checkpoint.path)!r}, corpus='name')"
+        )
+    yield Parts(checkpoint, name, pattern)
+    checkpoint.remove()
 
 
 class Keeper:

@@ -43,7 +43,7 @@ def save_counts(counts: PieceCounts, path: str | os.PathLike[str]) -> str:
     return _write(Path(path), _facts(counts), counts._counts.each_chunk)
 
 
-def save_counted(counted: _core.Counted, pattern: Pattern, path: str | os.PathLike[str]) -> str:
+def save_counted(counted: _core.Counted, pattern: Pattern | EllipsisType, path: str | os.PathLike[str]) -> str:
     """Write what was counted to a file as `save_counts` does; what is on disk is read from there, and never held.
 
     Raises:
@@ -114,6 +114,11 @@ class CountsFile:
             counts = PieceCounts._from_core(_core.PieceCounts.read(self.path, self.body), self.pattern)
         except ValueError as error:
             raise _damaged(self.path, str(error)) from error
+        except MemoryError as error:
+            raise MemoryError(
+                f"the counts in {self.path} take more memory than there is: leave out rare pieces (minbpe count {self.path} "
+                "--min-count 2 --max-memory 1G --out fewer.counts), or train on the file itself (minbpe train --min-count)"
+            ) from error
         facts = {"pattern": ..., **_facts(counts), "unicode": self.facts.get("unicode")}
         if {**self.facts, "pattern": self.pattern} != facts:
             raise _damaged(self.path, "its second line does not fit the counts")
