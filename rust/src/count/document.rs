@@ -12,6 +12,10 @@ use memmap2::UncheckedAdvice;
 
 use crate::error::{Error, Result};
 
+/// Bytes that Linux maps around a page that is read, if it has them.
+#[cfg(unix)]
+const AROUND: usize = 1 << 16;
+
 /// One source of a corpus. No piece crosses from one to the next.
 #[derive(Debug, Clone, Copy)]
 pub enum Document<'a> {
@@ -51,13 +55,16 @@ impl<'a> Document<'a> {
 }
 
 impl Contents<'_> {
-    /// Gives back the memory of bytes that are not needed for now. Where they are, they are there.
+    /// Gives back the memory of bytes that are not needed for now, and of what the system has mapped around them. Where they are,
+    /// they are there.
     pub(super) fn let_go(&self, bytes: Range<usize>) {
         #[cfg(unix)]
         if let Contents::Mapped(map) = self {
+            let start = bytes.start.saturating_sub(AROUND);
+            let length = map.len().min(bytes.end + AROUND) - start;
             // SAFETY: the map is shared with the file and never written, so what is read of these pages later comes from the file
             // again. It is no matter if the system does not follow the advice.
-            let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, bytes.start, bytes.len()) };
+            let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, start, length) };
         }
     }
 }
