@@ -1,30 +1,32 @@
 """Checkpoints: what an interrupted training had learnt, from which the same training goes on to the same vocabulary.
 
 A merge depends only on those before it, so the merges so far and the counts are all there is to keep: training goes on from
-them as `extend` does. A checkpoint is a directory of two files, `corpus.counts`, written once, and `merges`. Before these are
-there, while the corpus is counted, it has the parts of the counts.
+them as `extend` does. A checkpoint is a directory of two files, `corpus.counts`, written before the first merge, so that merging
+need not hold them, and `merges`. Before these are there, while the corpus is counted, it has the parts of the counts.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from minbpe.counting import PieceCounts
 from minbpe.errors import CorpusError, FormatError
-from minbpe.formats.counts import digest, load_counts, save_counts
+from minbpe.formats.counts import CountsFile, digest, save_counted
 from minbpe.parts import Parts
 from minbpe.patterns import from_json, shown
 from minbpe.state import WAY_OUT, read_state, write_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
+    from minbpe import _core
+    from minbpe.patterns import Pattern
     from minbpe.training import Learned
 
 COUNTS, MERGES = "corpus.counts", "merges"
@@ -50,8 +52,8 @@ class Checkpoint:
     """A name for a corpus that is an iterator. Counts that are kept under the same name are not made again. Where they are not
     complete, the iterator has to give the same documents once more: those that are counted are passed over."""
     every: float = 60.0
-    """Seconds from the start, and from one time to the next; with 0, training always leaves its checkpoint in the end.
-    An exception such as Ctrl-C leaves one in any case."""
+    """Seconds from the start, and from one time to the next. A new checkpoint of a training that took less is gone when that has
+    ended; an exception such as Ctrl-C leaves one in any case."""
     resume: bool = True
     """Whether to go on from what is there; if not, it is replaced when something is kept."""
 
@@ -76,6 +78,32 @@ class Checkpoint:
         return path
 
 
+@contextmanager
+def keeping(
+    checkpoint: Checkpoint | str | os.PathLike[str] | None, corpus: object, pattern: Pattern
+) -> Iterator[Parts | None]:
+    """Yield what the counting of a corpus has kept in a checkpoint, if there is to be one; it is removed when the block ends well.
+
+    Raises:
+        CorpusError: the corpus is an iterator and has no name, or the checkpoint is of another corpus or another pattern.
+        FormatError: it is damaged, or a later version wrote it.
+        OSError: it cannot be read, or there will be no place for it.
+    """
+    if checkpoint is None:
+        yield None
+        return
+    if not isinstance(checkpoint, Checkpoint):
+        checkpoint = Checkpoint(checkpoint)
+    name = checkpoint.corpus or name_of(corpus)
+    if name is None:
+        raise CorpusError(
+            "the checkpoint of an iterator cannot tell whether its documents are the same: give the corpus a name, as in "
+            f"Checkpoint({os.fspath(checkpoint.path)!r}, corpus='name')"
+        )
+    yield Parts(checkpoint, name, pattern)
+    checkpoint.remove()
+
+
 class Keeper:
     """What one training keeps in a checkpoint, and what it has found there."""
 
@@ -92,18 +120,19 @@ class Keeper:
         if not isinstance(checkpoint, Checkpoint):
             checkpoint = Checkpoint(checkpoint)
         self.path = checkpoint.directory()
-        self._every = checkpoint.every
+        self._checkpoint = checkpoint
         self._next = monotonic() + checkpoint.every
         self._options = dict(options)
         self._corpus = checkpoint.corpus or name_of(source)
-        self._counts_digest: str | None = None
-        self._counts: PieceCounts | None = None
+        self._digest: str | None = None
+        self._counted: _core.Counted | None = None
         self._dropped = (0, 0)
         self.merges: Learned = []
+        self._stays = self.path.exists()
         if checkpoint.resume and (self.path / MERGES).exists():
             self._load()
         self.parts: Parts | None = None
-        if self._counts is None and self._corpus is not None:
+        if self._counted is None and self._corpus is not None:
             self.parts = Parts(checkpoint, self._corpus, options["pattern"])
 
     def _load(self) -> None:
@@ -117,28 +146,35 @@ class Keeper:
                     f"asked for: {WAY_OUT}"
                 )
         self.merges = [(left, right, times, places) for left, right, times, places in state["merges"]]
-        self._counts_digest, self._dropped = state["counts"], tuple(state["dropped"])
+        self._digest, self._dropped = state["counts"], tuple(state["dropped"])
         if self._corpus is not None and self._corpus == state["corpus"]:
-            counts = load_counts(self.path / COUNTS)
-            if digest(counts) != self._counts_digest:
-                raise FormatError(f"{self.path / COUNTS} is not the file that the checkpoint was made with: {WAY_OUT}")
-            self._counts = counts
+            file = CountsFile(self.path / COUNTS)
+            if file.digest != self._digest:
+                raise FormatError(f"{file.path} is not the file that the checkpoint was made with: {WAY_OUT}")
+            self._counted = file.load()._counts.counted(1)
 
-    def counted(self) -> tuple[PieceCounts, tuple[int, int]] | None:
-        """Return the counts that were kept and what was dropped of them, if they are known to be of the same corpus."""
-        return None if self._counts is None else (self._counts, self._dropped)
+    def counted(self) -> tuple[_core.Counted, tuple[int, int]] | None:
+        """Give away the counts that were kept and what was dropped of them, if they are known to be of the same corpus."""
+        counted, self._counted = self._counted, None
+        return counted and (counted, self._dropped)
 
-    def begin(self, counts: PieceCounts, dropped: tuple[int, int]) -> None:
-        """Take note of what is trained on.
+    def begin(self, counted: _core.Counted) -> None:
+        """Keep what is trained on: training takes it, and has no counts to keep any more once it is interrupted.
 
         Raises:
             CorpusError: the checkpoint is of another corpus.
+            OSError: there is no room for it.
         """
-        if self._counts_digest is not None and self._counts is None and digest(counts) != self._counts_digest:
+        pattern = self._options["pattern"]
+        if self._digest is None:
+            self._dropped = counted.dropped
+            self.path.mkdir(exist_ok=True)
+            self._digest = save_counted(counted, pattern, self.path / COUNTS)
+        elif self._digest != digest(counted, pattern):
             raise CorpusError(f"the checkpoint in {self.path} is of another corpus: {WAY_OUT}")
-        self._counts, self._dropped = counts, dropped
+        self._write([])
         if self.parts and self.parts.kept:
-            self.keep([])
+            self._stays = True
             self.parts.remove()
 
     def hear(self, learned: Learned) -> None:
@@ -147,25 +183,27 @@ class Keeper:
             self.keep(learned)
 
     def keep(self, learned: Learned) -> None:
-        """Keep the merges so far, and the counts if they are not there yet. Merges that are there already stay."""
-        assert self._counts is not None
-        self.path.mkdir(exist_ok=True)
-        if self._counts_digest is None:
-            self._counts_digest = save_counts(self._counts, self.path / COUNTS)
+        """Keep the merges so far. Merges that are there already stay."""
+        self._write(learned)
+        self._stays = True
+        self._next = monotonic() + self._checkpoint.every
+
+    def end(self, learned: Learned) -> None:
+        """Keep all merges of a training that has ended, or nothing of one that has not taken long enough."""
+        if not self._stays and monotonic() < self._next:
+            self._checkpoint.remove()
+        elif len(learned) > len(self.merges):
+            self.keep(learned)
+
+    def _write(self, learned: Learned) -> None:
         state = {
             "options": self._options,
             "corpus": self._corpus,
-            "counts": self._counts_digest,
+            "counts": self._digest,
             "dropped": self._dropped,
             "merges": max(learned, self.merges, key=len),
         }
         write_state(self.path / MERGES, state)
-        self._next = monotonic() + self._every
-
-    def end(self, learned: Learned) -> None:
-        """Keep all merges of a training that has ended, if it took long enough for keeping any."""
-        if len(learned) > len(self.merges) and (self._counts_digest is not None or monotonic() >= self._next):
-            self.keep(learned)
 
 
 def name_of(source: object) -> str | None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Literal
 
+    from minbpe.checkpoint import Checkpoint
     from minbpe.corpus import Corpus
     from minbpe.parts import Parts
     from minbpe.patterns import GivenPattern, Pattern
@@ -132,6 +133,7 @@ class PieceCounts:
 
         Raises:
             FormatError: the file holds no piece counts, is truncated or changed, or a later version wrote it.
+            MemoryError: the counts take more memory than the system gives; `minbpe count` leaves rare pieces out of such a file.
             OSError: the file cannot be read.
         """
         from minbpe.formats.counts import load_counts
@@ -274,6 +276,7 @@ def count(
     threads: int | None = None,
     max_memory: int | None = None,
     spill_to: str | os.PathLike[str] | None = None,
+    checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> PieceCounts:
     """Split a corpus into pieces and count them.
@@ -292,11 +295,16 @@ def count(
             past it go to disk and are merged in the end; the result is the same.
         spill_to: the directory in which they are, in a file without a name, of which nothing is ever left; by default the
             system's for temporary files.
+        checkpoint: a directory to keep in what is counted, each minute and when an exception such as Ctrl-C ends the counting.
+            The same counting with the same checkpoint goes on from there, to exactly the counts of one run; when it has
+            ended, the checkpoint is gone. An iterator needs `Checkpoint`, with a name, and gives the same documents once more.
         progress: called some twenty times a second, and at the end. What it raises ends the counting.
 
     Raises:
         PatternError: the pattern does not compile, or gave up on a text.
-        CorpusError: a piece of 4 GiB or more, or distinct pieces that alone take more than `max_memory`.
+        CorpusError: a piece of 4 GiB or more, or distinct pieces that alone take more than `max_memory`, or `checkpoint` is of
+            another corpus or another pattern, or of an iterator without a name.
+        FormatError: `checkpoint` is damaged.
         MemoryError: the distinct pieces take more memory than the system gives; set `max_memory`.
         TypeError: what is given is no corpus.
         OSError: a file cannot be read, or `spill_to` cannot be written.
@@ -304,9 +312,12 @@ def count(
     Warns:
         PatternWarning: the pattern is one that only the slow engine takes. Said once for each pattern.
     """
+    from minbpe.checkpoint import keeping
+
     regex = resolve(pattern)
-    counted = gather(corpus, regex, 1, threads, Ceiling(max_memory, spill_to), progress)
-    return PieceCounts._from_core(counted.counts(), regex)
+    with keeping(checkpoint, corpus, regex) as parts:
+        counted = gather(corpus, regex, 1, threads, Ceiling(max_memory, spill_to), progress, parts)
+        return PieceCounts._from_core(counted.counts(), regex)
 
 
 def count_to_file(
@@ -318,6 +329,7 @@ def count_to_file(
     threads: int | None = None,
     max_memory: int | None = None,
     spill_to: str | os.PathLike[str] | None = None,
+    checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> None:
     """Count a corpus as `count` does and write the counts to a file as `PieceCounts.save` does.
@@ -332,10 +344,14 @@ def count_to_file(
     ...     PieceCounts.load(Path(directory) / "rose.counts")
     <PieceCounts of 5 pieces, 4 of them distinct>
     """
+    from minbpe.checkpoint import keeping
     from minbpe.formats.counts import save_counted
 
     regex = resolve(pattern)
-    save_counted(gather(corpus, regex, min_count, threads, Ceiling(max_memory, spill_to), progress), regex, path)
+    with keeping(checkpoint, corpus, regex) as parts:
+        save_counted(
+            gather(corpus, regex, min_count, threads, Ceiling(max_memory, spill_to), progress, parts), regex, path
+        )
 
 
 def gather(

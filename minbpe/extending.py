@@ -69,8 +69,8 @@ def extend(
     if tokens < 0:
         raise VocabularyError(f"cannot extend by {tokens} tokens: give 0 or more, or truncate to a smaller size")
     limits = Limits(min_frequency, max_token_length)
-    counts = counted(source, vocabulary.pattern, min_count, threads, Ceiling(max_memory, spill_to), progress).counts
-    learned = run(counts, vocabulary._core, tokens, tie_break, limits, progress)
+    corpus = counted(source, vocabulary.pattern, min_count, threads, Ceiling(max_memory, spill_to), progress)
+    learned = run(corpus.core, vocabulary._core, tokens, tie_break, limits, progress)
     first = vocabulary.n_vocab
     extended = Vocabulary.from_merges(
         [*vocabulary.merges, *((left, right) for left, right, _, _ in learned)],

@@ -58,9 +58,14 @@ class SavedCounts:
 class Counted:
     """What is trained on."""
 
-    counts: PieceCounts
+    core: _core.Counted
+    """The counts. Training takes them, so that it need not hold them while it merges."""
     pattern: Pattern
-    dropped: tuple[int, int] = (0, 0)
+    pieces: int
+    """How many pieces there are."""
+    size: int
+    """The bytes that they make up."""
+    dropped: tuple[int, int]
     """How many pieces were seen too seldom, and how many different ones."""
 
 
@@ -79,23 +84,21 @@ def counted(
         CorpusError: the source is counts, and made with another pattern than is asked for; the keeper's are of another corpus.
     """
     regex = pattern_of(source, pattern)
+    dropped = None
     if keeper and (kept := keeper.counted()):
-        return Counted(kept[0], regex, kept[1])
-    if isinstance(source, PieceCounts):
-        counts = source.at_least(min_count)
-        dropped = (source.total - counts.total, len(source) - len(counts))
+        core, dropped = kept
+    elif isinstance(source, PieceCounts):
+        core = source._counts.counted(max(0, min(min_count, MOST)))
+    elif isinstance(source, SavedCounts):
+        core = source.gather(min_count, ceiling)
     else:
-        if isinstance(source, SavedCounts):
-            gathered = source.gather(min_count, ceiling)
-        else:
-            parts = keeper.parts if keeper else None
-            # A list of counts, which only stages take, is refused as any list is that holds no documents.
-            gathered = gather(source, regex, min_count, threads, ceiling, progress, parts)  # type: ignore[arg-type]
-        dropped = gathered.dropped
-        counts = PieceCounts._from_core(gathered.counts(), regex)
-    if keeper:
-        keeper.begin(counts, dropped)
-    return Counted(counts, regex, dropped)
+        parts = keeper.parts if keeper else None
+        # A list of counts, which only stages take, is refused as any list is that holds no documents.
+        core = gather(source, regex, min_count, threads, ceiling, progress, parts)  # type: ignore[arg-type]
+    if keeper and dropped is None:
+        keeper.begin(core)
+    pieces, _, size = core.kept
+    return Counted(core, regex, pieces, size, dropped or core.dropped)
 
 
 def pattern_of(source: Source, pattern: GivenPattern | EllipsisType) -> Pattern:
@@ -119,6 +122,6 @@ def memory_to_train(distinct_bytes: int, size: int) -> int:
     """Return the bytes of memory that merging takes, within a third: measured, as ARCHITECTURE.md says.
 
     >>> f"{memory_to_train(distinct_bytes=4_679_020, size=32768) / 1e6:.0f} MB"
-    '124 MB'
+    '109 MB'
     """
-    return 18_000_000 + 950 * (size - 256) + 16 * distinct_bytes
+    return 20_000_000 + 1000 * (size - 256) + 12 * distinct_bytes

@@ -88,22 +88,20 @@ def learn_stages(
     pieces = 0
     for stage, part in zip(stages, _sources(source, stages), strict=True):
         corpus = counted(part, stage.pattern, 1, threads, ceiling, progress)
-        counts = corpus.counts
-        size = counts.corpus_bytes
-        token_counts = token_counts or [size]
-        if size != token_counts[0]:
+        token_counts = token_counts or [corpus.size]
+        if corpus.size != token_counts[0]:
             raise CorpusError(
-                f"stage 1 was trained on {token_counts[0]} bytes, and stage {len(begun) + 1} is given {size}: each stage takes "
-                "the same corpus, which reads the same each time"
+                f"stage 1 was trained on {token_counts[0]} bytes, and stage {len(begun) + 1} is given {corpus.size}: each "
+                "stage takes the same corpus, which reads the same each time"
             )
         start = (vocabulary._core,) if begun else order
-        tokens = _core.tokens_at_start(counts._counts, start)
-        learned = run(counts, start, stage.merges - len(pair_counts), tie_break, limits, progress)
+        tokens = _core.tokens_at_start(corpus.core.counts(), start)
+        learned = run(corpus.core, start, stage.merges - len(pair_counts), tie_break, limits, progress)
         begun.append((len(pair_counts), corpus.pattern))
         # The first is what this stage begins with. Without a merge of its own it is no stage, and the one before left fewer.
         token_counts += [*accumulate((places for *_, places in learned), sub, initial=tokens)][1:]
         pair_counts += (times for _, _, times, _ in learned)
-        pieces += counts.total
+        pieces += corpus.pieces
         vocabulary = Vocabulary.from_merges(
             [*vocabulary.merges, *((left, right) for left, right, _, _ in learned)], stages=begun, byte_ids=byte_ids
         )

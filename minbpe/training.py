@@ -164,7 +164,7 @@ def train(
         max_token_length: a pair whose bytes together are more than this is never merged, and the best of the others is.
         threads: how many work side by side, by default as many as there are cores. The result does not depend on it.
         max_memory: a ceiling on what counting holds, in bytes, as for `count`. Merging then holds the distinct pieces that
-            `min_count` leaves: some 16 bytes for each of theirs, and 1 KB a merge.
+            `min_count` leaves: some 12 bytes for each of theirs, and 1 KB a merge.
         spill_to: the directory for what passes it, as for `count`.
         checkpoint: a directory to keep counts and merges in, each minute and when an exception such as Ctrl-C ends the
             training. The same training with the same checkpoint goes on from there, to exactly the vocabulary that it would
@@ -282,8 +282,7 @@ def learn(
         }
         keeper = Keeper(checkpoint, source, options)
     corpus = counted(source, pattern, min_count, threads, Ceiling(max_memory, spill_to), progress, keeper)
-    counts = corpus.counts
-    learned = run(counts, order, wanted, tie_break, limits, progress, keeper)
+    learned = run(corpus.core, order, wanted, tie_break, limits, progress, keeper)
     vocabulary = Vocabulary.from_merges(
         [(left, right) for left, right, _, _ in learned],
         pattern=corpus.pattern,
@@ -294,8 +293,8 @@ def learn(
     return Training(
         vocabulary,
         pair_counts=tuple(times for _, _, times, _ in learned),
-        token_counts=tuple(accumulate((places for *_, places in learned), sub, initial=counts.corpus_bytes)),
-        pieces=counts.total,
+        token_counts=tuple(accumulate((places for *_, places in learned), sub, initial=corpus.size)),
+        pieces=corpus.pieces,
         dropped_pieces=corpus.dropped[0],
         dropped_distinct=corpus.dropped[1],
     )
@@ -319,12 +318,14 @@ def learn_merges(
     The arguments are those of `train`.
     """
     order = _choice("byte_order", byte_order, BYTE_ORDERS)
-    learned = run(counts, order, merges, tie_break, Limits(min_frequency, max_token_length), progress)
+    learned = run(
+        counts._counts.counted(1), order, merges, tie_break, Limits(min_frequency, max_token_length), progress
+    )
     return [((left, right), times) for left, right, times, _ in learned]
 
 
 def run(
-    counts: PieceCounts,
+    counted: _core.Counted,
     start: Sequence[int] | _core.Vocabulary | tuple[_core.Vocabulary],
     merges: int,
     tie_break: TieBreak,
@@ -334,8 +335,8 @@ def run(
 ) -> Learned:
     """Return merges: left id, right id, how often the pair occurred, and in how many places it became a token.
 
-    With a `keeper`, training starts from bytes and from the merges that it has, and what ends it with an exception leaves
-    the others with it.
+    It takes what was counted. With a `keeper`, training starts from bytes and from the merges that it has, and what ends it
+    with an exception leaves the others with it.
     """
     lowest = _choice("tie_break", tie_break, TIE_BREAKS)
     learned = keeper.merges[:merges] if keeper else []
@@ -352,7 +353,7 @@ def run(
     longest = min(limits.max_token_length or sys.maxsize, sys.maxsize)
     try:
         _core.train(
-            counts._counts,
+            counted,
             start,
             merges - len(learned),
             lowest,

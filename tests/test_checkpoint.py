@@ -163,6 +163,8 @@ def test_a_checkpoint_may_be_replaced_and_removed(tmp_path: Path) -> None:
     assert len(merges_in(tmp_path / "kept")) == 2
     again = train("aaab", 258, pattern=None, tie_break="lowest", checkpoint=tmp_path / "kept")
     assert again == vocabulary
+    train("abab", 257, pattern=None, checkpoint=Checkpoint(tmp_path / "kept", resume=False))
+    assert merges_in(tmp_path / "kept") == [[97, 98, 2, 2]]
     anew.remove()
     anew.remove()
     assert list(tmp_path.iterdir()) == []
@@ -240,19 +242,25 @@ import sys
 from pathlib import Path
 from minbpe import learn
 from minbpe.checkpoint import Checkpoint
-learn(Path(sys.argv[1]), 4000, pattern=None, checkpoint=Checkpoint(sys.argv[2], every=0))
+learn(Path(sys.argv[1]), 4000, pattern=None, checkpoint=Checkpoint(sys.argv[2], every=float(sys.argv[3])))
 """
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no SIGKILL")
+@pytest.mark.parametrize("every", [0, 60])
 def test_what_was_kept_before_kill_9_is_enough_to_go_on_from(
-    long_file: Path, at_once: dict[str, Training], tmp_path: Path
+    every: int, long_file: Path, at_once: dict[str, Training], tmp_path: Path
 ) -> None:
     path = tmp_path / "kept"
-    with subprocess.Popen([sys.executable, "-c", KILLED, str(long_file), str(path)]) as child:
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(long_file), str(path), str(every)]) as child:
         while child.poll() is None and not (path / "merges").exists():
             time.sleep(0.01)
         os.kill(child.pid, signal.SIGKILL)
     assert child.returncode == -signal.SIGKILL
     assert len(merges_in(path)) < SIZE - 256
-    assert learn(long_file, SIZE, pattern=None, checkpoint=path) == at_once["first"]
+    stages: list[str] = []
+    went_on = learn(
+        long_file, SIZE, pattern=None, checkpoint=path, progress=lambda progress: stages.append(progress.stage)
+    )
+    assert went_on == at_once["first"]
+    assert set(stages) == {"train"}

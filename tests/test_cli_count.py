@@ -40,6 +40,33 @@ def test_training_on_counts_of_parts_equals_training_on_the_whole(
     assert Vocabulary.load(f"{tok}.model") == train(parts, 290, special_tokens=["<|endoftext|>"])
 
 
+def test_counts_of_parts_are_added_up_to_the_counts_of_the_whole(
+    parts: list[Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    counts = [part.with_suffix(".counts") for part in parts]
+    for part, out in zip(parts, counts, strict=True):
+        output(capfd, "count", part, "--out", out, "--pattern", "gpt2")
+    whole, added = parts[0].with_name("whole"), parts[0].with_name("added")
+    for options in ([], ["--min-count", "2"], ["--max-memory", "1M"]):
+        told = json.loads(output(capfd, "count", *counts, "--out", added, *options, "--json"))
+        expected = json.loads(output(capfd, "count", *parts, "--out", whole, "--pattern", "gpt2", *options, "--json"))
+        assert added.read_bytes() == whole.read_bytes()
+        assert {**told, "counts": "", "seconds": 0} == {**expected, "counts": "", "seconds": 0}
+    line = error(capfd, 1, "count", *counts, "--out", added, "--pattern", "gpt4")
+    assert "made with the pattern 'gpt2', and 'gpt4' is asked for" in line
+
+
+def test_a_pattern_that_counts_do_not_know_stays_unknown_unless_it_is_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    counts, out = tmp_path / "a.counts", tmp_path / "b.counts"
+    PieceCounts.from_items([(b"piece", 5)]).save(counts)
+    output(capfd, "count", counts, "--out", out)
+    assert PieceCounts.load(out) == PieceCounts.load(counts)
+    output(capfd, "count", counts, "--out", out, "--pattern", "gpt2")
+    assert PieceCounts.load(out).pattern == GPT2_SPLIT_PATTERN
+
+
 def test_training_on_counts_takes_their_pattern(parts: list[Path], capfd: pytest.CaptureFixture[str]) -> None:
     out, tok = parts[0].with_name("all.counts"), parts[0].with_name("tok")
     output(capfd, "count", *parts, "--out", out, "--pattern", "none")
@@ -52,9 +79,9 @@ def test_training_on_counts_takes_their_pattern(parts: list[Path], capfd: pytest
 def test_counts_and_text_are_not_mixed(parts: list[Path], capfd: pytest.CaptureFixture[str]) -> None:
     out = parts[0].with_name("all.counts")
     output(capfd, "count", *parts, "--out", out)
-    line = error(capfd, 1, "train", out, parts[0], "--out", out.with_name("tok"))
-    assert f"run minbpe count on {parts[0]} first" in line
-    assert "give such files to minbpe train" in error(capfd, 1, "count", out, "--out", out.with_name("more.counts"))
+    for command in ("train", "count"):
+        line = error(capfd, 1, command, out, parts[0], "--out", out.with_name("tok"))
+        assert f"run minbpe count on {parts[0]} first" in line
     assert "make it first" in error(capfd, 1, "count", parts[0], "--out", out / "missing" / "a.counts")
 
 
@@ -66,8 +93,8 @@ def test_inspect_shows_counts(parts: list[Path], capfd: pytest.CaptureFixture[st
     assert "' the' (49)" in page
     facts = json.loads(output(capfd, "inspect", out, "--json"))
     assert facts["most frequent"][0] == [" the", 49]
-    assert "memory to train  some 49 MB to 32,768 tokens" in page
-    assert 48e6 < facts["memory to train"] < 50e6
+    assert "memory to train  some 53 MB to 32,768 tokens" in page
+    assert 52e6 < facts["memory to train"] < 54e6
     data = bytearray(out.read_bytes())
     data[-1] ^= 1
     out.write_bytes(data)

@@ -3,12 +3,14 @@
 import gzip
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import pytest
 from minbpe import learn, parts, train
 from minbpe.ceiling import LEAST_MEMORY
 from minbpe.checkpoint import Checkpoint, name_of
-from minbpe.counting import PieceCounts, count
+from minbpe.counting import PieceCounts, count, count_to_file
 from minbpe.errors import CorpusError, FormatError
 from minbpe.parts import Parts
 from minbpe.state import write_state
@@ -96,6 +98,38 @@ def test_counting_that_is_stopped_again_and_again_equals_counting_at_once(
     assert learn(source_of(corpus, kind)[0], SIZE, checkpoint=seldom, **options) == expected
     assert sorted(file.name for file in corpus.with_name("kept").iterdir()) == ["corpus.counts", "merges"]
     checkpoint.remove()
+
+
+@pytest.mark.parametrize("kind", CORPORA)
+def test_counts_that_were_stopped_go_on_in_memory_and_to_a_file(
+    corpus: Path, kind: str, stop_after: Callable[[int], None], tmp_path: Path
+) -> None:
+    kept, expected = corpus.with_name("kept"), count(source_of(corpus, kind)[0])
+    for begun in (1, 2):
+        stop_after(1)
+        with pytest.raises(StoppedError):
+            count(source_of(corpus, kind)[0], checkpoint=source_of(corpus, kind)[1])
+        assert len(state_in(kept)["parts"]) == begun
+    stop_after(0)
+    for go_on in (count, partial(count_to_file, path=tmp_path / "counts")):
+        shutil.copytree(kept, tmp_path / "copy")
+        places: list[int] = []
+        went_on = go_on(
+            source_of(corpus, kind)[0],
+            checkpoint=replace(source_of(corpus, kind)[1], path=tmp_path / "copy"),
+            progress=lambda progress, places=places: places.append(progress.done),
+        )
+        assert (went_on or PieceCounts.load(tmp_path / "counts")) == expected
+        assert min(places) >= state_in(kept)["place"][2] > 0
+        assert not (tmp_path / "copy").exists()
+    Checkpoint(kept).remove()
+
+
+def test_counting_an_iterator_without_a_name_keeps_nothing_and_says_so(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"give the corpus a name, as in Checkpoint\('.*kept', corpus='name'\)"):
+        count(iter(["text"]), checkpoint=tmp_path / "kept")
+    assert count(["text"], checkpoint=tmp_path / "kept") == count("text")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_parts_of_another_corpus_or_pattern_are_refused(

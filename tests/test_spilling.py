@@ -135,6 +135,53 @@ def test_the_ceiling_holds_where_the_system_gives_no_more_memory(tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["words.counts"]
 
 
+MAPPED = """
+import sys
+from pathlib import Path
+import minbpe
+print(minbpe.count(Path(sys.argv[1]), threads=2).total)
+print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much memory a process had at most")
+def test_a_file_takes_no_memory_that_is_in_proportion_to_it(tmp_path: Path) -> None:
+    words = 1 << 24
+    (tmp_path / "text").write_bytes(b" letters" * words)
+    command = [sys.executable, "-c", MAPPED, str(tmp_path / "text")]
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True)
+    total, kilobytes = map(int, done.stdout.split())
+    assert total == words
+    assert kilobytes < 64 << 10  # of 128 MB
+
+
+TOO_MANY = """
+import resource, sys
+from minbpe.counting import PieceCounts
+held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (held + (24 << 20),) * 2)
+PieceCounts.load(sys.argv[1])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the address space and tells its size")
+def test_counts_that_do_not_fit_in_memory_say_the_way_out_and_it_leads_out(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out, fewer = tmp_path / "all.counts", tmp_path / "fewer.counts"
+    count_to_file(words(600_000), out)
+
+    def loaded(path: Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", TOO_MANY, str(path)]
+        return subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
+
+    way = f"minbpe count {out} --min-count 2 --max-memory 1G --out fewer.counts"
+    assert f"the counts in {out} take more memory than there is: leave out rare pieces ({way})" in loaded(out).stderr
+    output(capfd, "count", out, "--min-count", "3", "--max-memory", "2M", "--out", fewer)
+    assert loaded(fewer).returncode == 0
+    assert PieceCounts.load(fewer) == PieceCounts.load(out).at_least(3)
+
+
 FULL = """
 import resource, sys
 from tests.test_spilling import words

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from minbpe.ceiling import Ceiling
-from minbpe.checkpoint import Checkpoint, name_of
+from minbpe.checkpoint import Checkpoint, keeping, name_of
 from minbpe.cli.shared import (
     CORPUS,
     OUTPUT,
@@ -29,12 +29,12 @@ from minbpe.counting import PieceCounts, Progress, gather
 from minbpe.documents import find_files, is_plain_text
 from minbpe.errors import CorpusError, MinbpeError
 from minbpe.formats.counts import is_counts, save_counted
-from minbpe.parts import Parts
-from minbpe.patterns import resolve, shown
+from minbpe.patterns import shown
 from minbpe.progress import Bars
-from minbpe.source import memory_to_train
+from minbpe.source import SavedCounts, memory_to_train, pattern_of
 
 if TYPE_CHECKING:
+    from minbpe.corpus import Corpus
     from minbpe.patterns import Pattern
 
 PREVIEW = 5
@@ -56,16 +56,16 @@ def count(
     resume: Annotated[Flag, Parameter(group=OUTPUT)] = False,
     json: Annotated[Json, Parameter(group=OUTPUT)] = False,
 ) -> None:
-    """Count the pieces of text, to train on later.
+    """Count the pieces of text, to train on later, or add up files of counts.
 
     Ctrl-C, kill and each minute leave what is counted in OUT.checkpoint, from which the same command goes on with --resume.
     The counts of parts of a corpus, made on as many machines as there are, train as the whole does: name them in the order
-    of the parts, as in minbpe train part1.counts part2.counts.
+    of the parts, as in minbpe train part1.counts part2.counts, or minbpe count part1.counts part2.counts --out all.counts.
 
     Args:
-        sources: Files and directories: text, .jsonl, .parquet, and .gz of these.
+        sources: Files and directories: text, .jsonl, .parquet, and .gz of these; or files that this command wrote.
         out: The file to write.
-        pattern: gpt2, gpt4 (the default), cl100k, o200k, none or a regular expression; or several, one in the other.
+        pattern: gpt2, gpt4 (the default for text), cl100k, o200k, none or a regular expression; or several, one in the other.
         min_count: Leave out pieces that were seen less often.
         threads: All cores by default. The counts do not depend on it.
         max_memory: Hold no more distinct pieces than this takes, such as 4G; the others go to disk, and none is lost.
@@ -77,31 +77,32 @@ def count(
     if not out.parent.is_dir():
         raise MinbpeError(f"{out.parent}: no such directory to write {out.name} in: make it first")
     files = find_files(sources, glob=reading.glob)
-    if any(map(is_counts, files)):
-        raise CorpusError("a source holds piece counts already: give such files to minbpe train")
     whole = not reading.lines and all(map(is_plain_text, files))
     kept = out.with_name(f"{out.name}.checkpoint")
-    checkpoint, corpus = Checkpoint(kept, resume=resume), f"{name_of(files)} {reading}"
+    checkpoint = Checkpoint(kept, corpus=f"{name_of(files)} {reading}", resume=resume)
+    ceiling = Ceiling(max_memory, spill_to)
+    named = ... if pattern is None else named_pattern(pattern)
     began = perf_counter()
     with Bars() as bars, interruptible(lambda: goes_on("minbpe count", kept)):
-        regex = resolve("gpt4" if pattern is None else named_pattern(pattern))
-        counted = gather(
-            files if whole else reading.documents(sources, bars, "read"),
-            regex,
-            min_count,
-            threads,
-            Ceiling(max_memory, spill_to),
-            lambda progress: show(bars, progress),
-            Parts(checkpoint, corpus, regex),
-        )
-        save_counted(counted, regex, out)
-    checkpoint.remove()
+        if hold_counts(files):
+            saved = SavedCounts(files)
+            regex = saved.pattern if named is ... else pattern_of(saved, named)
+            counted = saved.gather(min_count, ceiling)
+            save_counted(counted, regex, out)
+        else:
+            source: Corpus = files if whole else reading.documents(sources, bars, "read")
+            regex = pattern_of(source, named)
+            with keeping(checkpoint, source, regex) as parts:
+                counted = gather(
+                    source, regex, min_count, threads, ceiling, lambda progress: show(bars, progress), parts
+                )
+                save_counted(counted, regex, out)
     pieces, distinct, size = counted.kept
     said = _said(counted.sources, size, pieces, distinct, counted.distinct_bytes, regex, counted.most_frequent, json)
     dropped = dict(zip(("dropped", "dropped distinct"), counted.dropped, strict=True)) if min_count > 1 else {}
-    ceiling = {"spilled": counted.spilled} if max_memory is not None else {}
+    spilled = {"spilled": counted.spilled} if max_memory is not None else {}
     seconds = round(perf_counter() - began, 2)
-    print_facts({"counts": str(out), "files": len(files), **said, **dropped, **ceiling, "seconds": seconds}, json)
+    print_facts({"counts": str(out), "files": len(files), **said, **dropped, **spilled, "seconds": seconds}, json)
 
 
 def hold_counts(files: list[Path]) -> bool:

@@ -43,7 +43,7 @@ def save_counts(counts: PieceCounts, path: str | os.PathLike[str]) -> str:
     return _write(Path(path), _facts(counts), counts._counts.each_chunk)
 
 
-def save_counted(counted: _core.Counted, pattern: Pattern, path: str | os.PathLike[str]) -> str:
+def save_counted(counted: _core.Counted, pattern: Pattern | EllipsisType, path: str | os.PathLike[str]) -> str:
     """Write what was counted to a file as `save_counts` does; what is on disk is read from there, and never held.
 
     Raises:
@@ -52,10 +52,10 @@ def save_counted(counted: _core.Counted, pattern: Pattern, path: str | os.PathLi
     return _write(Path(path), _head(pattern, counted.sources, *counted.kept), counted.each_chunk)
 
 
-def digest(counts: PieceCounts) -> str:
-    """Return the sha256, in hex, that stands in a file of these counts."""
-    hashed = hashlib.sha256(MAGIC + _line(_facts(counts)))
-    counts._counts.each_chunk(hashed.update)
+def digest(counted: _core.Counted, pattern: Pattern) -> str:
+    """Return the sha256, in hex, that stands in a file of what was counted."""
+    hashed = hashlib.sha256(MAGIC + _line(_head(pattern, counted.sources, *counted.kept)))
+    counted.each_chunk(hashed.update)
     return hashed.hexdigest()
 
 
@@ -69,15 +69,7 @@ def load_counts(path: str | os.PathLike[str]) -> PieceCounts:
         FormatError: the file is of another kind or version, truncated or changed.
         OSError: the file cannot be read.
     """
-    file = CountsFile(path)
-    try:
-        counts = PieceCounts._from_core(_core.PieceCounts.read(file.path, file.body), file.pattern)
-    except ValueError as error:
-        raise _damaged(path, str(error)) from error
-    facts = {"pattern": ..., **_facts(counts), "unicode": file.facts.get("unicode")}
-    if {**file.facts, "pattern": file.pattern} != facts:
-        raise _damaged(path, "its second line does not fit the counts")
-    return counts
+    return CountsFile(path).load()
 
 
 class CountsFile:
@@ -115,6 +107,22 @@ class CountsFile:
                 "corpus again to be exact",
                 UserWarning,
             )
+
+    def load(self) -> PieceCounts:
+        """Return the counts."""
+        try:
+            counts = PieceCounts._from_core(_core.PieceCounts.read(self.path, self.body), self.pattern)
+        except ValueError as error:
+            raise _damaged(self.path, str(error)) from error
+        except MemoryError as error:
+            raise MemoryError(
+                f"the counts in {self.path} take more memory than there is: leave out rare pieces (minbpe count {self.path} "
+                "--min-count 2 --max-memory 1G --out fewer.counts), or train on the file itself (minbpe train --min-count)"
+            ) from error
+        facts = {"pattern": ..., **_facts(counts), "unicode": self.facts.get("unicode")}
+        if {**self.facts, "pattern": self.pattern} != facts:
+            raise _damaged(self.path, "its second line does not fit the counts")
+        return counts
 
     def absorb(self, counter: _core.Counter, first: int) -> int:
         """Add the counts to a counter of what comes before, and return the number of the document that comes after.

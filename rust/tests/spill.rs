@@ -107,15 +107,16 @@ fn many_runs_are_merged_in_several_passes() {
 fn counts_come_back_into_memory_where_they_fit() {
     let scratch = Scratch::new("back");
     let text = prose(30_000, 3);
-    let expected = counted(&[&text], 1, None, 1).unwrap().into_counts(&mut unwatched).unwrap();
-    let bounded = counted(&[&text], 2, Some((3_000_000, &scratch.0)), 1).unwrap();
+    let expected = counted(&[&text], 1, None, 1).unwrap().counts(&mut unwatched).unwrap();
+    let mut bounded = counted(&[&text], 2, Some((3_000_000, &scratch.0)), 1).unwrap();
     assert!(bounded.has_spilled());
-    assert!(bounded.into_counts(&mut unwatched).unwrap() == expected);
-    let bounded = counted(&[&text], 1, Some((100_000, &scratch.0)), 1).unwrap();
-    let error = bounded.into_counts(&mut unwatched).unwrap_err();
+    assert!(bounded.counts(&mut unwatched).unwrap() == expected);
+    assert!(!bounded.has_spilled());
+    let mut bounded = counted(&[&text], 1, Some((100_000, &scratch.0)), 1).unwrap();
+    let error = bounded.counts(&mut unwatched).unwrap_err();
     assert!(matches!(error, Error::Corpus(message) if message.contains("distinct pieces")));
-    let bounded = counted(&[&text], 1, Some((100_000, &scratch.0)), 1000).unwrap();
-    assert!(bounded.into_counts(&mut unwatched).unwrap() == expected.at_least(1000));
+    let mut bounded = counted(&[&text], 1, Some((100_000, &scratch.0)), 1000).unwrap();
+    assert!(*bounded.counts(&mut unwatched).unwrap() == expected.at_least(1000));
 }
 
 #[test]

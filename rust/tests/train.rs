@@ -4,11 +4,12 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use minbpe_core::count::PieceCounts;
 use minbpe_core::error::Error;
 use minbpe_core::progress::unwatched;
-use minbpe_core::train::{Options, Pair, Start, TieBreak, train};
+use minbpe_core::train::{Options, Pair, Start, TieBreak, each_merge, train};
 use minbpe_core::vocab::Vocabulary;
 use serde_json::Value;
 
@@ -199,6 +200,16 @@ fn each_merge_tells_by_how_many_tokens_it_shortens_the_corpus() {
     let merges = train(&counts, &options(3, TieBreak::First), &mut unwatched).unwrap();
     let counts: Vec<(u64, u64)> = merges.iter().map(|merge| (merge.count, merge.merged)).collect();
     assert_eq!(counts, [(10, 7), (3, 3), (3, 3)]);
+}
+
+#[test]
+fn counts_that_nobody_else_holds_are_gone_before_the_first_merge() {
+    let counts = Arc::new(PieceCounts::from_items([("aaaab", 3), ("aa", 1)]).unwrap());
+    let (seen, mut held) = (Arc::downgrade(&counts), Vec::new());
+    let options = options(2, TieBreak::First);
+    each_merge(Arc::clone(&counts), &options, &mut |_| held.push(seen.strong_count()), &mut unwatched).unwrap();
+    each_merge(counts, &options, &mut |_| held.push(seen.strong_count()), &mut unwatched).unwrap();
+    assert_eq!(held, [1, 1, 0, 0]);
 }
 
 #[test]

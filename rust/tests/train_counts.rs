@@ -134,6 +134,19 @@ fn the_bytes_of_a_file_are_taken_as_they_are() {
 }
 
 #[test]
+fn a_file_is_counted_as_its_text_though_threads_give_back_pages_that_others_read() {
+    let path = std::env::temp_dir().join(format!("minbpe-pages-{}", std::process::id()));
+    let text = prose();
+    std::fs::write(&path, &text).unwrap();
+    for threads in 1..4 {
+        let mut counter = counter(Some(pattern("gpt2")), threads).with_stretch(1000);
+        counter.add(&[Document::File(&path)], &mut unwatched).unwrap();
+        assert!(counter.finish().unwrap() == count(&[&text], Some(pattern("gpt2")), 1));
+    }
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
 fn a_file_that_is_not_there_is_named() {
     let mut counter = counter(None, 1);
     let error = counter.add(&[Document::File(Path::new("no/such/file"))], &mut unwatched).unwrap_err();

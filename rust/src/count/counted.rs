@@ -1,4 +1,8 @@
 //! What counting ends in: counts in memory, or on disk where they passed a ceiling. Both say the same of the corpus.
+//!
+//! Counts in memory may be shared; who holds them last gives the memory back.
+
+use std::sync::Arc;
 
 use super::PieceCounts;
 use super::spill::{Spilled, Tally, Top};
@@ -13,17 +17,18 @@ pub struct Counted {
 }
 
 enum Kept {
-    InMemory(PieceCounts),
+    InMemory(Arc<PieceCounts>),
     OnDisk(Spilled),
 }
 
 impl Counted {
-    pub(super) fn in_memory(counts: PieceCounts, min_count: u64) -> Counted {
+    /// Counts that are there, without the pieces that were seen less than `min_count` times.
+    pub fn in_memory(counts: Arc<PieceCounts>, min_count: u64) -> Counted {
         let (mut tally, mut dropped) = (Tally::default(), Tally::default());
         for piece in counts.iter() {
             if piece.count < min_count { &mut dropped } else { &mut tally }.count(piece);
         }
-        let kept = if dropped.distinct == 0 { counts } else { counts.at_least(min_count) };
+        let kept = if dropped.distinct == 0 { counts } else { Arc::new(counts.at_least(min_count)) };
         Counted { kept: Kept::InMemory(kept), tally, dropped }
     }
 
@@ -62,12 +67,14 @@ impl Counted {
         }
     }
 
-    /// The counts in memory. `Error::Corpus` if they alone pass the ceiling.
-    pub fn into_counts<'a>(self, progress: &'a mut Progress<'a>) -> Result<PieceCounts> {
-        match self.kept {
-            Kept::InMemory(counts) => Ok(counts),
-            Kept::OnDisk(spilled) => spilled.into_counts(&mut Pulse::new(progress, 0)),
-        }
+    /// The counts in memory, where they are from now on. `Error::Corpus` if they alone pass the ceiling.
+    pub fn counts<'a>(&mut self, progress: &'a mut Progress<'a>) -> Result<Arc<PieceCounts>> {
+        let counts = match &mut self.kept {
+            Kept::InMemory(counts) => return Ok(Arc::clone(counts)),
+            Kept::OnDisk(spilled) => Arc::new(spilled.counts(&mut Pulse::new(progress, 0))?),
+        };
+        self.kept = Kept::InMemory(Arc::clone(&counts));
+        Ok(counts)
     }
 
     /// As `PieceCounts::each_chunk`; counts on disk stay there.

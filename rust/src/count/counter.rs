@@ -6,6 +6,7 @@
 use std::io::Read;
 use std::num::NonZero;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::Builder;
@@ -182,7 +183,7 @@ impl Counter {
 
     /// The counts of all documents.
     pub fn finish(self) -> Result<PieceCounts> {
-        self.gather(1, &mut unwatched)?.into_counts(&mut unwatched)
+        self.gather(1, &mut unwatched)?.counts(&mut unwatched).map(Arc::unwrap_or_clone)
     }
 
     /// The counts of all documents, without the pieces that were seen less than `min_count` times. `progress` hears of
@@ -202,7 +203,7 @@ impl Counter {
         }
         let mut tables: Vec<_> = workers.into_iter().map(|worker| worker.table).collect();
         let counts = if tables.len() == 1 { tables.remove(0).finish(sources) } else { sum(tables, sources) };
-        Ok(Counted::in_memory(counts?, min_count))
+        Ok(Counted::in_memory(Arc::new(counts?), min_count))
     }
 
     /// The documents in order, of the first what follows `offset`, the long ones cut where the pattern proves that a piece ends.
@@ -213,6 +214,7 @@ impl Counter {
             let mut reach = start + self.stretch;
             while reach < bytes.len() {
                 let cut = self.splitter.cut(bytes, reach - self.stretch / 2, reach);
+                bytes.let_go(reach - self.stretch / 2..reach);
                 if let Some(end) = cut.filter(|&end| start < end && end < bytes.len()) {
                     stretches.push(Stretch { document, start, end });
                     start = end;
@@ -290,7 +292,8 @@ impl Worker {
     }
 
     fn count(&mut self, stretch: &Stretch, shared: &Shared<'_>) -> Result<()> {
-        let text = &shared.documents[stretch.document][stretch.start..stretch.end];
+        let document = &shared.documents[stretch.document];
+        let text = &document[stretch.start..stretch.end];
         let source = shared.first_source + stretch.document as u64;
         let position = |at: usize| Position { source, offset: (stretch.start + at) as u64 };
         let Worker { table, scratch } = self;
@@ -305,6 +308,7 @@ impl Worker {
             shared.broken.store(true, Relaxed);
             ControlFlow::Break(Ok(()))
         })?;
+        document.let_go(stretch.start..stretch.end);
         stopped.break_value().unwrap_or(Ok(()))
     }
 }

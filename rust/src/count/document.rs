@@ -1,13 +1,20 @@
-//! One input of a corpus, and its bytes: those of a file are mapped, so a corpus may be larger than memory.
+//! One input of a corpus, and its bytes: those of a file are mapped, and let go once they are counted, so a corpus may be larger
+//! than memory and leaves none of it taken.
 
 use std::fs::File;
 use std::io::Read;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::path::Path;
 
 use memmap2::Mmap;
+#[cfg(unix)]
+use memmap2::UncheckedAdvice;
 
 use crate::error::{Error, Result};
+
+/// Bytes that Linux maps around a page that is read, if it has them.
+#[cfg(unix)]
+const AROUND: usize = 1 << 16;
 
 /// One source of a corpus. No piece crosses from one to the next.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +51,21 @@ impl<'a> Document<'a> {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(failed)?;
         Ok(Contents::Read(bytes))
+    }
+}
+
+impl Contents<'_> {
+    /// Gives back the memory of bytes that are not needed for now, and of what the system has mapped around them. Where they are,
+    /// they are there.
+    pub(super) fn let_go(&self, bytes: Range<usize>) {
+        #[cfg(unix)]
+        if let Contents::Mapped(map) = self {
+            let start = bytes.start.saturating_sub(AROUND);
+            let length = map.len().min(bytes.end + AROUND) - start;
+            // SAFETY: the map is shared with the file and never written, so what is read of these pages later comes from the file
+            // again. It is no matter if the system does not follow the advice.
+            let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, start, length) };
+        }
     }
 }
 

@@ -89,7 +89,7 @@ impl Spilled {
     }
 
     /// The counts in memory; `Error::Corpus` if they alone pass the ceiling.
-    pub(super) fn into_counts(mut self, pulse: &mut Pulse<'_>) -> Result<PieceCounts> {
+    pub(super) fn counts(&mut self, pulse: &mut Pulse<'_>) -> Result<PieceCounts> {
         let Tally { distinct, distinct_bytes, .. } = self.kept;
         let needed = PieceCounts::memory(distinct, distinct_bytes);
         let quarter = self.ceiling.bytes / 4;

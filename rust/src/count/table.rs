@@ -17,7 +17,7 @@ const SLOTS: usize = 2 * GROUP;
 
 /// Distinct pieces in the order they were added, which is that of their positions.
 pub(super) struct Table {
-    /// A power of two of them, at most half of them taken. A piece is at the place that the top bits of its hash say, or after it, so
+    /// A power of two of them, at most three quarters of them taken. A piece is at the place that the top bits of its hash say, or after it, so
     /// that tables of the same seeds have their pieces in nearly the same order, and so has a table that has grown.
     slots: Vec<Slot>,
     seeds: Seeds,
@@ -309,7 +309,12 @@ impl Table {
 
     /// The slots that so many more pieces ask for.
     fn slots_for(&self, pieces: usize) -> usize {
-        ((self.ends.len() + pieces) * 2).next_power_of_two()
+        ((self.ends.len() + pieces) * 4).div_ceil(3).next_power_of_two()
+    }
+
+    /// The pieces that so many slots are for.
+    fn most(slots: usize) -> usize {
+        slots / 4 * 3
     }
 
     /// The bytes that the table takes while `grow` works, old and new.
@@ -319,7 +324,7 @@ impl Table {
         let more = if wanted > slots { wanted } else { 0 };
         let text = self.bytes.capacity().max((self.bytes.len() + bytes).next_power_of_two());
         let each = size_of::<usize>() + size_of::<Position>();
-        (slots + more) * size_of::<Slot>() + slots.max(more) / 2 * each + text
+        (slots + more) * size_of::<Slot>() + Table::most(slots.max(more)) * each + text
     }
 
     fn grow(&mut self, pieces: usize, bytes: usize) -> Result<()> {
@@ -330,8 +335,9 @@ impl Table {
         }
         let mut slots: Vec<Slot> = room(wanted)?;
         slots.resize(wanted, Slot::default());
-        self.ends.try_reserve_exact(slots.len() / 2 - self.ends.len()).map_err(no_memory)?;
-        self.firsts.try_reserve_exact(slots.len() / 2 - self.firsts.len()).map_err(no_memory)?;
+        let most = Table::most(wanted);
+        self.ends.try_reserve_exact(most - self.ends.len()).map_err(no_memory)?;
+        self.firsts.try_reserve_exact(most - self.firsts.len()).map_err(no_memory)?;
         for slot in std::mem::replace(&mut self.slots, slots) {
             if !slot.key.is_none() {
                 let mut at = self.home(slot.key);

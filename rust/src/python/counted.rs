@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyValueError;
@@ -113,6 +114,16 @@ pub(super) struct Counted {
 }
 
 impl Counted {
+    pub(super) fn new(counts: Arc<count::PieceCounts>, min_count: u64) -> Counted {
+        Counted { inner: Some(count::Counted::in_memory(counts, min_count)) }
+    }
+
+    /// The counts in memory; this object is of no more use.
+    pub(super) fn take(&mut self, py: Python<'_>) -> PyResult<Arc<count::PieceCounts>> {
+        let mut counted = self.inner.take().ok_or_else(finished)?;
+        watched(py, None, |progress| counted.counts(progress))
+    }
+
     fn get(&self) -> PyResult<&count::Counted> {
         self.inner.as_ref().ok_or_else(finished)
     }
@@ -156,10 +167,10 @@ impl Counted {
         Ok(pieces.into_iter().map(|(bytes, count)| (PyBytes::new(py, &bytes), count)).collect())
     }
 
-    /// The counts in memory; this object is of no more use.
+    /// The counts in memory, which this object goes on to hold.
     fn counts(&mut self, py: Python<'_>) -> PyResult<PieceCounts> {
-        let counted = self.inner.take().ok_or_else(finished)?;
-        Ok(PieceCounts { inner: watched(py, None, |progress| counted.into_counts(progress))? })
+        let counted = self.inner.as_mut().ok_or_else(finished)?;
+        Ok(PieceCounts { inner: watched(py, None, |progress| counted.counts(progress))? })
     }
 
     /// Calls `each` with the bytes that `PieceCounts.to_bytes` gives, a megabyte at a time; what is on disk stays there.

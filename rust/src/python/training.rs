@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
-use super::counted::opened;
+use super::counted::{Counted, opened};
 use super::text::text_of;
 use super::to_py_err;
 use super::vocabulary::Vocabulary;
@@ -87,11 +87,11 @@ pub(super) fn bytes_of<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Option<Cow<'
 #[pyclass(frozen, eq, module = "minbpe._core")]
 #[derive(PartialEq)]
 pub(super) struct PieceCounts {
-    pub(super) inner: count::PieceCounts,
+    pub(super) inner: Arc<count::PieceCounts>,
 }
 
 fn wrap(counts: Result<count::PieceCounts>) -> PyResult<PieceCounts> {
-    Ok(PieceCounts { inner: counts.map_err(to_py_err)? })
+    Ok(PieceCounts { inner: Arc::new(counts.map_err(to_py_err)?) })
 }
 
 #[pymethods]
@@ -119,7 +119,7 @@ impl PieceCounts {
     #[staticmethod]
     fn read(py: Python<'_>, path: PathBuf, start: u64) -> PyResult<PieceCounts> {
         let file = opened(&path, start)?;
-        Ok(PieceCounts { inner: watched(py, None, |progress| count::PieceCounts::read(file, progress))? })
+        wrap(Ok(watched(py, None, |progress| count::PieceCounts::read(file, progress))?))
     }
 
     fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
@@ -169,12 +169,17 @@ impl PieceCounts {
 
     #[staticmethod]
     fn merge(py: Python<'_>, parts: Vec<PyRef<'_, PieceCounts>>) -> PyResult<PieceCounts> {
-        let parts: Vec<&count::PieceCounts> = parts.iter().map(|part| &part.inner).collect();
+        let parts: Vec<&count::PieceCounts> = parts.iter().map(|part| &*part.inner).collect();
         wrap(py.detach(|| count::PieceCounts::merge(&parts)))
     }
 
     fn at_least(&self, py: Python<'_>, min_count: u64) -> PieceCounts {
-        PieceCounts { inner: py.detach(|| self.inner.at_least(min_count)) }
+        PieceCounts { inner: Arc::new(py.detach(|| self.inner.at_least(min_count))) }
+    }
+
+    /// The same as what counting ends in, without the pieces that were seen less than `min_count` times.
+    fn counted(&self, py: Python<'_>, min_count: u64) -> Counted {
+        py.detach(|| Counted::new(Arc::clone(&self.inner), min_count))
     }
 
     fn shift_sources(&self, py: Python<'_>, by: u64) -> PyResult<PieceCounts> {
@@ -238,13 +243,13 @@ fn tokens_at_start(py: Python<'_>, counts: &Bound<'_, PieceCounts>, start: Begin
     watched(py, None, |progress| crate::train::tokens_at_start(counts, start, progress))
 }
 
-/// Appends to `learned` the merges that training on `counts` makes: left id, right id, count, and in how many places they were
-/// made. They are there each time that `progress` is called, and when an exception ends the training.
+/// Appends to `learned` the merges that training on `counted` makes: left id, right id, count, and in how many places they were
+/// made. They are there each time that `progress` is called, and when an exception ends the training. `counted` is of no more use.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "Python passes each option by itself")]
 fn train(
     py: Python<'_>,
-    counts: &Bound<'_, PieceCounts>,
+    counted: &Bound<'_, Counted>,
     start: Begin<'_>,
     merges: usize,
     lowest: bool,
@@ -253,7 +258,7 @@ fn train(
     progress: Option<Py<PyAny>>,
     learned: &Bound<'_, PyList>,
 ) -> PyResult<()> {
-    let counts = &counts.get().inner;
+    let counts = counted.borrow_mut().take(py)?;
     let start = start.start();
     let tie_break = if lowest { TieBreak::Lowest } else { TieBreak::First };
     let options = Options { start, merges, tie_break, min_count, max_length };

@@ -22,6 +22,8 @@ mod spelling;
 mod start;
 mod tallies;
 
+use std::ops::Deref;
+
 use crate::count::PieceCounts;
 use crate::error::Result;
 use crate::progress::{Progress, Pulse};
@@ -104,8 +106,9 @@ pub fn train<'a>(counts: &PieceCounts, options: &Options<'_>, progress: &'a mut 
 }
 
 /// As `train`, calling `each` with a merge as soon as it is made: what an error leaves is the beginning of the same training.
+/// `counts` are dropped before the first merge, so those that nobody else holds take no memory while the others are made.
 pub fn each_merge<'a>(
-    counts: &PieceCounts,
+    counts: impl Deref<Target = PieceCounts>,
     options: &Options<'_>,
     each: &mut dyn FnMut(Merge),
     progress: &'a mut Progress<'a>,
@@ -113,11 +116,12 @@ pub fn each_merge<'a>(
     let alphabet = Alphabet::new(options.start)?;
     alphabet.check_room(options.merges)?;
     let mut pulse = Pulse::new(progress, options.merges as u64);
-    let mut cells = Cells::new(counts, &alphabet, &mut pulse)?;
+    let mut cells = Cells::new(&counts, &alphabet, &mut pulse)?;
     let mut spelling = alphabet.spelling();
     let mut made = 0;
     let least = options.min_count.max(1);
-    let mut floor = first_floor(counts, alphabet.merges() + options.merges).max(least);
+    let mut floor = first_floor(&counts, alphabet.merges() + options.merges).max(least);
+    drop(counts);
     let mut merger = Merger::default();
     while made < options.merges {
         let mut index = Index::new(&cells, Wanted { floor, max_length: options.max_length }, &mut pulse)?;
