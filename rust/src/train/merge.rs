@@ -8,8 +8,18 @@ use super::index::{Index, IndexedPair, PairId};
 use crate::error::Result;
 use crate::progress::Pulse;
 
-/// Places that go through the stages of a merge together: their cells are fetched, then they are looked at, then they are merged.
-const GROUP: usize = 64;
+/// How many places each stage of a merge is ahead of the next: cells are fetched, then looked at and weights fetched, then merged.
+/// Fetched in bursts, they took longer.
+const AHEAD: usize = 16;
+
+/// In place of a piece: the pair no longer stands there.
+const GONE: u32 = u32::MAX;
+
+/// Neighbours whose pairs are looked up side by side.
+const GROUP: usize = 32;
+
+/// In place of where a pair's next place goes: it is of no interest.
+const UNWANTED: u32 = u32::MAX;
 
 /// Merges pairs, one after the other; what it holds between two merges is empty.
 #[derive(Default)]
@@ -31,7 +41,7 @@ impl Merger {
     /// Writes `token` for `pair` in all its places and brings the index up to date.
     pub(super) fn merge(
         &mut self,
-        pair: &IndexedPair,
+        pair: IndexedPair,
         token: u32,
         cells: &mut Cells,
         index: &mut Index,
@@ -40,20 +50,28 @@ impl Merger {
         let (first, second) = pair.tokens;
         let length = cells.length(token) as u32;
         let wanted = index.wanted();
-        let mut places = 0;
+        let mut merged = 0;
         self.left.make_room(cells.tokens());
         self.right.make_room(cells.tokens());
         self.created.clear();
-        let (mut fetched, mut found) = (&[][..], Sites::default());
-        for group in pair.places.chunks(GROUP).chain([&[][..]; 2]) {
-            pulse.step(group.len())?;
-            group.iter().for_each(|&at| cells.prefetch(at));
-            let coming = Sites::find(pair.tokens, fetched, cells);
-            for &(at, piece) in found.all() {
-                // In a run ("aaa") the place before may have taken this one.
-                if !cells.holds(pair.tokens, at) {
-                    continue;
-                }
+        let places = index.places(pair);
+        let mut pieces = [GONE; AHEAD];
+        for stage in 0..places.len() + 2 * AHEAD {
+            pulse.step(1)?;
+            if let Some(&at) = places.get(stage) {
+                cells.prefetch(at);
+            }
+            let slot = &mut pieces[stage % AHEAD];
+            let piece = *slot;
+            if let Some(&at) = places.get(stage.wrapping_sub(AHEAD)) {
+                let piece = cells.piece(at);
+                *slot = if cells.holds(pair.tokens, at) { piece } else { GONE };
+            }
+            // In a run ("aaa") the place before may have taken this one.
+            if piece != GONE
+                && let Some(&at) = places.get(stage.wrapping_sub(2 * AHEAD))
+                && (first != second || cells.holds(pair.tokens, at))
+            {
                 let weight = cells.weight(piece);
                 let next = at + length;
                 if let Some(left) = cells.left_of(at) {
@@ -67,52 +85,14 @@ impl Merger {
                     self.right.gather(right, at, weight);
                 }
                 cells.write(pair.tokens, at, token);
-                places += weight;
+                merged += weight;
             }
-            (fetched, found) = (group, coming);
         }
-        let created = &mut self.created;
-        let mut change = |old, new, weight, places: Option<Vec<u32>>| {
-            index.lower(old, weight);
-            created.extend(places.map(|places| index.insert(new, weight, places)));
-        };
         let admits = |neighbour, weight| wanted.admits(weight, cells.length(neighbour) + length as usize);
-        self.left.drain(admits, |left, weight, places| {
-            let old = if left == token { second } else { left };
-            change((old, first), (left, token), weight, places);
-        });
-        self.right.drain(admits, |right, weight, places| change((second, right), (token, right), weight, places));
-        Ok(Merged { places, created })
-    }
-}
-
-/// Some places where a pair still stands, and the pieces that they are in.
-struct Sites {
-    sites: [(u32, u32); GROUP],
-    count: usize,
-}
-
-impl Default for Sites {
-    fn default() -> Sites {
-        Sites { sites: [(0, 0); GROUP], count: 0 }
-    }
-}
-
-impl Sites {
-    fn find(pair: Pair, places: &[u32], cells: &Cells) -> Sites {
-        let mut found = Sites::default();
-        for &at in places {
-            found.sites[found.count].0 = at;
-            found.count += usize::from(cells.holds(pair, at));
-        }
-        for (at, piece) in &mut found.sites[..found.count] {
-            *piece = cells.piece(*at);
-        }
-        found
-    }
-
-    fn all(&self) -> &[(u32, u32)] {
-        &self.sites[..self.count]
+        let lost = |left| (if left == token { second } else { left }, first);
+        self.left.drain(admits, lost, |left| (left, token), index, &mut self.created);
+        self.right.drain(admits, |right| (second, right), |right| (token, right), index, &mut self.created);
+        Ok(Merged { places: merged, created: &self.created })
     }
 }
 
@@ -129,7 +109,7 @@ struct Neighbours {
 #[derive(Clone, Copy, Default)]
 struct Tally {
     weight: u64,
-    /// How many places; in the end, the number of the list they go to.
+    /// How many places; in the end, where the next one goes.
     places: u32,
 }
 
@@ -148,22 +128,54 @@ impl Neighbours {
         self.places.push((neighbour, place));
     }
 
-    /// Calls `each(neighbour, weight, places)` and forgets all; no places where not `admits(neighbour, weight)`.
-    fn drain(&mut self, admits: impl Fn(u32, u64) -> bool, mut each: impl FnMut(u32, u64, Option<Vec<u32>>)) {
-        let mut lists = Vec::with_capacity(self.seen.len());
-        for (&neighbour, number) in self.seen.iter().zip(0..) {
+    /// Forgets all. The pair that each neighbour was in before, `lost`, occurs less often; the one it is in now, `made`, is new, if
+    /// `admits(neighbour, weight)`.
+    fn drain(
+        &mut self,
+        admits: impl Fn(u32, u64) -> bool,
+        lost: impl Fn(u32) -> Pair,
+        made: impl Fn(u32) -> Pair,
+        index: &mut Index,
+        created: &mut Vec<PairId>,
+    ) {
+        let mut needed = 0;
+        for &neighbour in &self.seen {
+            index.prefetch(lost(neighbour));
             let tally = &mut self.tallies[neighbour as usize];
-            lists.push(admits(neighbour, tally.weight).then(|| Vec::with_capacity(tally.places as usize)));
-            tally.places = number;
-        }
-        for (neighbour, place) in self.places.drain(..) {
-            if let Some(list) = &mut lists[self.tallies[neighbour as usize].places as usize] {
-                list.push(place);
+            let places = tally.places;
+            tally.places = UNWANTED;
+            if admits(neighbour, tally.weight) {
+                tally.places = needed;
+                needed += places;
             }
         }
-        for (neighbour, list) in self.seen.drain(..).zip(lists) {
-            let tally = std::mem::take(&mut self.tallies[neighbour as usize]);
-            each(neighbour, tally.weight, list);
+        let (start, room) = index.make_room(needed as usize);
+        for (neighbour, place) in self.places.drain(..) {
+            let tally = &mut self.tallies[neighbour as usize];
+            if tally.places != UNWANTED {
+                room[tally.places as usize] = place;
+                tally.places += 1;
+            }
         }
+        let mut ids = [None; GROUP];
+        let mut begin = start;
+        for group in self.seen.chunks(GROUP) {
+            for (id, &neighbour) in ids.iter_mut().zip(group) {
+                *id = index.find(lost(neighbour));
+                index.prefetch(made(neighbour));
+            }
+            for (id, &neighbour) in ids.iter().zip(group) {
+                let Tally { weight, places } = std::mem::take(&mut self.tallies[neighbour as usize]);
+                if let Some(id) = *id {
+                    index.lower(id, weight);
+                }
+                if places != UNWANTED {
+                    let end = start + places as usize;
+                    created.push(index.insert(made(neighbour), weight, begin..end));
+                    begin = end;
+                }
+            }
+        }
+        self.seen.clear();
     }
 }

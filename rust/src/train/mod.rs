@@ -7,6 +7,7 @@
 //!   shifts nothing and finds its neighbours in one step;
 //! * `spelling`: what tokens spell, where stages make that two pairs can spell the same;
 //! * `tallies`: the first count of all pairs;
+//! * `numbers`: the number of each pair;
 //! * `index`: each pair's count and where it stands;
 //! * `queue`: the best pair next, by count and tie rule;
 //! * `merge`: one merge, and what it changes of the other pairs' counts.
@@ -17,6 +18,7 @@
 mod cells;
 mod index;
 mod merge;
+mod numbers;
 mod queue;
 mod spelling;
 mod start;
@@ -129,13 +131,14 @@ pub fn each_merge<'a>(
         while made < options.merges
             && let Some(best) = queue.pop(&mut index, &cells)
         {
+            let count = index.count(best);
             let pair = index.take(best);
             if spelling.as_mut().is_some_and(|spelling| !spelling.add(pair.tokens)) {
                 continue;
             }
             let token = cells.add_token(pair.tokens);
-            let Merged { places, created } = merger.merge(&pair, token, &mut cells, &mut index, &mut pulse)?;
-            each(Merge { pair: alphabet.ids(pair.tokens), count: pair.count, merged: places });
+            let Merged { places, created } = merger.merge(pair, token, &mut cells, &mut index, &mut pulse)?;
+            each(Merge { pair: alphabet.ids(pair.tokens), count, merged: places });
             made += 1;
             for &new in created {
                 queue.push(new, &mut index, &cells);

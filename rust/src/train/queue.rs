@@ -1,66 +1,80 @@
 //! Which pair to merge next: the most frequent, and among equals the one that the tie rule names.
 //!
-//! While a pair lives its count only falls and its first place only rises, so an entry may be too good but never too bad: if the
-//! best entry tells the truth, its pair is the best; if not, it is put right and the next best is looked at.
+//! While a pair lives its count only falls and its first place only rises, so what the queue knows may be too good but never too bad:
+//! a pair that comes up and is still as good is the best; if not, it is put where it belongs.
+//!
+//! No pair comes that has a higher count than the last one popped, so this is a radix heap (Ahuja, Mehlhorn, Orlin and Tarjan,
+//! "Faster algorithms for the shortest path problem", 1990): most pairs are too rare to be merged, and cost four bytes and one step.
 
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::collections::binary_heap::PeekMut;
 
 use super::TieBreak;
 use super::cells::Cells;
 use super::index::{Index, PairId};
 
-/// A max-heap whose entries are put right when they come up.
+/// All pairs that have the count that the index asks for.
 pub(super) struct Queue {
     rule: TieBreak,
-    heap: BinaryHeap<Entry>,
+    /// The highest count.
+    best: u64,
+    /// Those with this count, the one first that the tie rule names.
+    ties: BinaryHeap<Reverse<(u64, PairId)>>,
+    /// Those with lower ones, by the highest bit in which these differ from the best: the lower, the better.
+    rest: [Vec<PairId>; 64],
 }
-
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Entry {
-    key: Key,
-    pair: PairId,
-}
-
-/// The count, then how the tie rule likes the pair, in one number. No two pairs have the same.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Key(u128);
 
 impl Queue {
     /// All pairs of `index`.
     pub(super) fn new(rule: TieBreak, index: &mut Index, cells: &Cells) -> Queue {
-        let heap = index.ids().filter_map(|pair| entry(rule, pair, index, cells)).collect();
-        Queue { rule, heap }
+        let mut queue = Queue { rule, best: u64::MAX, ties: BinaryHeap::new(), rest: [const { Vec::new() }; 64] };
+        index.ids().for_each(|pair| queue.push(pair, index, cells));
+        queue
     }
 
-    /// Adds a pair.
+    /// Adds a pair whose count is at most that of the last one popped.
     pub(super) fn push(&mut self, pair: PairId, index: &mut Index, cells: &Cells) {
-        self.heap.extend(entry(self.rule, pair, index, cells));
+        let count = index.count(pair);
+        if count < index.wanted().floor {
+            return;
+        }
+        match (count ^ self.best).checked_ilog2() {
+            Some(bit) => self.rest[bit as usize].push(pair),
+            None => self.ties.extend(self.tie(pair, index, cells).map(|tie| Reverse((tie, pair)))),
+        }
     }
 
     /// The best pair, `None` if none has the count that the index asks for.
     pub(super) fn pop(&mut self, index: &mut Index, cells: &Cells) -> Option<PairId> {
         loop {
-            let mut top = self.heap.peek_mut()?;
-            match entry(self.rule, top.pair, index, cells) {
-                Some(live) if live == *top => return Some(PeekMut::pop(top).pair),
-                Some(live) => *top = live,
-                None => drop(PeekMut::pop(top)),
+            while let Some(Reverse((tie, pair))) = self.ties.pop() {
+                if index.count(pair) == self.best && self.tie(pair, index, cells) == Some(tie) {
+                    return Some(pair);
+                }
+                self.push(pair, index, cells);
+            }
+            let better = self.rest.iter().position(|pairs| !pairs.is_empty())?;
+            // Those whose counts fell meanwhile go where they belong.
+            self.sort(better, index, cells);
+            if let Some(best) = self.rest[better].iter().map(|&pair| index.count(pair)).max() {
+                self.best = best;
+                self.sort(better, index, cells);
             }
         }
     }
-}
 
-/// A pair as it is now, `None` if its count is below the floor.
-fn entry(rule: TieBreak, pair: PairId, index: &mut Index, cells: &Cells) -> Option<Entry> {
-    let count = index.get(pair).count;
-    if count < index.wanted().floor {
-        return None;
+    fn sort(&mut self, bit: usize, index: &mut Index, cells: &Cells) {
+        std::mem::take(&mut self.rest[bit]).into_iter().for_each(|pair| self.push(pair, index, cells));
     }
-    let (left, right) = index.get(pair).tokens;
-    let tie = match rule {
-        TieBreak::First => u64::from(index.first(pair, cells)?),
-        TieBreak::Lowest => u64::from(left) << 32 | u64::from(right),
-    };
-    Some(Entry { key: Key(u128::from(count) << 64 | u128::from(!tie)), pair })
+
+    /// The lower, the sooner among pairs of the same count.
+    fn tie(&self, pair: PairId, index: &mut Index, cells: &Cells) -> Option<u64> {
+        match self.rule {
+            TieBreak::First => index.first(pair, cells).map(u64::from),
+            TieBreak::Lowest => {
+                let (left, right) = index.tokens(pair);
+                Some(u64::from(left) << 32 | u64::from(right))
+            }
+        }
+    }
 }
