@@ -183,7 +183,10 @@ impl Counter {
 
     /// The counts of all documents.
     pub fn finish(self) -> Result<PieceCounts> {
-        self.gather(1, &mut unwatched)?.counts(&mut unwatched).map(Arc::unwrap_or_clone)
+        let mut counted = self.gather(1, &mut unwatched)?;
+        let counts = counted.counts(&mut unwatched)?;
+        drop(counted);
+        Ok(Arc::unwrap_or_clone(counts))
     }
 
     /// The counts of all documents, without the pieces that were seen less than `min_count` times. `progress` hears of
