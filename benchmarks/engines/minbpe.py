@@ -30,16 +30,21 @@ def train(minbpe: Any, training: Training) -> Trained:
 
 def learn(minbpe: Any, training: Training, byte_order: str = "identity") -> tuple[Any, dict[str, float]]:
     """Train under the tie rule that most others have, and say how the time divides."""
-    began = perf_counter()
-    counts = minbpe.count(training.corpus, pattern=training.pattern, threads=training.threads)
-    counted = perf_counter()
+    began = counted = perf_counter()
+
+    def hear(progress: Any) -> None:
+        nonlocal counted
+        if progress.stage == "count":
+            counted = perf_counter()
+
     vocabulary = minbpe.train(
-        counts,
+        training.corpus,
         training.size,
         pattern=training.pattern,
         tie_break="lowest",
         byte_order=byte_order,
         threads=training.threads,
+        progress=hear,
     )
     return vocabulary, {"count": counted - began, "merge": perf_counter() - counted}
 

@@ -289,10 +289,13 @@ struct Pieces<'a> {
 impl Pieces<'_> {
     /// The pieces of `text` from `base` on, which end at `base` + `ends`.
     fn encode(&mut self, text: &[u8], base: usize, ends: &[u32], sink: &mut impl Sink) -> ControlFlow<()> {
-        // A cache takes longer to make than a megabyte of one letter to encode, which has no use for it.
-        if ends.iter().any(|&end| end as usize <= LONGEST)
-            && let Some(bytes) = self.wanted.take()
+        // A cache takes longer to make than a megabyte of one letter to encode, which has no use for it: it is for pieces that are short, or
+        // that may be cut between characters.
+        let serves = |end: usize| end <= LONGEST || text[base + end - 1] >= 0x80;
+        if let Some(bytes) = self.wanted
+            && ends.iter().any(|&end| serves(end as usize))
         {
+            self.wanted = None;
             self.cache = self.vocabulary.caches().take(self.vocabulary.tokens(), bytes);
         }
         if let Some(cache) = &mut self.cache {

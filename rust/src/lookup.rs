@@ -11,8 +11,8 @@ use crate::tokens::Tokens;
 /// Shorter pieces are looked up as they are.
 const UNCUT: usize = 9;
 
-/// The seams take some 3 ms to make: text with fewer pieces that could be cut does without.
-const ENOUGH: usize = 1 << 12;
+/// The seams take some 3 ms to make: text with less than so many bytes in pieces that could be cut does without.
+const ENOUGH: usize = 1 << 15;
 
 /// Room for pieces put off: all of a batch stays in the processor's second cache.
 const BATCH: usize = 1280;
@@ -120,7 +120,7 @@ pub(crate) struct Batch {
     filled: Filled,
     /// The bytes of those that are longer than a key.
     long: Vec<u8>,
-    /// How many pieces there were ever that could be cut.
+    /// How many bytes there were ever in pieces that could be cut.
     foreign: usize,
 }
 
@@ -191,7 +191,7 @@ impl Work for PutParts<'_> {
     fn run<I: Instructions>(self) -> (usize, Option<usize>) {
         let PutParts { batch, cache, tokens, text, start, end } = self;
         let foreign = text[end - 1] >= 0x80;
-        batch.foreign += usize::from(foreign);
+        batch.foreign = batch.foreign.saturating_add(if foreign { end - start } else { 0 });
         let seams = if foreign && batch.foreign >= ENOUGH { tokens.seams() } else { None };
         let mut cuts = seams.map(|seams| seams.cuts(text, start, end));
         let mut at = start;
