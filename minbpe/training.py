@@ -164,7 +164,7 @@ def train(
         max_token_length: a pair whose bytes together are more than this is never merged, and the best of the others is.
         threads: how many work side by side, by default as many as there are cores. The result does not depend on it.
         max_memory: a ceiling on what counting holds, in bytes, as for `count`. Merging then holds the distinct pieces that
-            `min_count` leaves: some 12 bytes for each of theirs, and 1 KB a merge.
+            `min_count` leaves: some 12 bytes for each of theirs, and 400 bytes a merge.
         spill_to: the directory for what passes it, as for `count`.
         checkpoint: a directory to keep counts and merges in, each minute and when an exception such as Ctrl-C ends the
             training. The same training with the same checkpoint goes on from there, to exactly the vocabulary that it would

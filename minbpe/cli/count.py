@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from minbpe.ceiling import Ceiling
 from minbpe.checkpoint import Checkpoint, keeping, name_of
+from minbpe.cli.freed import give_back_what_is_freed
 from minbpe.cli.shared import (
     CORPUS,
     OUTPUT,
@@ -82,6 +83,7 @@ def count(
     checkpoint = Checkpoint(kept, corpus=f"{name_of(files)} {reading}", resume=resume)
     ceiling = Ceiling(max_memory, spill_to)
     named = ... if pattern is None else named_pattern(pattern)
+    give_back_what_is_freed()
     began = perf_counter()
     with Bars() as bars, interruptible(lambda: goes_on("minbpe count", kept)):
         if hold_counts(files):

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from minbpe.cli.count import SIZE, hold_counts, show
+from minbpe.cli.freed import give_back_what_is_freed
 from minbpe.cli.shared import (
     CORPUS,
     OUTPUT,
@@ -94,6 +95,7 @@ def train(
     kept = prefix.with_name(f"{prefix.name}.checkpoint")
     checkpoint = Checkpoint(kept, corpus=f"{name_of(files)} {reading}", resume=resume)
     keeps = stage is None or resume
+    give_back_what_is_freed()
     began = perf_counter()
     with Bars() as bars, interruptible(lambda: goes_on("minbpe train", kept if keeps else None)):
         source: Source = files if whole else Anew(lambda: reading.documents(sources, bars, "read"))

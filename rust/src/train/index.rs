@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::Pair;
 use super::cells::Cells;
 use super::numbers::Numbers;
-use super::tallies::Tallies;
+use super::tallies::{Tallies, UNWANTED};
 use crate::error::{Error, Result};
 use crate::lines::on_large_pages;
 use crate::processor::prefetch;
@@ -61,7 +61,7 @@ impl Index {
         let mut tallies = Tallies::of(cells, pulse)?;
         let mut index =
             Index { wanted, numbers: Numbers::new(), counts: Vec::new(), pairs: Vec::new(), places: Vec::new() };
-        let mut start = 0;
+        let mut end = 0;
         tallies.each(|tokens, tally| {
             if tally.count >= 1 << 63 {
                 return Err(Error::Corpus(format!(
@@ -69,20 +69,24 @@ impl Index {
                 )));
             }
             if wanted.admits(tally.count, cells.length(tokens.0) + cells.length(tokens.1)) {
-                tally.id = index.insert(tokens, tally.count, start..start);
-                start += tally.places as usize;
+                let start = end;
+                end += tally.places as usize;
+                index.insert(tokens, tally.count, start..end);
+                tally.next = start as u32;
             }
             Ok(())
         })?;
-        index.grow(start);
-        index.places.resize(start, 0);
-        let Index { pairs, places, .. } = &mut index;
+        // Memory that the system gives is zero, and is not written a first time for that.
+        index.places = vec![0; end + end / 4];
+        on_large_pages(&mut index.places);
         cells.each_pair(pulse, |at, tokens, _| {
-            if let Some(pair) = pairs.get_mut(tallies.get(tokens).id as usize) {
-                places[pair.start + pair.length as usize] = at;
-                pair.length += 1;
+            let next = &mut tallies.get(tokens).next;
+            if *next != UNWANTED {
+                index.places[*next as usize] = at;
+                *next += 1;
             }
         })?;
+        index.places.truncate(end);
         Ok(index)
     }
 

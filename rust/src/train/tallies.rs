@@ -7,12 +7,14 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use super::Pair;
 use super::cells::Cells;
-use super::index::PairId;
 use crate::error::Result;
 use crate::progress::Pulse;
 
 /// The entries that a table may have, of 16 bytes each.
 const MOST: usize = 1 << 22;
+
+/// In place of where the index puts a place: there are fewer places than cells, and these have numbers below it.
+pub(super) const UNWANTED: u32 = u32::MAX;
 
 /// What there is of a pair.
 #[derive(Clone, Copy)]
@@ -21,13 +23,13 @@ pub(super) struct Tally {
     pub(super) count: u64,
     /// In how many places.
     pub(super) places: u32,
-    /// Which of the index's pairs it is, if it is wanted.
-    pub(super) id: PairId,
+    /// Where the index puts its next place; `UNWANTED` as long as it wants none.
+    pub(super) next: u32,
 }
 
 impl Default for Tally {
     fn default() -> Tally {
-        Tally { count: 0, places: 0, id: PairId::MAX }
+        Tally { count: 0, places: 0, next: UNWANTED }
     }
 }
 
