@@ -285,19 +285,16 @@ def count(
     [(b'a', 2), (b' rose', 3), (b' is', 1), (b' a', 1)]
 
     Args:
-        corpus: a text as str or bytes, a file as `pathlib.Path`, or an iterable of these, one document each; of an
-            iterator, some 32 MB are held at a time. No piece crosses from one document to the next. The bytes of files are
-            taken as they are.
-        pattern: the name of a split pattern, or a regular expression; a list: each splits the pieces of the one before; None: each
-            document is one piece.
+        corpus: a text as str or bytes, a file as `pathlib.Path` (its bytes as they are), or an iterable of these, one document
+            each; of an iterator, some 32 MB are held at a time. No piece crosses from one document to the next.
+        pattern: a name or a regular expression; a list: each splits the pieces of the one before; None: a document is a piece.
         threads: how many work side by side, by default as many as there are cores. The result does not depend on it.
         max_memory: bytes that counting may take, besides the interpreter and the documents of its threads. Distinct pieces
             past it go to disk and are merged in the end; the result is the same.
         spill_to: the directory in which they are, in a file without a name, of which nothing is ever left; by default the
             system's for temporary files.
-        checkpoint: a directory to keep in what is counted, each minute and when an exception such as Ctrl-C ends the counting.
-            The same counting with the same checkpoint goes on from there, to exactly the counts of one run; when it has
-            ended, the checkpoint is gone. An iterator needs `Checkpoint`, with a name, and gives the same documents once more.
+        checkpoint: a directory for what is counted, written each minute and when an exception ends the counting. The same counting
+            goes on from it, to the counts of one run, and removes it. An iterator gives its documents again, and needs a name.
         progress: called some twenty times a second, and at the end. What it raises ends the counting.
 
     Raises:
@@ -349,9 +346,8 @@ def count_to_file(
 
     regex = resolve(pattern)
     with keeping(checkpoint, corpus, regex) as parts:
-        save_counted(
-            gather(corpus, regex, min_count, threads, Ceiling(max_memory, spill_to), progress, parts), regex, path
-        )
+        counted = gather(corpus, regex, min_count, threads, Ceiling(max_memory, spill_to), progress, parts)
+        save_counted(counted, regex, path)
 
 
 def gather(
