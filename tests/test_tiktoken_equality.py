@@ -121,3 +121,12 @@ def test_a_megabyte_of_one_kind_has_tiktokens_ids_and_comes_back(both: Both, kin
     ids = ours.encode_ordinary(text)
     assert ours.decode(ids) == text
     assert ours.count(text) == len(ids)
+
+
+@pytest.mark.parametrize("kind", ["CJK", "combining marks", "emoji"])
+def test_a_huge_piece_that_is_cut_between_characters_has_the_ids_of_merging_it_whole(both: Both, kind: str) -> None:
+    ours, _ = both
+    text = worst.text_of(kind, 400_000, SEED)
+    whole = [id for piece in ours.vocabulary.split(text) for id in ours._encode_single_piece(piece)]
+    for _ in ("new", "seen"):
+        assert ours.encode_ordinary(text) == whole
