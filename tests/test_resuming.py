@@ -314,7 +314,7 @@ import resource, sys
 from minbpe import cli
 cli.main(["count", sys.argv[1], "--out", sys.argv[1] + ".warm"])
 held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (held + (48 << 20),) * 2)
+resource.setrlimit(resource.RLIMIT_AS, (held + (16 << 20),) * 2)
 sys.exit(cli.main(sys.argv[2:]))
 """
 
