@@ -107,14 +107,6 @@ impl View<'_> {
         (key.hash() >> self.shift) as u32
     }
 
-    /// Has the line of a key fetched; returns where it is.
-    #[inline(always)]
-    pub(crate) fn fetch(self, key: Key) -> u32 {
-        let place = self.place(key);
-        self.prefetch(place);
-        place
-    }
-
     /// Has the line at a place fetched.
     #[inline(always)]
     pub(crate) fn prefetch(self, place: u32) {
@@ -162,8 +154,9 @@ impl Cache {
                     ..=SHORT => Key::new(bytes, start, end),
                     length => Key::of_long(&bytes[start..start + length.min(LONGEST)]),
                 };
-                (key, self.view().fetch(key))
+                (key, self.view().place(key))
             });
+            group.iter().for_each(|&(_, place)| self.view().prefetch(place));
             let count = GROUP.min(tokens.count() - first);
             for (token, &(key, place)) in (first..first + count).zip(&group[..count]).rev() {
                 let id = tokens.id(token as u32);

@@ -33,8 +33,9 @@ struct Overflow {
     runs: Runs,
 }
 
-/// A piece, by its key, and what was counted of it.
+/// A piece, by its key, and what was counted of it. Aligned, so that none lies across two cache lines.
 #[derive(Clone, Copy, Default)]
+#[repr(align(32))]
 pub(super) struct Slot {
     pub(super) key: Key,
     pub(super) count: u64,
@@ -68,10 +69,11 @@ impl<P: Fn(usize) -> Position> Work for CountPieces<'_, P> {
                 if let Some(short) = Key::short::<I>(text, at, end) {
                     *key = short;
                     *home = table.home(short);
-                    prefetch(&table.slots, *home);
                 }
                 at = end;
             }
+            // Beside each other, so that they wait for the addresses of their pages together.
+            homes[..ends.len()].iter().for_each(|&home| prefetch(&table.slots, home));
             for ((&key, &home), &end) in keys.iter().zip(&homes).zip(ends) {
                 let end = start + end as usize;
                 let slot = &mut table.slots[home];
