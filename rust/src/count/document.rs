@@ -12,9 +12,10 @@ use memmap2::UncheckedAdvice;
 
 use crate::error::{Error, Result};
 
-/// Bytes that Linux maps around a page that is read, if it has them.
+/// Bytes that Linux maps around a page that is read, if it has them: 64 KB, and newer ones all of the block in which they keep the page, which
+/// is larger in a file that was just written.
 #[cfg(unix)]
-const AROUND: usize = 1 << 16;
+const AROUND: usize = 1 << 21;
 
 /// One source of a corpus. No piece crosses from one to the next.
 #[derive(Debug, Clone, Copy)]
