@@ -47,8 +47,23 @@ fn golden_texts_have_their_pieces() {
 
 #[test]
 fn a_group_of_lazy_repetitions_is_repeated_as_often_as_it_can_be_whether_or_not_it_captures() {
-    for pattern in [".(.+?)*", ".(?:.+?)*"] {
+    for pattern in [".(.+?)*", ".(?:.+?)*", "(?<!~).(.+?)*"] {
         assert_eq!(pieces(&splitter(pattern), b"abcdefgh"), [b"abcdefgh"], "{pattern}");
+    }
+}
+
+#[test]
+fn repetitions_around_something_optional_mean_what_they_say_on_either_engine() {
+    // fancy-regex 0.19 takes a single "x" with the first two, and all of "it's" with the third.
+    for (pattern, expected) in [
+        ("[a-z]+[a-z]?[a-z]+", &["- ", "it", "'s x "][..]),
+        ("[a-z]+'?[a-z]+", &["- ", "it's", " x "]),
+        ("[a-z]*'??[a-z]*", &["- ", "it", "'", "s", " ", "x", " "]),
+    ] {
+        let expected: Vec<&[u8]> = expected.iter().map(|piece| piece.as_bytes()).collect();
+        for pattern in [pattern, &format!("(?<!~){pattern}")] {
+            assert_eq!(pieces(&splitter(pattern), b"- it's x "), expected, "{pattern}");
+        }
     }
 }
 

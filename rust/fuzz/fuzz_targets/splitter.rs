@@ -2,6 +2,8 @@
 
 #![no_main]
 
+#[path = "../../tests/fuzzed/naive.rs"]
+mod naive;
 #[path = "../../tests/fuzzed/splitter.rs"]
 mod splitter;
 #[path = "../../tests/fuzzed/texts.rs"]

@@ -6,6 +6,7 @@ use minbpe_core::split::PATTERNS;
 use proptest::prelude::*;
 
 mod encoder;
+mod naive;
 mod splitter;
 mod texts;
 

@@ -1,13 +1,18 @@
-//! Any pattern on any bytes: the pieces are fancy-regex's, cuts are where pieces end, and nothing panics.
+//! Any pattern on any bytes: the pieces are those of the definition and fancy-regex's, cuts are where pieces end, and nothing panics.
+//!
+//! There are two oracles, for neither is enough: the naive one is right, and too slow for long texts; fancy-regex comes to the end of
+//! nearly all, and versions of it were wrong. Both are compared as far as they come. Where fancy-regex finds another piece than the
+//! compiled engine, the naive one is asked again at that piece, and has to find what the compiled engine found.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::rc::Rc;
 
 use fancy_regex::{Regex, RegexBuilder};
 use minbpe_core::split::{Engine, PATTERNS, Scratch, Splitter};
 
+use crate::naive::Naive;
 use crate::texts;
 
 /// A first byte from here on makes a pattern; others name one.
@@ -68,33 +73,36 @@ const PARTS: &[&str] = &[
     "(?<!",
     "\n",
 ];
-/// So many steps the oracle may take: what needs more is not compared.
-const PATIENCE: usize = 20_000;
+/// So many steps fancy-regex may take for a match.
+const STEPS: usize = 20_000;
+/// So many the naive oracle may take for a text: some 200 characters; and for the first piece where the others differ.
+const NAIVE_STEPS: usize = 500;
+const DECISIVE_STEPS: usize = 1_000_000;
 /// Compiling takes a thousand times as long as splitting a line, so as many patterns are kept.
 const KEPT: usize = 1024;
 
-/// A pattern in both engines; the oracle only where the other one takes it.
-struct Both {
+/// A pattern in all engines; the oracles only where the compiled one takes it.
+struct Known {
     splitter: Splitter,
-    oracle: Option<Regex>,
+    oracles: Option<(Naive, Regex)>,
 }
 
 thread_local! {
-    static KNOWN: RefCell<HashMap<String, Option<Rc<Both>>>> = RefCell::default();
+    static KNOWN: RefCell<HashMap<String, Option<Rc<Known>>>> = RefCell::default();
 }
 
 /// Splits as `data` says: first which pattern, then how the text is written, then the text.
 pub fn check(data: &[u8]) {
     let Some((pattern, data)) = pattern(data) else { return };
     let Some((&form, data)) = data.split_first() else { return };
-    let Some(both) = both(&pattern) else { return };
-    if let Some(oracle) = &both.oracle {
-        return compare(&both.splitter, oracle, &texts::read(form, data));
+    let Some(known) = known(&pattern) else { return };
+    if let Some((naive, fancy)) = &known.oracles {
+        return compare(&known.splitter, naive, fancy, &texts::read(form, data));
     }
-    // The oracle itself splits, and may take long: on little text it must come to an end, and lose nothing.
+    // fancy-regex itself splits, and may take long: on little text it must come to an end, and lose nothing.
     let text = texts::read(form & !texts::TIMES, data);
     let text = &text[..text.len().min(16)];
-    if let Some(ends) = ends(&both.splitter, text, &mut Scratch::default()) {
+    if let Some(ends) = ends(&known.splitter, text, &mut Scratch::default()) {
         assert_eq!(ends.last().copied().unwrap_or(0), text.len(), "{pattern:?} loses text of {text:?}");
     }
 }
@@ -109,51 +117,36 @@ fn pattern(data: &[u8]) -> Option<(String, &[u8])> {
     Some((parts.iter().map(|&part| PARTS[part as usize % PARTS.len()]).collect(), data))
 }
 
-/// Both engines of a pattern; `None` if it is no pattern.
-fn both(pattern: &str) -> Option<Rc<Both>> {
+/// The engines of a pattern; `None` if it is no pattern.
+fn known(pattern: &str) -> Option<Rc<Known>> {
     KNOWN.with_borrow_mut(|known| {
         if known.len() == KEPT {
             known.clear();
         }
         let compile = || {
             let splitter = Splitter::new(Some(pattern)).ok()?;
-            let oracle = || RegexBuilder::new(pattern).backtrack_limit(PATIENCE).build().expect("both parse it alike");
-            let oracle = (splitter.engine() == Engine::Compiled).then(oracle);
-            Some(Rc::new(Both { splitter, oracle }))
+            let fancy = || RegexBuilder::new(pattern).backtrack_limit(STEPS).build().expect("both parse it alike");
+            let oracles = (splitter.engine() == Engine::Compiled).then(|| (Naive::new(pattern), fancy()));
+            Some(Rc::new(Known { splitter, oracles }))
         };
         known.entry(pattern.into()).or_insert_with(compile).clone()
     })
 }
 
-/// What the oracle finds where groups capture nothing. fancy-regex 0.19 repeats `(a+?)` once at most in `(a+?)*`, where `(?:a+?)*`, the
-/// engines of regex-automata and Python's `re` repeat it as often as they can; but flags such as in `((?x))` mean other things then, so
-/// this is asked second.
-fn expected_without_captures(oracle: &Regex, bytes: &[u8]) -> Option<Vec<usize>> {
-    let pattern = without_captures(oracle.as_str());
-    expected(&RegexBuilder::new(&pattern).backtrack_limit(PATIENCE).build().ok()?, bytes)
-}
-
-fn without_captures(pattern: &str) -> String {
-    let mut free = String::with_capacity(2 * pattern.len());
-    let mut characters = pattern.chars().peekable();
-    while let Some(character) = characters.next() {
-        free.push(character);
-        match character {
-            '\\' => free.extend(characters.next()),
-            '(' if characters.peek() != Some(&'?') => free.push_str("?:"),
-            _ => {}
-        }
-    }
-    free
-}
-
-fn compare(splitter: &Splitter, oracle: &Regex, bytes: &[u8]) {
-    let Some(expected) = expected(oracle, bytes) else { return };
-    let shown = || format!("{:?} on b\"{}\"", oracle.as_str(), bytes.escape_ascii());
+fn compare(splitter: &Splitter, naive: &Naive, fancy: &Regex, bytes: &[u8]) {
+    let shown = || format!("{:?} on b\"{}\"", fancy.as_str(), bytes.escape_ascii());
     let mut scratch = Scratch::default();
     let whole = ends(splitter, bytes, &mut scratch).expect("the compiled engine never gives up");
-    if whole != expected {
-        assert_eq!(Some(&whole), expected_without_captures(oracle, bytes).as_ref(), "not {expected:?}: {}", shown());
+    assert_eq!(whole.last().copied().unwrap_or(0), bytes.len(), "loses text: {}", shown());
+    let by_definition = expected(bytes, |text| naive.matches(text, NAIVE_STEPS));
+    assert!(whole.starts_with(&by_definition), "{whole:?} and not {by_definition:?}: {}", shown());
+    let by_fancy = expected(bytes, |text| fancy.find_iter(text).map(|found| Some(found.ok()?.range())));
+    if let Some(piece) = (0..by_fancy.len()).find(|&piece| whole.get(piece) != by_fancy.get(piece)) {
+        // What begins where a piece ends is split as a text of its own, for nothing looks behind.
+        let start = if piece == 0 { 0 } else { whole[piece - 1] };
+        let decided = expected(&bytes[start..], |text| naive.matches(text, DECISIVE_STEPS));
+        let decided = decided.first().map(|length| start + length);
+        assert_eq!(whole.get(piece).copied(), decided, "and by fancy-regex {}: {}", by_fancy[piece], shown());
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
         let mut as_text = Vec::new();
@@ -190,30 +183,39 @@ fn collect(all: &mut Vec<usize>, base: usize, ends: &[u32]) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// The ends that fancy-regex finds: in each maximal stretch of valid UTF-8, each maximal invalid one being one piece.
-fn expected(oracle: &Regex, bytes: &[u8]) -> Option<Vec<usize>> {
+/// The ends by an oracle that finds matches, as far as it came.
+fn expected<'t, Matches: Iterator<Item = Option<Range<usize>>>>(
+    bytes: &'t [u8],
+    find: impl Fn(&'t str) -> Matches,
+) -> Vec<usize> {
     let mut ends = vec![0];
-    let mut at = 0;
-    while at < bytes.len() {
-        let rest = &bytes[at..];
-        let valid = std::str::from_utf8(rest).map_or_else(|error| error.valid_up_to(), str::len);
-        for found in oracle.find_iter(std::str::from_utf8(&rest[..valid]).expect("found to be valid")) {
-            let found = found.ok()?;
-            if !found.range().is_empty() {
-                ends.extend([at + found.start(), at + found.end()]);
-            }
-        }
-        at += valid;
-        ends.push(at);
-        let invalid = (0..=bytes.len() - at).find(|&length| begins_with_a_character(&bytes[at + length..]));
-        at += invalid.unwrap_or(bytes.len() - at);
-        ends.push(at);
-    }
+    let _gave_up = push_expected(&mut ends, bytes, find).is_none();
     ends.dedup();
     ends.remove(0);
-    Some(ends)
+    ends
 }
 
-fn begins_with_a_character(bytes: &[u8]) -> bool {
-    (1..=bytes.len().min(4)).any(|length| std::str::from_utf8(&bytes[..length]).is_ok())
+/// In each maximal stretch of valid UTF-8, each maximal invalid one being one piece; `None` where the oracle gives up.
+fn push_expected<'t, Matches: Iterator<Item = Option<Range<usize>>>>(
+    ends: &mut Vec<usize>,
+    bytes: &'t [u8],
+    find: impl Fn(&'t str) -> Matches,
+) -> Option<()> {
+    let mut at = 0;
+    for chunk in bytes.utf8_chunks() {
+        if !chunk.valid().is_empty() {
+            ends.push(at);
+            for found in find(chunk.valid()) {
+                let found = found?;
+                if !found.is_empty() {
+                    ends.extend([at + found.start, at + found.end]);
+                }
+            }
+            at += chunk.valid().len();
+            ends.push(at);
+        }
+        at += chunk.invalid().len();
+    }
+    ends.push(at);
+    Some(())
 }
