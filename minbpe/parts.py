@@ -92,6 +92,8 @@ class Parts:
             digests = [*self._digests, save_counted(counter.gather(1), self._pattern, self._file(len(self._digests)))]
             write_state(self._path / STATE, {**self._about, "parts": digests, "place": astuple(place)})
         except OSError as error:
+            if self._path.is_dir() and not any(self._path.iterdir()):
+                self._path.rmdir()
             what = f"{error.strerror or error}: counting cannot be kept in {self._path}; make room there"
             raise OSError(what) from error
         self._digests, self.place = digests, place

@@ -78,7 +78,11 @@ def count(
     """
     if not out.parent.is_dir():
         raise MinbpeError(f"{out.parent}: no such directory to write {out.name} in: make it first")
+    if out.is_dir():
+        raise MinbpeError(f"{out} is a directory: name a file to write")
     files = find_files(sources, glob=reading.glob)
+    if out.exists() and not is_counts(out) and any(map(out.samefile, files)):
+        raise MinbpeError(f"{out} is a file to count, and would be lost: name another one to write")
     whole = not reading.lines and all(map(is_plain_text, files))
     kept = out.with_name(f"{out.name}.checkpoint")
     checkpoint = Checkpoint(kept, corpus=f"{name_of(files)} {reading}", resume=resume)
