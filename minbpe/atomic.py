@@ -29,7 +29,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
-        error.filename = error.filename or os.fspath(path)
+        if error.errno and not error.filename:
+            error.filename = os.fspath(path)
         raise
     finally:
         beside.unlink(missing_ok=True)
