@@ -11,6 +11,8 @@ from typing import BinaryIO
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Yield a file to write; `path` is replaced by it when the block ends well, and is left as it was otherwise.
 
+    An OSError that names no file, as that of a full disk, gets the name of this one.
+
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as directory:
     ...     path = Path(directory) / "ids"
@@ -26,6 +28,10 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
+    except OSError as error:
+        if error.errno and not error.filename:
+            error.filename = os.fspath(path)
+        raise
     finally:
         beside.unlink(missing_ok=True)
     sync_directory(path.parent)

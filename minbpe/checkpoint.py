@@ -14,18 +14,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from minbpe.errors import CorpusError, FormatError
-from minbpe.formats.counts import CountsFile, digest, save_counted
+from minbpe.counting import PieceCounts
+from minbpe.errors import CorpusError, FormatError, warn
+from minbpe.formats.counts import digest, save_counted
+from minbpe.loading import check, load
 from minbpe.parts import Parts
 from minbpe.patterns import from_json, shown
+from minbpe.source import SavedCounts
 from minbpe.state import WAY_OUT, read_state, write_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
     from minbpe import _core
+    from minbpe.gathering import Progress
     from minbpe.patterns import Pattern
     from minbpe.training import Learned
 
@@ -49,8 +53,9 @@ class Checkpoint:
     path: str | os.PathLike[str]
     """A directory of its own, made when something is kept. It stays after training, which then goes on to larger sizes."""
     corpus: str | None = None
-    """A name for a corpus that is an iterator. Counts that are kept under the same name are not made again. Where they are not
-    complete, the iterator has to give the same documents once more: those that are counted are passed over."""
+    """A name for a corpus that is an iterator, without which nothing of it is kept before all of it is counted, and a warning
+    says so. Counts that are kept under the same name are not made again. Where they are not complete, the iterator has to give
+    the same documents once more: those that are counted are passed over."""
     every: float = 60.0
     """Seconds from the start, and from one time to the next. A new checkpoint of a training that took less is gone when that has
     ended; an exception such as Ctrl-C leaves one in any case."""
@@ -82,7 +87,9 @@ class Checkpoint:
 def keeping(
     checkpoint: Checkpoint | str | os.PathLike[str] | None, corpus: object, pattern: Pattern
 ) -> Iterator[Parts | None]:
-    """Yield what the counting of a corpus has kept in a checkpoint, if there is to be one; it is removed when the block ends well.
+    """Yield what the counting of a corpus has kept in a checkpoint, if there is to be one.
+
+    When the block ends well it is removed; an exception leaves all that was counted.
 
     Raises:
         CorpusError: the corpus is an iterator and has no name, or the checkpoint is of another corpus or another pattern.
@@ -100,7 +107,12 @@ def keeping(
             "the checkpoint of an iterator cannot tell whether its documents are the same: give the corpus a name, as in "
             f"Checkpoint({os.fspath(checkpoint.path)!r}, corpus='name')"
         )
-    yield Parts(checkpoint, name, pattern)
+    parts = Parts(checkpoint, name, pattern)
+    try:
+        yield parts
+    except BaseException:
+        parts.rescue()
+        raise
     checkpoint.remove()
 
 
@@ -108,7 +120,11 @@ class Keeper:
     """What one training keeps in a checkpoint, and what it has found there."""
 
     def __init__(
-        self, checkpoint: Checkpoint | str | os.PathLike[str], source: object, options: Mapping[str, Any]
+        self,
+        checkpoint: Checkpoint | str | os.PathLike[str],
+        source: object,
+        options: Mapping[str, Any],
+        progress: Callable[[Progress], object] | None,
     ) -> None:
         """Read the checkpoint, if there is one to go on from.
 
@@ -130,12 +146,18 @@ class Keeper:
         self.merges: Learned = []
         self._stays = self.path.exists()
         if checkpoint.resume and (self.path / MERGES).exists():
-            self._load()
+            self._load(progress)
         self.parts: Parts | None = None
         if self._counted is None and self._corpus is not None:
             self.parts = Parts(checkpoint, self._corpus, options["pattern"])
+        if self._corpus is None and not isinstance(source, PieceCounts | SavedCounts):
+            warn(
+                f"{self.path} keeps nothing of an iterator until all of it is counted, for it cannot tell whether the documents "
+                f"are the same next time: give them a name, as in Checkpoint({os.fspath(self.path)!r}, corpus='name')",
+                UserWarning,
+            )
 
-    def _load(self) -> None:
+    def _load(self, progress: Callable[[Progress], object] | None) -> None:
         state = read_state(self.path / MERGES)
         for name, value in self._options.items():
             before = from_json(state["options"].get(name))
@@ -148,10 +170,10 @@ class Keeper:
         self.merges = [(left, right, times, places) for left, right, times, places in state["merges"]]
         self._digest, self._dropped = state["counts"], tuple(state["dropped"])
         if self._corpus is not None and self._corpus == state["corpus"]:
-            file = CountsFile(self.path / COUNTS)
-            if file.digest != self._digest:
-                raise FormatError(f"{file.path} is not the file that the checkpoint was made with: {WAY_OUT}")
-            self._counted = file.load()._counts.counted(1)
+            files = check([self.path / COUNTS], progress)
+            if files[0].digest != self._digest:
+                raise FormatError(f"{files[0].path} is not the file that the checkpoint was made with: {WAY_OUT}")
+            self._counted = load(files, progress)[0]._counts.counted(1)
 
     def counted(self) -> tuple[_core.Counted, tuple[int, int]] | None:
         """Give away the counts that were kept and what was dropped of them, if they are known to be of the same corpus."""
@@ -171,10 +193,12 @@ class Keeper:
             self.path.mkdir(exist_ok=True)
             self._digest = save_counted(counted, pattern, self.path / COUNTS)
         elif self._digest != digest(counted, pattern):
+            if self.parts:
+                self.parts.counter = None
             raise CorpusError(f"the checkpoint in {self.path} is of another corpus: {WAY_OUT}")
         self._write([])
-        if self.parts and self.parts.kept:
-            self._stays = True
+        if self.parts:
+            self._stays = self._stays or self.parts.kept
             self.parts.remove()
 
     def hear(self, learned: Learned) -> None:

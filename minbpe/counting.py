@@ -5,53 +5,25 @@ Counts of the parts of a corpus add up to the counts of the whole, whoever count
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 
 from minbpe import _core
 from minbpe.ceiling import Ceiling
-from minbpe.corpus import batches
 from minbpe.errors import CorpusError
-from minbpe.patterns import resolve, shown, warn_of_refusal
+from minbpe.gathering import MOST, Progress, gather
+from minbpe.patterns import resolve, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import EllipsisType
-    from typing import Literal
 
     from minbpe.checkpoint import Checkpoint
     from minbpe.corpus import Corpus
-    from minbpe.parts import Parts
     from minbpe.patterns import GivenPattern, Pattern
 
 READ_AT_ONCE = 4096
-MOST = 2**63
-"""Counts add up to less."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a stage of the work is: `done` of `total` bytes while counting, of merges while training.
-
-    The total is None while an iterator may still give more.
-    """
-
-    stage: Literal["count", "train"]
-    done: int
-    total: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """How far a corpus is counted: so many documents, and so many bytes of the next, up to where a piece must end."""
-
-    documents: int = 0
-    offset: int = 0
-    size: int = 0
-    """The bytes of all that comes before."""
 
 
 class PieceCounts:
@@ -125,8 +97,13 @@ class PieceCounts:
         return _sum(moved)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> PieceCounts:
+    def load(cls, path: str | os.PathLike[str], *, progress: Callable[[Progress], object] | None = None) -> PieceCounts:
         """Return the counts that `save` wrote to a file.
+
+        Args:
+            path: the file.
+            progress: called some twenty times a second, and at the end of checking the file and of loading it. What it raises
+                ends the loading.
 
         Warns:
             UserWarning: the pieces were split with other Unicode tables than this minbpe splits with.
@@ -136,9 +113,9 @@ class PieceCounts:
             MemoryError: the counts take more memory than the system gives; `minbpe count` leaves rare pieces out of such a file.
             OSError: the file cannot be read.
         """
-        from minbpe.formats.counts import load_counts
+        from minbpe.loading import check, load
 
-        return load_counts(path)
+        return load(check([path], progress), progress)[0]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the counts to a file, from which `load` restores equal ones; it appears whole or not at all.
@@ -295,7 +272,7 @@ def count(
             system's for temporary files.
         checkpoint: a directory for what is counted, written each minute and when an exception ends the counting. The same counting
             goes on from it, to the counts of one run, and removes it. An iterator gives its documents again, and needs a name.
-        progress: called some twenty times a second, and at the end. What it raises ends the counting.
+        progress: called some twenty times a second, and at the end of each stage. What it raises ends the counting.
 
     Raises:
         PatternError: the pattern does not compile, or gave up on a text.
@@ -348,53 +325,3 @@ def count_to_file(
     with keeping(checkpoint, corpus, regex) as parts:
         counted = gather(corpus, regex, min_count, threads, Ceiling(max_memory, spill_to), progress, parts)
         save_counted(counted, regex, path)
-
-
-def gather(
-    corpus: Corpus,
-    regex: Pattern,
-    min_count: int,
-    threads: int | None,
-    ceiling: Ceiling,
-    progress: Callable[[Progress], object] | None,
-    parts: Parts | None = None,
-) -> _core.Counted:
-    """Count a corpus; the result is in memory or on disk, without the pieces that were seen less than `min_count` times.
-
-    With `parts`, counting goes on from them, and what ends it with an exception leaves there what was counted.
-    """
-    if threads is not None and threads < 1:
-        raise ValueError(f"threads must be 1 or more, not {threads}; None takes all cores")
-
-    def begin(place: Place) -> _core.Counter:
-        return _core.Counter(regex, threads or 0, ceiling.for_core(), (place.documents, place.offset))
-
-    place = parts.place if parts else Place()
-    counter = begin(place)
-    if regex and counter.refusal:
-        warn_of_refusal(regex, counter.refusal)
-    try:
-        for batch, last in batches(corpus, ceiling.batch, place.documents):
-            documents = batch
-            while documents:
-                told = partial(_report, progress, place.size, last) if progress else None
-                documents = documents[counter.add(documents, parts.patience if parts else None, told) :]
-                if parts and not parts.patience:
-                    parts.keep(counter)
-                    place = parts.place
-                    counter = begin(place)
-    except BaseException:
-        if parts:
-            parts.keep(counter)
-        raise
-    size = place.size + counter.done
-    if parts:
-        counter = parts.add_up(counter, ceiling)
-    counted = counter.gather(max(0, min(min_count, MOST)))
-    if progress:
-        progress(Progress("count", size, size))
-    return counted
-
-
-def _report(progress: Callable[[Progress], object], before: int, last: bool, done: int, given: int) -> None:
-    progress(Progress("count", before + done, before + given if last else None))

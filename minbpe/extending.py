@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
-    from minbpe.counting import Progress
+    from minbpe.gathering import Progress
     from minbpe.training import Source, TieBreak
 
 

@@ -11,18 +11,21 @@ from dataclasses import astuple
 from time import monotonic
 
 from minbpe import _core
-from minbpe.counting import Place
 from minbpe.errors import CorpusError, FormatError
-from minbpe.formats.counts import CountsFile, save_counted
+from minbpe.formats.counts import save_counted
+from minbpe.gathering import Place
+from minbpe.loading import add_up, check
 from minbpe.patterns import from_json
 from minbpe.state import WAY_OUT, read_state, write_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from minbpe.ceiling import Ceiling
     from minbpe.checkpoint import Checkpoint
+    from minbpe.gathering import Progress
     from minbpe.patterns import Pattern
 
 STATE = "parts"
@@ -47,6 +50,8 @@ class Parts:
         self._digests: list[str] = []
         self._next = monotonic() + checkpoint.every
         self.place = Place()
+        self.counter: _core.Counter | None = None
+        """What counts from there on, until all it has counted is in a file of the caller's."""
         if checkpoint.resume and (self._path / STATE).exists():
             self._load()
 
@@ -68,7 +73,7 @@ class Parts:
         return max(0.0, self._next - monotonic())
 
     def keep(self, counter: _core.Counter) -> None:
-        """Keep what was counted since the last time, unless that is nothing; the counter is of no more use.
+        """Keep what was counted since the last time, unless that is nothing; nothing more can be added to the counter.
 
         What it has counted is lost if an exception came in the middle of a long document that has no proven cut.
 
@@ -87,29 +92,39 @@ class Parts:
             digests = [*self._digests, save_counted(counter.gather(1), self._pattern, self._file(len(self._digests)))]
             write_state(self._path / STATE, {**self._about, "parts": digests, "place": astuple(place)})
         except OSError as error:
+            if self._path.is_dir() and not any(self._path.iterdir()):
+                self._path.rmdir()
             what = f"{error.strerror or error}: counting cannot be kept in {self._path}; make room there"
             raise OSError(what) from error
         self._digests, self.place = digests, place
         self._next = monotonic() + max(self._checkpoint.every, SHARE * (monotonic() - began))
 
-    def add_up(self, counter: _core.Counter, ceiling: Ceiling) -> _core.Counter:
+    def rescue(self) -> None:
+        """Keep what an exception would lose. Where all is counted that may still be its sum, or half a file."""
+        if self.counter:
+            self.keep(self.counter)
+
+    def add_up(
+        self, counter: _core.Counter, ceiling: Ceiling, progress: Callable[[Progress], object] | None
+    ) -> _core.Counter:
         """Return what holds all parts and what `counter` has counted since, with which the corpus has come to its end."""
         if not self.kept:
             return counter
         self.keep(counter)
+        self.counter = None
         whole = _core.Counter(self._pattern, 1, ceiling.for_core(), (0, 0))
-        for number, digest in enumerate(self._digests):
-            part = CountsFile(self._file(number))
-            if part.digest != digest:
-                raise FormatError(f"{part.path} is not the file that was kept: {WAY_OUT}")
-            part.absorb(whole, first=0)
+        files = check(map(self._file, range(len(self._digests))), progress)
+        for file, digest in zip(files, self._digests, strict=True):
+            if file.digest != digest:
+                raise FormatError(f"{file.path} is not the file that was kept: {WAY_OUT}")
+        add_up(files, whole, progress, one_corpus=True)
         return whole
 
     def remove(self) -> None:
         """Remove what was kept: the counts of the whole are elsewhere."""
         for file in (self._path / STATE, *map(self._file, range(len(self._digests)))):
             file.unlink(missing_ok=True)
-        self._digests, self.place = [], Place()
+        self._digests, self.place, self.counter = [], Place(), None
 
     def _file(self, number: int) -> Path:
         return self._path / f"corpus.{number}.counts"

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from minbpe import _core
 from minbpe.ceiling import Ceiling
-from minbpe.counting import MOST, PieceCounts, Progress, common_pattern, gather
+from minbpe.counting import PieceCounts, common_pattern
 from minbpe.errors import CorpusError
+from minbpe.gathering import MOST, gather
 from minbpe.patterns import GPT4_SPLIT_PATTERN, resolve, shown
 
 TYPE_CHECKING = False
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from types import EllipsisType
 
     from minbpe.checkpoint import Keeper
+    from minbpe.gathering import Progress
     from minbpe.patterns import GivenPattern, Pattern
     from minbpe.training import Source
 
@@ -35,22 +37,27 @@ class SavedCounts:
     True
     """
 
-    def __init__(self, paths: Iterable[str | os.PathLike[str]]) -> None:
-        """Look at what the files say of themselves; errors and warnings are those of `PieceCounts.load`.
+    def __init__(
+        self, paths: Iterable[str | os.PathLike[str]], progress: Callable[[Progress], object] | None = None
+    ) -> None:
+        """Check the files; errors and warnings are those of `PieceCounts.load`.
 
         Raises:
             CorpusError: their patterns are not the same.
         """
-        from minbpe.formats.counts import CountsFile
+        from minbpe.loading import check
 
-        self._files = list(map(CountsFile, paths))
+        self._files = check(paths, progress)
         self.pattern = common_pattern(file.pattern for file in self._files)
 
-    def gather(self, min_count: int, ceiling: Ceiling) -> _core.Counted:
+    def gather(
+        self, min_count: int, ceiling: Ceiling, progress: Callable[[Progress], object] | None = None
+    ) -> _core.Counted:
         """Return the sum, without the pieces that were seen less than `min_count` times; past the ceiling it is on disk."""
-        counter, documents = _core.Counter(None, 1, ceiling.for_core(), (0, 0)), 0
-        for file in self._files:
-            documents = file.absorb(counter, first=documents)
+        from minbpe.loading import add_up
+
+        counter = _core.Counter(None, 1, ceiling.for_core(), (0, 0))
+        add_up(self._files, counter, progress, one_corpus=False)
         return counter.gather(max(0, min(min_count, MOST)))
 
 
@@ -84,19 +91,24 @@ def counted(
         CorpusError: the source is counts, and made with another pattern than is asked for; the keeper's are of another corpus.
     """
     regex = pattern_of(source, pattern)
+    parts = keeper.parts if keeper else None
     dropped = None
-    if keeper and (kept := keeper.counted()):
-        core, dropped = kept
-    elif isinstance(source, PieceCounts):
-        core = source._counts.counted(max(0, min(min_count, MOST)))
-    elif isinstance(source, SavedCounts):
-        core = source.gather(min_count, ceiling)
-    else:
-        parts = keeper.parts if keeper else None
-        # A list of counts, which only stages take, is refused as any list is that holds no documents.
-        core = gather(source, regex, min_count, threads, ceiling, progress, parts)  # type: ignore[arg-type]
-    if keeper and dropped is None:
-        keeper.begin(core)
+    try:
+        if keeper and (kept := keeper.counted()):
+            core, dropped = kept
+        elif isinstance(source, PieceCounts):
+            core = source._counts.counted(max(0, min(min_count, MOST)))
+        elif isinstance(source, SavedCounts):
+            core = source.gather(min_count, ceiling, progress)
+        else:
+            # A list of counts, which only stages take, is refused as any list is that holds no documents.
+            core = gather(source, regex, min_count, threads, ceiling, progress, parts)  # type: ignore[arg-type]
+        if keeper and dropped is None:
+            keeper.begin(core)
+    except BaseException:
+        if parts:
+            parts.rescue()
+        raise
     pieces, _, size = core.kept
     return Counted(core, regex, pieces, size, dropped or core.dropped)
 

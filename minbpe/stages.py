@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from minbpe.ceiling import Ceiling
     from minbpe.corpus import Corpus
-    from minbpe.counting import Progress
+    from minbpe.gathering import Progress
     from minbpe.patterns import GivenPattern, Pattern
     from minbpe.training import Limits, Source, TieBreak
 

@@ -10,8 +10,9 @@ from operator import sub
 
 from minbpe import _core
 from minbpe.ceiling import Ceiling
-from minbpe.counting import MOST, PieceCounts, Progress
+from minbpe.counting import PieceCounts
 from minbpe.errors import VocabularyError, warn
+from minbpe.gathering import MOST, Progress
 from minbpe.source import counted, pattern_of
 from minbpe.special_ids import check_ids, listed, with_ids
 from minbpe.vocabulary import Vocabulary
@@ -168,8 +169,8 @@ def train(
         spill_to: the directory for what passes it, as for `count`.
         checkpoint: a directory to keep counts and merges in, each minute and when an exception such as Ctrl-C ends the
             training. The same training with the same checkpoint goes on from there, to exactly the vocabulary that it would
-            have had; `vocab_size` and the special tokens may be others. `Checkpoint` has more to choose, such as the name
-            without which the counts of an iterator are kept only once they are complete.
+            have had; `vocab_size` and the special tokens may be others. An iterator needs a name to be kept while it is
+            counted, as in `Checkpoint("mine.checkpoint", corpus="name")`, and has to give the same documents again.
         progress: called some twenty times a second, and at the end of each stage. What it raises ends the training.
 
     Raises:
@@ -187,6 +188,7 @@ def train(
     Warns:
         VocabularyWarning: the corpus was exhausted before the vocabulary was full.
         PatternWarning: the pattern is one that only the slow engine takes. Said once for each pattern.
+        UserWarning: the corpus is an iterator without a name, of which `checkpoint` keeps nothing while it is counted.
     """
     return learn(
         source,
@@ -280,7 +282,7 @@ def learn(
             "min_frequency": min_frequency,
             "max_token_length": max_token_length,
         }
-        keeper = Keeper(checkpoint, source, options)
+        keeper = Keeper(checkpoint, source, options, progress)
     corpus = counted(source, pattern, min_count, threads, Ceiling(max_memory, spill_to), progress, keeper)
     learned = run(corpus.core, order, wanted, tie_break, limits, progress, keeper)
     vocabulary = Vocabulary.from_merges(

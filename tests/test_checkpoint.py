@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -111,7 +112,7 @@ def test_what_is_known_to_be_the_same_corpus_is_not_counted_again(tmp_path: Path
         interrupted(source, path)
         stages: list[str] = []
         learn(source, 270, checkpoint=path, progress=lambda progress, stages=stages: stages.append(progress.stage))
-        assert stages == ["train"]
+        assert stages == ["check", "load", "train"]
 
 
 def test_what_may_be_another_corpus_is_counted_again(tmp_path: Path) -> None:
@@ -119,7 +120,9 @@ def test_what_may_be_another_corpus_is_counted_again(tmp_path: Path) -> None:
     interrupted(tmp_path / "text", tmp_path / "kept")
     os.utime(tmp_path / "text", ns=(1, 1))
     expected = learn(TEXT, 270)
-    for source in (tmp_path / "text", iter([TEXT]), count(TEXT)):
+    named = Checkpoint(tmp_path / "kept", corpus="name")
+    assert learn(iter([TEXT]), 270, checkpoint=named) == expected
+    for source in (tmp_path / "text", count(TEXT)):
         assert learn(source, 270, checkpoint=tmp_path / "kept") == expected
 
 
@@ -127,6 +130,18 @@ def test_an_iterator_is_counted_once_under_a_name(tmp_path: Path) -> None:
     named = Checkpoint(tmp_path / "kept", corpus="a text", every=0)
     learn(iter([TEXT]), 266, checkpoint=named)
     assert learn(iter([]), 270, checkpoint=named) == learn(TEXT, 270)
+
+
+def test_an_iterator_without_a_name_is_warned_of_before_anything_is_counted(tmp_path: Path) -> None:
+    def documents() -> Iterator[str]:
+        raise StoppedError
+        yield ""
+
+    with pytest.raises(StoppedError), pytest.warns(UserWarning, match=r"Checkpoint\('.*kept', corpus='name'\)"):
+        train(documents(), 270, checkpoint=tmp_path / "kept")
+    for source in ([TEXT], count(TEXT)):
+        train(source, 270, checkpoint=tmp_path / "kept")
+    train(iter([TEXT]), 270, checkpoint=Checkpoint(tmp_path / "kept", corpus="name"))
 
 
 def test_what_was_dropped_is_still_told_after_an_interruption(tmp_path: Path) -> None:
@@ -147,7 +162,7 @@ def test_what_was_dropped_is_still_told_after_an_interruption(tmp_path: Path) ->
         ({"max_token_length": 9}, "max_token_length=None, and max_token_length=9"),
         ({"pattern": "[a-z]"}, r"pattern='gpt4', and pattern='\[a-z\]'"),
         ({"source": TEXT + "a"}, "is of another corpus: do as before to go on from it, or remove it"),
-        ({"source": iter([TEXT, TEXT])}, "is of another corpus"),
+        ({"source": count([TEXT, TEXT])}, "is of another corpus"),
     ],
 )
 def test_a_checkpoint_of_other_training_is_refused(options: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -263,4 +278,4 @@ def test_what_was_kept_before_kill_9_is_enough_to_go_on_from(
         long_file, SIZE, pattern=None, checkpoint=path, progress=lambda progress: stages.append(progress.stage)
     )
     assert went_on == at_once["first"]
-    assert set(stages) == {"train"}
+    assert set(stages) == {"check", "load", "train"}

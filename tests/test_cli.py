@@ -283,6 +283,15 @@ def test_ctrl_c_exits_130_and_leaves_nothing_half_written(tmp_path: Path) -> Non
     assert not list(out.glob("train_*"))
 
 
+def test_ctrl_c_before_the_command_is_imported_exits_130_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "cyclopts.py").write_text("raise KeyboardInterrupt")
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    stopped = subprocess.run(
+        [*MINBPE, "demo"], env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
+    )
+    assert (stopped.returncode, stopped.stderr) == (130, "minbpe: interrupted: nothing was begun\n")
+
+
 @pytest.mark.skipif(os.name != "posix", reason="pipes close as on POSIX")
 def test_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"text\n" * 100_000)

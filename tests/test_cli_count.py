@@ -88,6 +88,40 @@ def test_counts_and_text_are_not_mixed(parts: list[Path], capfd: pytest.CaptureF
     assert "make it first" in error(capfd, 1, "count", parts[0], "--out", out / "missing" / "a.counts")
 
 
+def test_what_would_be_lost_is_not_written_over(parts: list[Path], capfd: pytest.CaptureFixture[str]) -> None:
+    before = parts[0].read_bytes()
+    assert "is a file to count, and would be lost" in error(capfd, 1, "count", *parts, "--out", parts[0])
+    assert parts[0].read_bytes() == before
+    line = error(capfd, 1, "count", *parts, "--out", parts[0].parent)
+    assert f"{parts[0].parent} is a directory: name a file to write" in line
+    out = parts[0].with_name("all.counts")
+    for sources in (parts, [out]):
+        output(capfd, "count", *sources, "--out", out)
+        assert PieceCounts.load(out) == count(parts)
+
+
+FULL = """
+import resource, sys
+from minbpe.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit to the size of a file")
+def test_a_full_disk_is_an_error_that_names_the_file_and_leaves_nothing(tmp_path: Path) -> None:
+    count(TEXT).save(tmp_path / "a.counts")
+    (tmp_path / "a.txt").write_text(TEXT)
+    for source, message in (
+        ("a.counts", "[Errno 27] File too large: 'b.counts'"),
+        ("a.txt", "File too large: counting cannot be kept in b.counts.checkpoint; make room there"),
+    ):
+        line = [sys.executable, "-c", FULL, "count", source, "--out", "b.counts"]
+        full = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (full.returncode, full.stderr) == (1, f"minbpe: error: {message}\n")
+        assert sorted(file.name for file in tmp_path.iterdir()) == ["a.counts", "a.txt"]
+
+
 def test_inspect_shows_counts(parts: list[Path], capfd: pytest.CaptureFixture[str]) -> None:
     out = parts[0].with_name("all.counts")
     output(capfd, "count", *parts, "--out", out)

@@ -12,11 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minbpe import _core
+from minbpe.ceiling import Ceiling
 from minbpe.counting import PieceCounts, count
 from minbpe.errors import CorpusError, FormatError, PatternError
 from minbpe.formats import counts as counts_format
-from minbpe.formats.counts import MAGIC, is_counts, load_counts
+from minbpe.formats.counts import MAGIC, CountsFile, is_counts, load_counts
+from minbpe.gathering import Progress
 from minbpe.patterns import GPT2_SPLIT_PATTERN, GPT4_SPLIT_PATTERN
+from minbpe.source import SavedCounts
 from minbpe.training import train
 from tests.test_counting import items, prose
 
@@ -162,6 +165,36 @@ def test_a_file_made_to_deceive_is_an_error(file: Path, facts: Any, body: bytes)
     write(file, facts, body)
     with pytest.raises(FormatError, match=r"corpus\.counts is damaged"):
         load_counts(file)
+
+
+def test_checking_and_loading_tell_how_far_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counts_format, "TOLD", 1)
+    files = [tmp_path / name for name in "ab"]
+    for number, file in enumerate(files):
+        PieceCounts.from_items((f"{number} {piece:09}", 1) for piece in range(200_000)).save(file)
+    sizes = [file.stat().st_size for file in files]
+    bodies = [CountsFile(file).size for file in files]
+    told: list[Progress] = []
+    whole = SavedCounts(files, told.append)
+    counted = whole.gather(1, Ceiling(), told.append).counts()
+    assert counted == PieceCounts.concatenate(map(PieceCounts.load, files))._counts
+    for stage, total in (("check", sum(sizes)), ("load", sum(bodies))):
+        done = [progress.done for progress in told if progress.stage == stage]
+        assert done == sorted(done)
+        assert done[-1] == total
+        assert {progress.total for progress in told if progress.stage == stage} == {total}
+    checked = [progress.done for progress in told if progress.stage == "check"]
+    assert len(checked) > 4
+    assert any(0 < place < sizes[0] for place in checked)
+    assert any(sizes[0] < place < sum(sizes) for place in checked)
+    for stage in ("check", "load"):
+
+        def stop(progress: Progress, stage: str = stage) -> None:
+            if progress.stage == stage:
+                raise InterruptedError(stage)
+
+        with pytest.raises(InterruptedError, match=stage):
+            PieceCounts.load(files[0], progress=stop)
 
 
 def test_a_later_version_is_named(file: Path) -> None:

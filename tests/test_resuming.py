@@ -1,5 +1,6 @@
 """Counting that was interrupted, wherever, goes on to the counts of one run, byte for byte."""
 
+import contextlib
 import gzip
 import json
 import os
@@ -8,9 +9,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from minbpe.ceiling import LEAST_MEMORY
 from minbpe.checkpoint import Checkpoint, name_of
 from minbpe.counting import PieceCounts, count, count_to_file
 from minbpe.errors import CorpusError, FormatError
+from minbpe.gathering import Progress
 from minbpe.parts import Parts
 from minbpe.state import write_state
 from tests.test_spilling import SPILLING, words
@@ -113,14 +116,16 @@ def test_counts_that_were_stopped_go_on_in_memory_and_to_a_file(
     stop_after(0)
     for go_on in (count, partial(count_to_file, path=tmp_path / "counts")):
         shutil.copytree(kept, tmp_path / "copy")
-        places: list[int] = []
+        told: list[Progress] = []
         went_on = go_on(
             source_of(corpus, kind)[0],
             checkpoint=replace(source_of(corpus, kind)[1], path=tmp_path / "copy"),
-            progress=lambda progress, places=places: places.append(progress.done),
+            progress=told.append,
         )
         assert (went_on or PieceCounts.load(tmp_path / "counts")) == expected
-        assert min(places) >= state_in(kept)["place"][2] > 0
+        counted = [progress.done for progress in told if progress.stage == "count"]
+        assert min(counted) >= state_in(kept)["place"][2] > 0
+        assert [stage for stage, _ in groupby(progress.stage for progress in told)] == ["count", "check", "load"]
         assert not (tmp_path / "copy").exists()
     Checkpoint(kept).remove()
 
@@ -130,6 +135,76 @@ def test_counting_an_iterator_without_a_name_keeps_nothing_and_says_so(tmp_path:
         count(iter(["text"]), checkpoint=tmp_path / "kept")
     assert count(["text"], checkpoint=tmp_path / "kept") == count("text")
     assert list(tmp_path.iterdir()) == []
+
+
+class AlarmError(Exception):
+    """What a signal raises, a while after it was asked for."""
+
+
+@pytest.fixture
+def alarm() -> Iterator[None]:
+    """Let SIGALRM raise an exception, as SIGINT does."""
+
+    def ring(*_: object) -> None:
+        raise AlarmError
+
+    before = signal.signal(signal.SIGALRM, ring)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="Windows has no SIGALRM")
+@pytest.mark.usefixtures("alarm")
+@pytest.mark.parametrize("seconds", [1e-6, 1e-3, 0.02, 0.1])
+@pytest.mark.parametrize("ceiling", [None, 48 * LEAST_MEMORY])
+@pytest.mark.parametrize("how", ["count", "count_to_file", "learn"])
+def test_nothing_that_was_counted_is_lost_while_it_is_summed_and_written(
+    corpus: Path, how: str, ceiling: int | None, seconds: float, tmp_path: Path
+) -> None:
+    text, kept, out = corpus / "0.txt", tmp_path / "kept", tmp_path / "counts"
+    options: dict[str, Any] = {"checkpoint": kept, "max_memory": ceiling, "threads": 1}
+    run: Any = {
+        "count": count,
+        "count_to_file": partial(count_to_file, path=out, min_count=2),
+        "learn": partial(learn, vocab_size=300, min_count=2),
+    }[how]
+
+    def ring_soon(progress: Progress) -> None:
+        if progress.stage == "count" and progress.done == progress.total == text.stat().st_size:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    expected = run(text, max_memory=ceiling)
+    with contextlib.suppress(AlarmError):
+        run(text, progress=ring_soon, **options)
+        time.sleep(0.2)
+    told: list[Progress] = []
+    if kept.exists():
+        assert run(text, progress=told.append, **options) == expected
+        assert {progress.done for progress in told if progress.stage == "count"} <= {text.stat().st_size}
+    else:
+        assert seconds > 1e-3
+    if how == "count_to_file":
+        assert PieceCounts.load(out) == count(text).at_least(2)
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_an_interruption_while_a_part_is_written_is_raised_as_it_is_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, written = parts.save_counted, iter([False])
+
+    def stop_once(*arguments: Any) -> str:
+        if next(written, True):
+            return save(*arguments)
+        raise StoppedError
+
+    monkeypatch.setattr(parts, "save_counted", stop_once)
+    texts, kept = ["some text "] * 3, Checkpoint(tmp_path / "kept", every=0)
+    with pytest.raises(StoppedError):
+        count(texts, checkpoint=kept)
+    assert state_in(tmp_path / "kept")["place"][0] > 0
+    assert count(texts, checkpoint=kept) == count(texts)
 
 
 def test_parts_of_another_corpus_or_pattern_are_refused(
@@ -242,6 +317,20 @@ def test_the_command_line_goes_on_counting_after_a_signal(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
+@pytest.mark.parametrize("stage", ["check", "load"])
+@pytest.mark.parametrize("command", ["count", "train", "inspect"])
+def test_ctrl_c_ends_the_loading_of_counts_and_leaves_nothing(command: str, stage: str, tmp_path: Path) -> None:
+    for name in "ab":
+        count(words(300_000, ord(name))).save(tmp_path / name)
+    files = ["a", "b", "--out", "out"] if command != "inspect" else ["a"]
+    line = [sys.executable, "-c", INTERRUPTED, str(int(signal.SIGINT)), stage, "1", command, *files]
+    stopped = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert stopped.returncode == 130
+    assert stopped.stderr.startswith("minbpe: interrupted: nothing half-written is left")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
 def test_stages_that_are_interrupted_do_not_claim_to_go_on(slow: Path, tmp_path: Path) -> None:
     stages = ["--stage", f"{PATTERN}:300", "--stage", "none:400", "--size", "400"]
     line = [sys.executable, "-c", INTERRUPTED, str(int(signal.SIGINT)), "count", "2", "train", "texts", *stages]
@@ -320,17 +409,19 @@ sys.exit(cli.main(sys.argv[2:]))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the address space and tells its size")
-def test_counts_in_files_are_added_up_within_the_ceiling(tmp_path: Path) -> None:
+def test_counts_in_files_are_added_up_within_the_ceiling_and_inspected_without_being_held(tmp_path: Path) -> None:
     files = [tmp_path / f"{number}.counts" for number in range(3)]
     for number, file in enumerate(files):
         count(words(600_000, number)).save(file)
     (tmp_path / "text").write_text("a few words")
 
+    def run(*line: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", LIMITED, str(tmp_path / "text"), *line]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
     def limited(*arguments: str) -> subprocess.CompletedProcess[str]:
         paths, out = map(str, files), str(tmp_path / "tok")
-        train = ["train", *paths, "--size", "300", "--out", out, "--spill-to", str(tmp_path), *arguments]
-        command = [sys.executable, "-c", LIMITED, str(tmp_path / "text"), *train]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
+        return run("train", *paths, "--size", "300", "--out", out, "--spill-to", str(tmp_path), *arguments)
 
     assert "set a ceiling with max_memory" in limited().stderr
     too_many = limited("--max-memory", "12M")
@@ -343,3 +434,7 @@ def test_counts_in_files_are_added_up_within_the_ceiling(tmp_path: Path) -> None
     facts = json.loads(fewer.stdout.splitlines()[-1])
     assert (facts["digest"], facts["dropped"]) == (expected.vocabulary.digest, expected.dropped_pieces)
     assert not [file for file in tmp_path.iterdir() if file.name.startswith("minbpe-")]
+    whole.save(tmp_path / "whole")
+    inspected = run("inspect", str(tmp_path / "whole"), "--json")
+    assert inspected.returncode == 0, inspected.stderr
+    assert json.loads(inspected.stdout.splitlines()[-1])["distinct"] == len(whole)

@@ -1,5 +1,6 @@
 """`minbpe count`: text files as a file of piece counts, which is all of them that training needs."""
 
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from types import EllipsisType
@@ -26,19 +27,19 @@ from minbpe.cli.shared import (
     named_pattern,
     print_facts,
 )
-from minbpe.counting import PieceCounts, Progress, gather
 from minbpe.documents import find_files, is_plain_text
 from minbpe.errors import CorpusError, MinbpeError
 from minbpe.formats.counts import is_counts, save_counted
+from minbpe.gathering import Progress, gather
 from minbpe.patterns import shown
 from minbpe.progress import Bars
 from minbpe.source import SavedCounts, memory_to_train, pattern_of
 
 if TYPE_CHECKING:
+    from minbpe import _core
     from minbpe.corpus import Corpus
     from minbpe.patterns import Pattern
 
-PREVIEW = 5
 SIZE = 32768
 """The vocabulary that one trains if nothing else is said."""
 
@@ -77,7 +78,11 @@ def count(
     """
     if not out.parent.is_dir():
         raise MinbpeError(f"{out.parent}: no such directory to write {out.name} in: make it first")
+    if out.is_dir():
+        raise MinbpeError(f"{out} is a directory: name a file to write")
     files = find_files(sources, glob=reading.glob)
+    if out.exists() and not is_counts(out) and any(map(out.samefile, files)):
+        raise MinbpeError(f"{out} is a file to count, and would be lost: name another one to write")
     whole = not reading.lines and all(map(is_plain_text, files))
     kept = out.with_name(f"{out.name}.checkpoint")
     checkpoint = Checkpoint(kept, corpus=f"{name_of(files)} {reading}", resume=resume)
@@ -86,25 +91,32 @@ def count(
     give_back_what_is_freed()
     began = perf_counter()
     with Bars() as bars, interruptible(lambda: goes_on("minbpe count", kept)):
+        tell = partial(show, bars)
         if hold_counts(files):
-            saved = SavedCounts(files)
+            saved = SavedCounts(files, tell)
             regex = saved.pattern if named is ... else pattern_of(saved, named)
-            counted = saved.gather(min_count, ceiling)
+            counted = saved.gather(min_count, ceiling, tell)
             save_counted(counted, regex, out)
         else:
             source: Corpus = files if whole else reading.documents(sources, bars, "read")
             regex = pattern_of(source, named)
             with keeping(checkpoint, source, regex) as parts:
-                counted = gather(
-                    source, regex, min_count, threads, ceiling, lambda progress: show(bars, progress), parts
-                )
+                counted = gather(source, regex, min_count, threads, ceiling, tell, parts)
                 save_counted(counted, regex, out)
-    pieces, distinct, size = counted.kept
-    said = _said(counted.sources, size, pieces, distinct, counted.distinct_bytes, regex, counted.most_frequent, json)
     dropped = dict(zip(("dropped", "dropped distinct"), counted.dropped, strict=True)) if min_count > 1 else {}
     spilled = {"spilled": counted.spilled} if max_memory is not None else {}
     seconds = round(perf_counter() - began, 2)
-    print_facts({"counts": str(out), "files": len(files), **said, **dropped, **spilled, "seconds": seconds}, json)
+    print_facts(
+        {
+            "counts": str(out),
+            "files": len(files),
+            **said(counted, regex, json),
+            **dropped,
+            **spilled,
+            "seconds": seconds,
+        },
+        json,
+    )
 
 
 def hold_counts(files: list[Path]) -> bool:
@@ -120,29 +132,15 @@ def hold_counts(files: list[Path]) -> bool:
     return bool(parts)
 
 
-def facts_of(counts: PieceCounts, as_json: bool) -> dict[str, object]:
-    """Return what there is to say about counts."""
-    often = sorted(counts.items(), key=lambda item: -item[1])[:PREVIEW]
-    distinct_bytes = counts._counts.distinct_bytes
-    return _said(
-        counts.documents, counts.corpus_bytes, counts.total, len(counts), distinct_bytes, counts.pattern, often, as_json
-    )
-
-
-def _said(
-    documents: int,
-    size: int,
-    pieces: int,
-    distinct: int,
-    distinct_bytes: int,
-    pattern: "Pattern | EllipsisType",
-    often: list[tuple[bytes, int]],
-    as_json: bool,
+def said(
+    counted: "_core.Counted | _core.Survey", pattern: "Pattern | EllipsisType", as_json: bool
 ) -> dict[str, object]:
-    needed = memory_to_train(distinct_bytes, SIZE)
-    names = [(piece.decode("utf-8", "backslashreplace"), times) for piece, times in often]
+    """Return what there is to say about counts."""
+    pieces, distinct, size = counted.kept
+    needed = memory_to_train(counted.distinct_bytes, SIZE)
+    names = [(piece.decode("utf-8", "backslashreplace"), times) for piece, times in counted.most_frequent]
     return {
-        "documents": documents,
+        "documents": counted.sources,
         "bytes": size,
         "pieces": pieces,
         "distinct": distinct,

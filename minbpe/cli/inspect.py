@@ -1,13 +1,15 @@
 """`minbpe inspect`: what a vocabulary, a directory of shards or a file of piece counts holds."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minbpe.cli.count import facts_of
+from minbpe.cli.count import said, show
 from minbpe.cli.shared import Json, load_encoding, print_facts
-from minbpe.counting import PieceCounts
 from minbpe.formats.counts import is_counts
+from minbpe.loading import check, survey
 from minbpe.manifest import FILE, Manifest
+from minbpe.progress import Bars
 from minbpe.shards import read_shard
 
 if TYPE_CHECKING:
@@ -29,7 +31,10 @@ def inspect(name: str, /, *, json: Json = False) -> None:
     """
     directory = Path(name)
     if directory.is_file() and is_counts(directory):
-        print_facts(facts_of(PieceCounts.load(directory), json), json)
+        with Bars() as bars:
+            (file,) = check([directory], partial(show, bars))
+            counts = survey(file, partial(show, bars))
+        print_facts(said(counts, file.pattern, json), json)
         return
     shards = directory.is_dir() and (directory / FILE).exists()
     encoding = load_encoding(name)

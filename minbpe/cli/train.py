@@ -1,5 +1,6 @@
 """`minbpe train`: a vocabulary out of text files, or out of piece counts."""
 
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -27,7 +28,6 @@ from minbpe.cli.shared import (
     print_facts,
 )
 from minbpe.cli.staging import Anew, parse_stage
-from minbpe.counting import PieceCounts
 from minbpe.documents import find_files, is_plain_text
 from minbpe.errors import MinbpeError
 from minbpe.progress import Bars
@@ -84,6 +84,7 @@ def train(
         json: Print the result as JSON.
     """
     from minbpe.checkpoint import Checkpoint, name_of
+    from minbpe.loading import check, load
     from minbpe.source import SavedCounts
     from minbpe.training import learn
 
@@ -98,9 +99,10 @@ def train(
     give_back_what_is_freed()
     began = perf_counter()
     with Bars() as bars, interruptible(lambda: goes_on("minbpe train", kept if keeps else None)):
+        tell = partial(show, bars)
         source: Source = files if whole else Anew(lambda: reading.documents(sources, bars, "read"))
         if hold_counts(files):
-            source = SavedCounts(files) if stage is None else list(map(PieceCounts.load, files))
+            source = SavedCounts(files, tell) if stage is None else load(check(files, tell), tell)
         training = learn(
             source,
             size,
@@ -116,7 +118,7 @@ def train(
             max_memory=max_memory,
             spill_to=spill_to,
             checkpoint=checkpoint if keeps else None,
-            progress=lambda progress: show(bars, progress),
+            progress=tell,
         )
     seconds = perf_counter() - began
     vocabulary = training.vocabulary

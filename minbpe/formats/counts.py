@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import EllipsisType
 from typing import TYPE_CHECKING
@@ -26,12 +27,19 @@ from minbpe.errors import FormatError, warn
 from minbpe.patterns import from_json
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from minbpe.patterns import Pattern
+
+    Heard: TypeAlias = Callable[[int, int], object] | None
+    """Called with the bytes of a file that are done, and a number that says nothing."""
 
 KIND = b"minbpe counts v"
 """How each version begins."""
 MAGIC = KIND + b"1\n"
 LONGEST_LINE = 1 << 20
+TOLD = 32
+"""Megabytes between two words on how much of a file is checked: some tens of milliseconds."""
 
 
 def save_counts(counts: PieceCounts, path: str | os.PathLike[str]) -> str:
@@ -75,10 +83,10 @@ def load_counts(path: str | os.PathLike[str]) -> PieceCounts:
 class CountsFile:
     """A file of piece counts that is not damaged: what its first lines say, and where the counts begin.
 
-    Warns and raises as `load_counts` does.
+    Warns and raises as `load_counts` does. `heard` is called with the bytes that are checked or read.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], heard: Heard = None) -> None:
         self.path = Path(path)
         with self.path.open("rb") as file:
             magic, line, checksum = (file.readline(LONGEST_LINE) for _ in range(3))
@@ -86,8 +94,11 @@ class CountsFile:
                 raise FormatError(f"{self.path} {_fault(magic)}")
             self.body = file.tell()
             hashed = hashlib.sha256(MAGIC + line)
-            while chunk := file.read(LONGEST_LINE):
+            for megabytes, chunk in enumerate(iter(partial(file.read, 1 << 20), b""), 1):
                 hashed.update(chunk)
+                if heard and megabytes % TOLD == 0:
+                    heard(file.tell(), 0)
+            self.size = file.tell() - self.body
         self.digest = hashed.hexdigest()
         if checksum != _checksum(self.digest):
             raise _damaged(path, "its sha256 is not the one it was written with")
@@ -108,10 +119,10 @@ class CountsFile:
                 UserWarning,
             )
 
-    def load(self) -> PieceCounts:
+    def load(self, heard: Heard = None) -> PieceCounts:
         """Return the counts."""
         try:
-            counts = PieceCounts._from_core(_core.PieceCounts.read(self.path, self.body), self.pattern)
+            counts = PieceCounts._from_core(_core.PieceCounts.read(self.path, self.body, heard), self.pattern)
         except ValueError as error:
             raise _damaged(self.path, str(error)) from error
         except MemoryError as error:
@@ -119,20 +130,34 @@ class CountsFile:
                 f"the counts in {self.path} take more memory than there is: leave out rare pieces (minbpe count {self.path} "
                 "--min-count 2 --max-memory 1G --out fewer.counts), or train on the file itself (minbpe train --min-count)"
             ) from error
-        facts = {"pattern": ..., **_facts(counts), "unicode": self.facts.get("unicode")}
-        if {**self.facts, "pattern": self.pattern} != facts:
-            raise _damaged(self.path, "its second line does not fit the counts")
+        self._compare(_facts(counts))
         return counts
 
-    def absorb(self, counter: _core.Counter, first: int) -> int:
+    def survey(self, heard: Heard = None) -> _core.Survey:
+        """Return what the counts amount to, which are not held."""
+        try:
+            survey = _core.Survey(self.path, self.body, heard)
+        except ValueError as error:
+            raise _damaged(self.path, str(error)) from error
+        self._compare(_head(self.pattern, survey.sources, *survey.kept))
+        return survey
+
+    def _compare(self, head: dict[str, object]) -> None:
+        """Raise an error if the counts are not those that the second line tells of."""
+        facts = {"pattern": ..., **head, "unicode": self.facts.get("unicode")}
+        if {**self.facts, "pattern": self.pattern} != facts:
+            raise _damaged(self.path, "its second line does not fit the counts")
+
+    def absorb(self, counter: _core.Counter, first: int, heard: Heard = None) -> int:
         """Add the counts to a counter of what comes before, and return the number of the document that comes after.
 
         Args:
             counter: what need not hold them, if it has a ceiling.
             first: the number of the first document.
+            heard: see above.
         """
         try:
-            return counter.absorb(self.path, self.body, first)
+            return counter.absorb(self.path, self.body, first, heard)
         except ValueError as error:
             raise _damaged(self.path, str(error)) from error
 

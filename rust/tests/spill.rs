@@ -151,12 +151,18 @@ fn a_directory_that_is_not_there_is_named() {
 }
 
 #[test]
-fn gathering_may_be_stopped() {
+fn gathering_may_be_stopped_and_loses_nothing() {
     let scratch = Scratch::new("stop");
-    let mut counter = Counter::new(Splitter::new(Some("[a-z]+")).unwrap(), NonZero::new(1))
+    let mut counter = Counter::new(Splitter::new(Some(" ?[a-z]+|[^a-z]")).unwrap(), NonZero::new(1))
         .with_ceiling(Ceiling { bytes: 1, directory: scratch.0.clone() });
     let text = prose(50_000, 5);
     counter.add(&[Document::Bytes(&text)], &mut unwatched).unwrap();
     let mut stop = |_, _| ControlFlow::Break(());
-    assert!(matches!(counter.gather(1, &mut stop), Err(Error::Interrupted)));
+    for _ in 0..2 {
+        assert!(matches!(counter.gather(1, &mut stop), Err(Error::Interrupted)));
+    }
+    let expected = bytes_of(&mut counted(&[&text], 1, None, 1).unwrap());
+    for _ in 0..2 {
+        assert!(bytes_of(&mut counter.gather(1, &mut unwatched).unwrap()) == expected);
+    }
 }

@@ -5,9 +5,10 @@
 use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
-use minbpe_core::count::{Counter, Document, PieceCounts, Position};
-use minbpe_core::error::Error;
+use minbpe_core::count::{Counted, Counter, Document, PieceCounts, Position, Survey};
+use minbpe_core::error::{Error, Result};
 use minbpe_core::progress::unwatched;
 use minbpe_core::split::{PATTERNS, Splitter};
 
@@ -24,6 +25,10 @@ fn count(documents: &[&str], pattern: Option<&str>, threads: usize) -> PieceCoun
     let documents: Vec<_> = documents.iter().map(|text| Document::Bytes(text.as_bytes())).collect();
     counter.add(&documents, &mut unwatched).unwrap();
     counter.finish().unwrap()
+}
+
+fn merge(parts: &[&PieceCounts]) -> Result<PieceCounts> {
+    PieceCounts::merge(parts, &mut unwatched)
 }
 
 fn pieces(counts: &PieceCounts) -> Vec<(&str, u64, u64, u64)> {
@@ -102,16 +107,52 @@ fn merging_is_commutative_and_associative_and_counting_in_parts() {
     let whole = count(&[left, right, "the end of the text"], gpt2, 1);
     for order in [[0, 1, 2], [2, 0, 1], [1, 2, 0], [2, 1, 0]] {
         let [a, b, c] = order.map(|part: usize| &parts[part]);
-        assert!(PieceCounts::merge(&[a, b, c]).unwrap() == whole);
-        assert!(PieceCounts::merge(&[&PieceCounts::merge(&[a, b]).unwrap(), c]).unwrap() == whole);
+        assert!(merge(&[a, b, c]).unwrap() == whole);
+        assert!(merge(&[&merge(&[a, b]).unwrap(), c]).unwrap() == whole);
     }
-    assert_eq!(PieceCounts::merge(&[]).unwrap(), PieceCounts::default());
+    assert_eq!(merge(&[]).unwrap(), PieceCounts::default());
+}
+
+#[test]
+fn merging_tells_how_far_it_is_and_may_be_stopped() {
+    let items = |from: u64| PieceCounts::from_items((from..from + 50_000).map(|piece| (piece.to_string(), 1))).unwrap();
+    let (a, b) = (items(0), items(25_000));
+    let mut told = Vec::new();
+    let mut stop = |done, total| {
+        told.push((done, total));
+        if done < 60_000 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    assert_eq!(PieceCounts::merge(&[&a, &b], &mut stop), Err(Error::Interrupted));
+    assert!(told.len() > 1 && told.iter().all(|&(_, total)| total == 100_000), "{told:?}");
+}
+
+#[test]
+fn what_counts_amount_to_is_read_from_their_bytes() {
+    let counts = count(&[&prose(), "the end"], Some(pattern("o200k")), 1);
+    let mut told = 0;
+    let mut heard = |done, _| {
+        told = done;
+        ControlFlow::Continue(())
+    };
+    let bytes = counts.to_bytes();
+    let survey = Survey::read(&bytes[..], &mut unwatched).unwrap();
+    let counted = Counted::in_memory(Arc::new(counts), 1);
+    assert_eq!((survey.sources, survey.tally), (2, counted.tally()));
+    assert_eq!(survey.most_frequent, counted.most_frequent());
+    let long: Vec<u8> = PieceCounts::from_items((0..300_000).map(|piece| (piece.to_string(), 1))).unwrap().to_bytes();
+    Survey::read(&long[..], &mut heard).unwrap();
+    assert!((1 << 20..=long.len() as u64).contains(&told), "{told} of {}", long.len());
+    for wrong in [&bytes[..bytes.len() - 1], &[&bytes[..], &[0]].concat()] {
+        assert!(matches!(Survey::read(wrong, &mut unwatched), Err(Error::Corpus(_))));
+    }
+    let past = b"\x01\x02\x01\xff\xff\xff\xff\xff\xff\xff\xff\x7f\0\0a\x01\x01\0\x01b";
+    assert!(matches!(Survey::read(&past[..], &mut unwatched), Err(Error::Corpus(message)) if message.contains("2^63")));
 }
 
 #[test]
 fn different_pieces_at_one_position_merge_in_the_order_of_their_bytes() {
     let [a, b] = ["a", "b"].map(|text| count(&[text], None, 1));
-    assert_eq!(PieceCounts::merge(&[&a, &b]), PieceCounts::merge(&[&b, &a]));
+    assert_eq!(merge(&[&a, &b]), merge(&[&b, &a]));
 }
 
 #[test]
@@ -167,7 +208,7 @@ fn counts_past_2_63_are_an_error() {
     assert!(PieceCounts::from_items([(&b"a"[..], limit), (b"a", 1)]).is_err());
     assert!(PieceCounts::from_items([(&b"a"[..], limit), (b"b", 1)]).is_err());
     let half = PieceCounts::from_items([(&b"a"[..], 1 << 62)]).unwrap();
-    assert!(matches!(PieceCounts::merge(&[&half, &half]), Err(Error::Corpus(message)) if message.contains("2^63")));
+    assert!(matches!(merge(&[&half, &half]), Err(Error::Corpus(message)) if message.contains("2^63")));
 }
 
 #[test]

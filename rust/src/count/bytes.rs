@@ -40,11 +40,11 @@ impl PieceCounts {
         PieceCounts::read(bytes, &mut unwatched)
     }
 
-    /// As `from_bytes`, for bytes that are read a megabyte at a time. Takes no more memory than so many pieces need, whatever the
-    /// bytes claim.
+    /// As `from_bytes`, for bytes that are read a megabyte at a time; `progress` is told how many were. Takes no more memory than
+    /// so many pieces need, whatever the bytes claim.
     pub fn read<'a>(bytes: impl Read, progress: &'a mut Progress<'a>) -> Result<PieceCounts> {
         let mut table = Table::new();
-        let (sources, pieces) = read_into(&mut table, bytes, 0, &mut Pulse::new(progress, 0))?;
+        let (sources, pieces) = each_group(bytes, 0, &mut Pulse::new(progress, 0), |pieces| table.add_all(pieces))?;
         let counts = table.finish(sources)?;
         // A piece that is there twice is one too few in the table.
         let sound = counts.len() as u64 == pieces && counts.iter().is_sorted();
@@ -52,13 +52,13 @@ impl PieceCounts {
     }
 }
 
-/// Adds what `to_bytes` wrote to a table, the sources numbered from `first` on: how many sources there are then, and how many
-/// pieces were read.
-pub(super) fn read_into(
-    table: &mut Table,
+/// Hands the pieces that `to_bytes` wrote to `take_all`, those of a megabyte at a time, the sources numbered from `first` on: how
+/// many sources there are then, and how many pieces were read.
+pub(super) fn each_group(
     mut bytes: impl Read,
     first: u64,
     pulse: &mut Pulse<'_>,
+    mut take_all: impl FnMut(&mut dyn Iterator<Item = Piece<'_>>) -> Result<()>,
 ) -> Result<(u64, u64)> {
     let mut held = Vec::new();
     let mut at_end = hold_more(&mut bytes, &mut held)?;
@@ -68,13 +68,14 @@ pub(super) fn read_into(
     let mut before = Position { source: first, offset: 0 };
     let mut left = pieces;
     loop {
-        table.add_all(std::iter::from_fn(|| {
+        take_all(&mut std::iter::from_fn(|| {
             let mut after = rest;
             let piece = take_piece(&mut after, before).filter(|piece| left > 0 && piece.first.source < sources)?;
             (rest, before, left) = (after, piece.first, left - 1);
             Some(piece)
         }))?;
         let used = held.len() - rest.len();
+        pulse.done += used as u64;
         held.drain(..used);
         if at_end {
             return if left == 0 && held.is_empty() { Ok((sources, pieces)) } else { Err(not_counts()) };

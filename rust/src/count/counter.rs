@@ -12,7 +12,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use super::bytes::read_into;
+use super::bytes::each_group;
 use super::counted::Counted;
 use super::document::{Contents, Document};
 use super::key::Seeds;
@@ -38,11 +38,19 @@ pub struct Counter {
     stretch: usize,
     workers: Vec<Worker>,
     ceiling: Option<Ceiling>,
+    /// What the workers' tables have become, once their counts are gathered.
+    gathered: Option<Gathered>,
     /// Where the first byte stands that is not counted.
     reached: Position,
     /// Whether all before it is counted, and nothing after it.
     exact: bool,
     done: AtomicU64,
+}
+
+/// The counts of all workers, from which the result is made as often as it is asked for.
+enum Gathered {
+    InMemory(Arc<PieceCounts>),
+    OnDisk(Vec<Runs>, Ceiling),
 }
 
 struct Worker {
@@ -81,6 +89,7 @@ impl Counter {
             stretch: STRETCH,
             workers: (0..threads).map(|_| Worker::new(Table::seeded(seeds))).collect(),
             ceiling: None,
+            gathered: None,
             reached: Position::default(),
             exact: true,
             done: AtomicU64::new(0),
@@ -123,6 +132,7 @@ impl Counter {
         documents: &[Document<'_>],
         progress: &mut Progress<'_>,
     ) -> Result<()> {
+        assert!(self.gathered.is_none(), "what is counted was gathered");
         let documents: Vec<Contents> = documents.iter().map(|document| document.open()).collect::<Result<_>>()?;
         let Position { source: first_source, offset } = self.reached;
         if documents.first().is_some_and(|document| (document.len() as u64) < offset) {
@@ -159,8 +169,11 @@ impl Counter {
     }
 
     /// Adds counts that `PieceCounts::to_bytes` wrote, of documents from number `first` on that come before those to be added.
+    /// `progress` is told how many of their bytes were read.
     pub fn absorb<'a>(&mut self, counts: impl Read, first: u64, progress: &'a mut Progress<'a>) -> Result<()> {
-        let (sources, _) = read_into(&mut self.workers[0].table, counts, first, &mut Pulse::new(progress, 0))?;
+        let table = &mut self.workers[0].table;
+        let pulse = &mut Pulse::new(progress, 0);
+        let (sources, _) = each_group(counts, first, pulse, |pieces| table.add_all(pieces))?;
         self.reached = self.reached.max(Position { source: sources, offset: 0 });
         Ok(())
     }
@@ -182,8 +195,9 @@ impl Counter {
     }
 
     /// The counts of all documents.
-    pub fn finish(self) -> Result<PieceCounts> {
+    pub fn finish(mut self) -> Result<PieceCounts> {
         let mut counted = self.gather(1, &mut unwatched)?;
+        drop(self);
         let counts = counted.counts(&mut unwatched)?;
         drop(counted);
         Ok(Arc::unwrap_or_clone(counts))
@@ -191,22 +205,26 @@ impl Counter {
 
     /// The counts of all documents, without the pieces that were seen less than `min_count` times. `progress` hears of
     /// nothing but may break.
-    pub fn gather<'a>(self, min_count: u64, progress: &'a mut Progress<'a>) -> Result<Counted> {
-        let Counter { workers, reached, ceiling, .. } = self;
-        let sources = reached.source + u64::from(reached.offset > 0);
-        if let Some(ceiling) = ceiling
-            && !Worker::sum_fits(&workers, &ceiling)
-        {
-            let mut runs = Vec::with_capacity(workers.len());
-            for worker in workers {
-                runs.extend(worker.table.into_runs()?);
+    ///
+    /// Nothing is added from then on, but counts may be gathered again: stopping it loses nothing, nor does losing the result.
+    /// After another error `reached` tells no place any more.
+    pub fn gather<'a>(&mut self, min_count: u64, progress: &'a mut Progress<'a>) -> Result<Counted> {
+        let sources = self.reached.source + u64::from(self.reached.offset > 0);
+        let gathered = match &mut self.gathered {
+            Some(gathered) => gathered,
+            none => {
+                let gathered = Gathered::new(std::mem::take(&mut self.workers), self.ceiling.take(), sources);
+                self.exact &= gathered.is_ok();
+                none.insert(gathered?)
             }
-            let pulse = &mut Pulse::new(progress, self.done.into_inner());
-            return Ok(Counted::on_disk(Spilled::gather(runs, ceiling, sources, min_count, pulse)?));
+        };
+        match gathered {
+            Gathered::InMemory(counts) => Ok(Counted::in_memory(Arc::clone(counts), min_count)),
+            Gathered::OnDisk(runs, ceiling) => {
+                let pulse = &mut Pulse::new(progress, self.done.load(Relaxed));
+                Ok(Counted::on_disk(Spilled::gather(runs, ceiling.clone(), sources, min_count, pulse)?))
+            }
         }
-        let mut tables: Vec<_> = workers.into_iter().map(|worker| worker.table).collect();
-        let counts = if tables.len() == 1 { tables.remove(0).finish(sources) } else { sum(tables, sources) };
-        Ok(Counted::in_memory(Arc::new(counts?), min_count))
     }
 
     /// The documents in order, of the first what follows `offset`, the long ones cut where the pattern proves that a piece ends.
@@ -265,6 +283,20 @@ fn share(workers: &mut [Worker], shared: &Shared<'_>, given: u64, progress: &mut
         }
         result
     })
+}
+
+impl Gathered {
+    fn new(workers: Vec<Worker>, ceiling: Option<Ceiling>, sources: u64) -> Result<Gathered> {
+        if let Some(ceiling) = ceiling
+            && !Worker::sum_fits(&workers, &ceiling)
+        {
+            let runs = workers.into_iter().filter_map(|worker| worker.table.into_runs().transpose());
+            return Ok(Gathered::OnDisk(runs.collect::<Result<_>>()?, ceiling));
+        }
+        let mut tables: Vec<_> = workers.into_iter().map(|worker| worker.table).collect();
+        let counts = if tables.len() == 1 { tables.remove(0).finish(sources) } else { sum(tables, sources) };
+        Ok(Gathered::InMemory(Arc::new(counts?)))
+    }
 }
 
 impl Worker {

@@ -12,12 +12,14 @@ mod key;
 mod runs;
 mod spill;
 mod sum;
+mod survey;
 mod table;
 
 pub use counted::Counted;
 pub use counter::Counter;
 pub use document::Document;
 pub use spill::{Ceiling, Tally};
+pub use survey::Survey;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -25,7 +27,11 @@ use std::collections::binary_heap::PeekMut;
 
 use crate::error::{Error, Result};
 use crate::lines::on_large_pages;
+use crate::progress::{Progress, Pulse};
 use table::Table;
+
+/// Pieces that are merged between two looks at whether to stop: a millisecond.
+const AT_ONCE: usize = 1 << 14;
 
 /// Where a piece was first seen. Positions order pieces as reading the sources one after the other would.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,11 +85,12 @@ impl PieceCounts {
         table.finish(1)
     }
 
-    /// The sum of all `parts`: counts add up, the lower position stays. `Error::Corpus` past 2^63.
+    /// The sum of all `parts`: counts add up, the lower position stays. `Error::Corpus` past 2^63. `progress` is told how many of
+    /// their pieces were read.
     ///
     /// Linear in the pieces: the parts are read side by side in order of position, so the first sight of a piece is its lowest
     /// and the result is in order as it grows.
-    pub fn merge(parts: &[&PieceCounts]) -> Result<PieceCounts> {
+    pub fn merge<'a>(parts: &[&PieceCounts], progress: &'a mut Progress<'a>) -> Result<PieceCounts> {
         let most = |of: fn(&PieceCounts) -> usize| parts.iter().map(|part| of(part)).max().unwrap_or(0);
         let mut table = Table::with_room(most(PieceCounts::len), most(PieceCounts::distinct_bytes))?;
         let mut queues: Vec<_> = parts.iter().map(|part| part.iter()).collect();
@@ -91,7 +98,7 @@ impl PieceCounts {
             .zip(&mut queues)
             .filter_map(|(which, queue)| queue.next().map(|piece| Reverse((piece, which))))
             .collect();
-        table.add_all(std::iter::from_fn(|| {
+        let mut pieces = std::iter::from_fn(|| {
             let mut head = heads.peek_mut()?;
             let Reverse((piece, which)) = *head;
             match queues[which].next() {
@@ -99,7 +106,14 @@ impl PieceCounts {
                 None => drop(PeekMut::pop(head)),
             }
             Some(piece)
-        }))?;
+        });
+        let all = parts.iter().map(|part| part.len()).sum::<usize>();
+        let mut pulse = Pulse::new(progress, all as u64);
+        while (pulse.done as usize) < all {
+            table.add_all(pieces.by_ref().take(AT_ONCE))?;
+            pulse.done += AT_ONCE as u64;
+            pulse.step(8 * AT_ONCE)?;
+        }
         table.finish(parts.iter().map(|part| part.sources).max().unwrap_or(0))
     }
 

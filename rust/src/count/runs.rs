@@ -190,13 +190,13 @@ pub(super) fn merge<K: Ord>(
     merge_readers(readers, key, pulse, &mut each)
 }
 
-/// The same runs as at most `FAN_IN`, each merged of several; the files are given up one by one as they are done with.
+/// Makes of runs at most `FAN_IN`, each merged of several; they are as they were if it is stopped.
 pub(super) fn reduce<K: Ord>(
-    mut files: Vec<Runs>,
+    files: &mut Vec<Runs>,
     key: fn(Piece<'_>) -> K,
     memory: usize,
     pulse: &mut Pulse<'_>,
-) -> Result<Vec<Runs>> {
+) -> Result<()> {
     while files.iter().map(Runs::len).sum::<usize>() > FAN_IN {
         let directory = files[0].directory.clone();
         let mut merged = Runs::new(&directory);
@@ -210,9 +210,9 @@ pub(super) fn reduce<K: Ord>(
             merged.end_run()?;
         }
         drop(readers);
-        files = vec![merged];
+        *files = vec![merged];
     }
-    Ok(files)
+    Ok(())
 }
 
 fn buffer(memory: usize, runs: usize) -> usize {

@@ -59,21 +59,21 @@ impl Tally {
 }
 
 impl Spilled {
-    /// Brings together the runs that tables wrote; pieces with a lower count than `min_count` are left out.
+    /// Brings together the runs that tables wrote, which stay; pieces with a lower count than `min_count` are left out.
     pub(super) fn gather(
-        runs: Vec<Runs>,
+        by_piece: &mut Vec<Runs>,
         ceiling: Ceiling,
         sources: u64,
         min_count: u64,
         pulse: &mut Pulse<'_>,
     ) -> Result<Spilled> {
         let quarter = ceiling.bytes / 4;
-        let mut by_piece = reduce(runs, PieceKey::of, quarter, pulse)?;
+        reduce(by_piece, PieceKey::of, quarter, pulse)?;
         let mut sorter = Sorter::new(&ceiling);
         let (mut kept, mut dropped) = (Tally::default(), Tally::default());
         let mut all = 0;
         let mut top = Top::default();
-        merge(&mut by_piece, PieceKey::of, quarter, pulse, |piece| {
+        merge(by_piece, PieceKey::of, quarter, pulse, |piece| {
             all = add(all, piece.count)?;
             if piece.count < min_count {
                 dropped.count(piece);
@@ -83,8 +83,8 @@ impl Spilled {
             top.offer(piece);
             sorter.push(piece)
         })?;
-        drop(by_piece);
-        let runs = reduce(vec![sorter.finish()?], |piece| piece.first, quarter, pulse)?;
+        let mut runs = vec![sorter.finish()?];
+        reduce(&mut runs, |piece| piece.first, quarter, pulse)?;
         Ok(Spilled { runs, ceiling, sources, kept, dropped, most_frequent: top.into_items() })
     }
 
@@ -194,7 +194,7 @@ impl Top {
         top.into_items()
     }
 
-    fn offer(&mut self, piece: Piece<'_>) {
+    pub(super) fn offer(&mut self, piece: Piece<'_>) {
         let key = (std::cmp::Reverse(piece.count), piece.first);
         let place = self.best.partition_point(|(count, first, _)| (*count, *first) < key);
         if place < MOST_FREQUENT {
@@ -203,7 +203,7 @@ impl Top {
         }
     }
 
-    fn into_items(self) -> Vec<(Vec<u8>, u64)> {
+    pub(super) fn into_items(self) -> Vec<(Vec<u8>, u64)> {
         self.best.into_iter().map(|(count, _, bytes)| (bytes, count.0)).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! `_core.Counter` and `_core.Counted`: a corpus on its way to piece counts, in memory or in a file.
+//! `_core.Counter`, `_core.Counted` and `_core.Survey`: a corpus on its way to piece counts, in memory or in a file.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -15,14 +15,14 @@ use pyo3::types::PyBytes;
 use super::pattern::Pattern;
 use super::to_py_err;
 use super::training::{PieceCounts, bytes_of, watched};
-use crate::count::{self, Ceiling, Document, Position};
+use crate::count::{self, Ceiling, Document, Position, Tally};
 use crate::error::Error;
 use crate::split::Splitter;
 
 /// Counts documents, batch after batch.
 #[pyclass(module = "minbpe._core")]
 pub(super) struct Counter {
-    inner: Option<count::Counter>,
+    inner: count::Counter,
     /// Why the compiled engine refused the pattern, if it did.
     #[pyo3(get)]
     refusal: Option<&'static str>,
@@ -45,10 +45,10 @@ impl Counter {
         let counter = count::Counter::new(splitter, NonZero::new(threads)).from_place(Position { source, offset });
         Ok(Counter {
             refusal,
-            inner: Some(match ceiling {
+            inner: match ceiling {
                 Some((bytes, directory)) => counter.with_ceiling(Ceiling { bytes, directory }),
                 None => counter,
-            }),
+            },
         })
     }
 
@@ -65,45 +65,47 @@ impl Counter {
         let deadline = seconds.and_then(|seconds| Instant::now().checked_add(seconds));
         let held: Vec<Held> = documents.iter().map(hold).collect::<PyResult<_>>()?;
         let documents: Vec<Document> = held.iter().map(Held::document).collect();
-        let counter = self.get()?;
+        let counter = &mut self.inner;
         let first = counter.sources();
         watched(py, progress.as_ref(), |progress| counter.add_until(deadline, &documents, progress))?;
         Ok(counter.sources() - first)
     }
 
     /// Adds the counts in a file, which begin at its byte `start`, of documents from number `first` on; gives the number after
-    /// their last.
-    fn absorb(&mut self, py: Python<'_>, path: PathBuf, start: u64, first: u64) -> PyResult<u64> {
+    /// their last. `progress` is told the bytes read.
+    fn absorb(
+        &mut self,
+        py: Python<'_>,
+        path: PathBuf,
+        start: u64,
+        first: u64,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<u64> {
         let file = opened(&path, start)?;
-        let counter = self.get()?;
-        watched(py, None, |progress| counter.absorb(file, first, progress))?;
+        let counter = &mut self.inner;
+        watched(py, progress.as_ref(), |progress| counter.absorb(file, first, progress))?;
         Ok(counter.sources())
     }
 
     /// How many documents are counted whole, and how many bytes of the next; None if an exception came in the middle of one.
     #[getter]
     fn reached(&self) -> Option<(u64, u64)> {
-        let Position { source, offset } = self.inner.as_ref()?.reached()?;
+        let Position { source, offset } = self.inner.reached()?;
         Some((source, offset))
     }
 
     /// The bytes counted.
     #[getter]
     fn done(&self) -> u64 {
-        self.inner.as_ref().map_or(0, count::Counter::done)
+        self.inner.done()
     }
 
-    /// What was counted, without the pieces that were seen less than `min_count` times; the counter is of no more use.
+    /// What was counted, without the pieces that were seen less than `min_count` times. Nothing is added from then on, but it
+    /// may be called again, with another number too, after an exception as well.
     fn gather(&mut self, py: Python<'_>, min_count: u64) -> PyResult<Counted> {
-        let counter = self.inner.take().ok_or_else(finished)?;
+        let counter = &mut self.inner;
         let counted = watched(py, None, |progress| counter.gather(min_count, progress))?;
         Ok(Counted { inner: Some(counted) })
-    }
-}
-
-impl Counter {
-    fn get(&mut self) -> PyResult<&mut count::Counter> {
-        self.inner.as_mut().ok_or_else(finished)
     }
 }
 
@@ -134,8 +136,7 @@ impl Counted {
     /// The number of pieces, of distinct ones, and the bytes of the text that they make up.
     #[getter]
     fn kept(&self) -> PyResult<(u64, u64, u128)> {
-        let tally = self.get()?.tally();
-        Ok((tally.pieces, tally.distinct, tally.bytes))
+        Ok(kept(&self.get()?.tally()))
     }
 
     /// The bytes of the distinct pieces, each once.
@@ -163,8 +164,7 @@ impl Counted {
 
     #[getter]
     fn most_frequent<'py>(&self, py: Python<'py>) -> PyResult<Vec<(Bound<'py, PyBytes>, u64)>> {
-        let pieces = self.get()?.most_frequent();
-        Ok(pieces.into_iter().map(|(bytes, count)| (PyBytes::new(py, &bytes), count)).collect())
+        Ok(with_bytes(py, &self.get()?.most_frequent()))
     }
 
     /// The counts in memory, which this object goes on to hold.
@@ -189,6 +189,52 @@ impl Counted {
         });
         raised.map_or(written, Err)
     }
+}
+
+/// What the piece counts in a file amount to.
+#[pyclass(frozen, module = "minbpe._core")]
+pub(super) struct Survey {
+    inner: count::Survey,
+}
+
+#[pymethods]
+impl Survey {
+    /// Reads the counts that begin at byte `start` of a file; `progress` is told the bytes read.
+    #[new]
+    fn new(py: Python<'_>, path: PathBuf, start: u64, progress: Option<Py<PyAny>>) -> PyResult<Survey> {
+        let file = opened(&path, start)?;
+        let inner = watched(py, progress.as_ref(), |progress| count::Survey::read(file, progress))?;
+        Ok(Survey { inner })
+    }
+
+    /// As `Counted.kept`.
+    #[getter]
+    fn kept(&self) -> (u64, u64, u128) {
+        kept(&self.inner.tally)
+    }
+
+    #[getter]
+    fn distinct_bytes(&self) -> u64 {
+        self.inner.tally.distinct_bytes
+    }
+
+    #[getter]
+    fn sources(&self) -> u64 {
+        self.inner.sources
+    }
+
+    #[getter]
+    fn most_frequent<'py>(&self, py: Python<'py>) -> Vec<(Bound<'py, PyBytes>, u64)> {
+        with_bytes(py, &self.inner.most_frequent)
+    }
+}
+
+fn kept(tally: &Tally) -> (u64, u64, u128) {
+    (tally.pieces, tally.distinct, tally.bytes)
+}
+
+fn with_bytes<'py>(py: Python<'py>, pieces: &[(Vec<u8>, u64)]) -> Vec<(Bound<'py, PyBytes>, u64)> {
+    pieces.iter().map(|(bytes, count)| (PyBytes::new(py, bytes), *count)).collect()
 }
 
 /// A file that is read from its byte `start` on.

@@ -66,5 +66,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<encoding::Encoder>()?;
     module.add_class::<counted::Counter>()?;
     module.add_class::<counted::Counted>()?;
+    module.add_class::<counted::Survey>()?;
     training::register(module)
 }

@@ -115,11 +115,11 @@ impl PieceCounts {
         wrap(py.detach(|| count::PieceCounts::from_bytes(bytes)))
     }
 
-    /// The counts in a file that begin at its byte `start`.
+    /// The counts in a file that begin at its byte `start`. `progress` is told the bytes read.
     #[staticmethod]
-    fn read(py: Python<'_>, path: PathBuf, start: u64) -> PyResult<PieceCounts> {
+    fn read(py: Python<'_>, path: PathBuf, start: u64, progress: Option<Py<PyAny>>) -> PyResult<PieceCounts> {
         let file = opened(&path, start)?;
-        wrap(Ok(watched(py, None, |progress| count::PieceCounts::read(file, progress))?))
+        wrap(Ok(watched(py, progress.as_ref(), |progress| count::PieceCounts::read(file, progress))?))
     }
 
     fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
@@ -170,7 +170,7 @@ impl PieceCounts {
     #[staticmethod]
     fn merge(py: Python<'_>, parts: Vec<PyRef<'_, PieceCounts>>) -> PyResult<PieceCounts> {
         let parts: Vec<&count::PieceCounts> = parts.iter().map(|part| &*part.inner).collect();
-        wrap(py.detach(|| count::PieceCounts::merge(&parts)))
+        wrap(Ok(watched(py, None, |progress| count::PieceCounts::merge(&parts, progress))?))
     }
 
     fn at_least(&self, py: Python<'_>, min_count: u64) -> PieceCounts {

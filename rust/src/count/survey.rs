@@ -1,0 +1,38 @@
+//! What piece counts in a file amount to: read once from end to end, never held.
+
+use std::io::Read;
+
+use super::add;
+use super::bytes::each_group;
+use super::spill::{Tally, Top};
+use crate::error::Result;
+use crate::progress::{Progress, Pulse};
+
+/// What piece counts amount to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survey {
+    /// The number of sources that were counted.
+    pub sources: u64,
+    /// What the pieces amount to.
+    pub tally: Tally,
+    /// The most frequent pieces, the earlier first where counts are equal.
+    pub most_frequent: Vec<(Vec<u8>, u64)>,
+}
+
+impl Survey {
+    /// Looks through what `PieceCounts::to_bytes` wrote, a megabyte at a time; `progress` is told how many bytes were read.
+    ///
+    /// `Error::Corpus` for bytes that are cut short or follow the end. That no piece is there twice is not looked at.
+    pub fn read<'a>(bytes: impl Read, progress: &'a mut Progress<'a>) -> Result<Survey> {
+        let (mut tally, mut top, mut all) = (Tally::default(), Top::default(), 0);
+        let (sources, _) = each_group(bytes, 0, &mut Pulse::new(progress, 0), |pieces| {
+            for piece in pieces {
+                all = add(all, piece.count)?;
+                tally.count(piece);
+                top.offer(piece);
+            }
+            Ok(())
+        })?;
+        Ok(Survey { sources, tally, most_frequent: top.into_items() })
+    }
+}
