@@ -226,7 +226,8 @@ fn room<T>(items: usize) -> Result<Vec<T>> {
 
 fn no_memory(_: std::collections::TryReserveError) -> Error {
     Error::Memory(
-        "the distinct pieces of the corpus need more memory than there is: set a ceiling with max_memory, past which they go          to disk, or count a part of the corpus"
+        "the distinct pieces of the corpus need more memory than there is: set a ceiling with max_memory, past which they \
+         go to disk, or count a part of the corpus"
             .into(),
     )
 }

@@ -4,9 +4,11 @@
 //! line and no comparison of bytes. Pieces are looked up in groups: while the keys of a group are made, the lines of their slots are
 //! fetched.
 
+mod growth;
+
 use super::key::{Key, Seeds};
 use super::runs::Runs;
-use super::{Piece, PieceCounts, Position, add, no_memory, room};
+use super::{Piece, PieceCounts, Position, add, room};
 use crate::error::Result;
 use crate::processor::{Baseline, Instructions, Work, prefetch, widest};
 
@@ -297,60 +299,6 @@ impl Table {
         let start = if index == 0 { 0 } else { self.ends[index - 1] };
         &self.bytes[start..self.ends[index]]
     }
-
-    /// Makes room for so many more pieces and bytes, so that adding them moves no slot.
-    fn reserve(&mut self, pieces: usize, bytes: usize) -> Result<()> {
-        if self.slots_for(pieces) <= self.slots.len() && self.bytes.capacity() - self.bytes.len() >= bytes {
-            return Ok(());
-        }
-        if self.overflow.as_ref().is_some_and(|overflow| self.while_growing(pieces, bytes) > overflow.ceiling) {
-            self.spill()?;
-        }
-        self.grow(pieces, bytes)
-    }
-
-    /// The slots that so many more pieces ask for.
-    fn slots_for(&self, pieces: usize) -> usize {
-        ((self.ends.len() + pieces) * 4).div_ceil(3).next_power_of_two()
-    }
-
-    /// The pieces that so many slots are for.
-    fn most(slots: usize) -> usize {
-        slots / 4 * 3
-    }
-
-    /// The bytes that the table takes while `grow` works, old and new.
-    fn while_growing(&self, pieces: usize, bytes: usize) -> usize {
-        let slots = self.slots.len();
-        let wanted = self.slots_for(pieces);
-        let more = if wanted > slots { wanted } else { 0 };
-        let text = self.bytes.capacity().max((self.bytes.len() + bytes).next_power_of_two());
-        let each = size_of::<usize>() + size_of::<Position>();
-        (slots + more) * size_of::<Slot>() + Table::most(slots.max(more)) * each + text
-    }
-
-    fn grow(&mut self, pieces: usize, bytes: usize) -> Result<()> {
-        self.bytes.try_reserve(bytes).map_err(no_memory)?;
-        let wanted = self.slots_for(pieces);
-        if wanted <= self.slots.len() {
-            return Ok(());
-        }
-        let mut slots: Vec<Slot> = room(wanted)?;
-        slots.resize(wanted, Slot::default());
-        let most = Table::most(wanted);
-        self.ends.try_reserve_exact(most - self.ends.len()).map_err(no_memory)?;
-        self.firsts.try_reserve_exact(most - self.firsts.len()).map_err(no_memory)?;
-        for slot in std::mem::replace(&mut self.slots, slots) {
-            if !slot.key.is_none() {
-                let mut at = self.home(slot.key);
-                while !self.slots[at].key.is_none() {
-                    at = (at + 1) & (self.slots.len() - 1);
-                }
-                self.slots[at] = slot;
-            }
-        }
-        Ok(())
-    }
 }
 
 fn taken(slots: &[Slot]) -> impl Iterator<Item = &Slot> {
@@ -367,7 +315,7 @@ mod tests {
     fn every_piece_is_found_again_wherever_frequent_ones_have_moved_it() {
         // The later a piece is first seen, the more frequent it is.
         let pieces: Vec<String> =
-            (0..300).flat_map(|last| (last / 2..=last).map(|piece| format!("<{piece}>"))).collect();
+            (0..900).flat_map(|last| (last / 2..=last).map(|piece| format!("<{piece}>"))).collect();
         let text = pieces.concat();
         let ends: Vec<u32> = pieces
             .iter()
