@@ -412,7 +412,7 @@ sys.exit(cli.main(sys.argv[2:]))
 def test_counts_in_files_are_added_up_within_the_ceiling_and_inspected_without_being_held(tmp_path: Path) -> None:
     files = [tmp_path / f"{number}.counts" for number in range(3)]
     for number, file in enumerate(files):
-        count(words(600_000, number)).save(file)
+        count(words(1_000_000, number)).save(file)
     (tmp_path / "text").write_text("a few words")
 
     def run(*line: str) -> subprocess.CompletedProcess[str]:
@@ -427,10 +427,10 @@ def test_counts_in_files_are_added_up_within_the_ceiling_and_inspected_without_b
     too_many = limited("--max-memory", "12M")
     assert too_many.returncode == 1
     assert "leave out rare pieces with min_count" in too_many.stderr
-    fewer = limited("--max-memory", "12M", "--min-count", "4", "--json")
+    fewer = limited("--max-memory", "12M", "--min-count", "6", "--json")
     assert fewer.returncode == 0, fewer.stderr
     whole = PieceCounts.concatenate(map(PieceCounts.load, files))
-    expected = learn(whole, 300, min_count=4, special_tokens=["<|endoftext|>"])
+    expected = learn(whole, 300, min_count=6, special_tokens=["<|endoftext|>"])
     facts = json.loads(fewer.stdout.splitlines()[-1])
     assert (facts["digest"], facts["dropped"]) == (expected.vocabulary.digest, expected.dropped_pieces)
     assert not [file for file in tmp_path.iterdir() if file.name.startswith("minbpe-")]
