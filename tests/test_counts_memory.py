@@ -1,0 +1,53 @@
+"""Files of counts are added up and inspected in little memory."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from minbpe import learn
+from minbpe.counting import PieceCounts, count
+from tests.test_spilling import words
+
+LIMITED = """
+import resource, sys
+from minbpe import cli
+cli.main(["count", sys.argv[1], "--out", sys.argv[1] + ".warm"])
+held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (held + (16 << 20),) * 2)
+sys.exit(cli.main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the address space and tells its size")
+def test_counts_in_files_are_added_up_within_the_ceiling_and_inspected_without_being_held(tmp_path: Path) -> None:
+    files = [tmp_path / f"{number}.counts" for number in range(3)]
+    for number, file in enumerate(files):
+        count(words(1_000_000, number)).save(file)
+    (tmp_path / "text").write_text("a few words")
+
+    def run(*line: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", LIMITED, str(tmp_path / "text"), *line]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    def limited(*arguments: str) -> subprocess.CompletedProcess[str]:
+        paths, out = map(str, files), str(tmp_path / "tok")
+        return run("train", *paths, "--size", "300", "--out", out, "--spill-to", str(tmp_path), *arguments)
+
+    assert "set a ceiling with max_memory" in limited().stderr
+    too_many = limited("--max-memory", "12M")
+    assert too_many.returncode == 1
+    assert "leave out rare pieces with min_count" in too_many.stderr
+    fewer = limited("--max-memory", "12M", "--min-count", "6", "--json")
+    assert fewer.returncode == 0, fewer.stderr
+    whole = PieceCounts.concatenate(map(PieceCounts.load, files))
+    expected = learn(whole, 300, min_count=6, special_tokens=["<|endoftext|>"])
+    facts = json.loads(fewer.stdout.splitlines()[-1])
+    assert (facts["digest"], facts["dropped"]) == (expected.vocabulary.digest, expected.dropped_pieces)
+    assert not [file for file in tmp_path.iterdir() if file.name.startswith("minbpe-")]
+    whole.save(tmp_path / "whole")
+    inspected = run("inspect", str(tmp_path / "whole"), "--json")
+    assert inspected.returncode == 0, inspected.stderr
+    assert json.loads(inspected.stdout.splitlines()[-1])["distinct"] == len(whole)
