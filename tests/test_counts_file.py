@@ -16,7 +16,7 @@ from minbpe.ceiling import Ceiling
 from minbpe.counting import PieceCounts, count
 from minbpe.errors import CorpusError, FormatError, PatternError
 from minbpe.formats import counts as counts_format
-from minbpe.formats.counts import MAGIC, CountsFile, is_counts, load_counts
+from minbpe.formats.counts import MAGIC, CountsFile, is_counts
 from minbpe.gathering import Progress
 from minbpe.patterns import GPT2_SPLIT_PATTERN, GPT4_SPLIT_PATTERN
 from minbpe.source import SavedCounts
@@ -119,7 +119,7 @@ def test_every_changed_byte_is_found(file: Path) -> None:
         changed[place] ^= 1 << place % 8
         file.write_bytes(changed)
         with pytest.raises(FormatError, match=r"corpus\.counts"):
-            load_counts(file)
+            PieceCounts.load(file)
 
 
 def test_every_cut_and_what_follows_the_end_is_found(file: Path) -> None:
@@ -127,7 +127,7 @@ def test_every_cut_and_what_follows_the_end_is_found(file: Path) -> None:
     for data in [*(sound[:length] for length in range(len(sound))), sound + b"\0", sound + sound]:
         file.write_bytes(data)
         with pytest.raises(FormatError, match=r"corpus\.counts"):
-            load_counts(file)
+            PieceCounts.load(file)
 
 
 def write(path: Path, facts: Any, body: bytes) -> None:
@@ -161,10 +161,10 @@ BODY = b"\1\1\1\1\0\0a"
 )
 def test_a_file_made_to_deceive_is_an_error(file: Path, facts: Any, body: bytes) -> None:
     write(file, FACTS, BODY)
-    assert load_counts(file) == count("a", pattern=None)
+    assert PieceCounts.load(file) == count("a", pattern=None)
     write(file, facts, body)
     with pytest.raises(FormatError, match=r"corpus\.counts is damaged"):
-        load_counts(file)
+        PieceCounts.load(file)
 
 
 def test_checking_and_loading_tell_how_far_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,13 +200,13 @@ def test_checking_and_loading_tell_how_far_they_are(tmp_path: Path, monkeypatch:
 def test_a_later_version_is_named(file: Path) -> None:
     file.write_bytes(file.read_bytes().replace(b" v1", b" v2", 1))
     with pytest.raises(FormatError, match="later version of minbpe: update minbpe"):
-        load_counts(file)
+        PieceCounts.load(file)
 
 
 def test_another_unicode_version_is_a_warning(file: Path) -> None:
     write(file, FACTS | {"unicode": "99.0.0"}, BODY)
     with pytest.warns(UserWarning, match=r"corpus\.counts holds pieces split with Unicode 99\.0\.0"):
-        load_counts(file)
+        PieceCounts.load(file)
 
 
 def test_what_holds_no_counts_is_an_error_and_is_not_read_whole(tmp_path: Path) -> None:
@@ -214,9 +214,9 @@ def test_what_holds_no_counts_is_an_error_and_is_not_read_whole(tmp_path: Path) 
     path.write_bytes(random.Random(1).randbytes(5000))
     assert not is_counts(path)
     with pytest.raises(FormatError, match="holds no piece counts"):
-        load_counts(path)
+        PieceCounts.load(path)
     with pytest.raises(FileNotFoundError):
-        load_counts(tmp_path / "missing")
+        PieceCounts.load(tmp_path / "missing")
 
 
 def test_a_file_that_cannot_be_written_leaves_the_old_one(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,11 +235,11 @@ def test_loading_warns_of_nothing_else(file: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert is_counts(file)
-        load_counts(file)
+        PieceCounts.load(file)
 
 
 def test_at_least_leaves_out_the_rare(file: Path) -> None:
-    counts = load_counts(file)
+    counts = PieceCounts.load(file)
     assert list(counts.at_least(2).items()) == [(b" rose", 2)]
     assert counts.at_least(2).documents == 3
     assert counts.at_least(-5) == counts.at_least(1) == counts

@@ -67,8 +67,10 @@ def digest(counted: _core.Counted, pattern: Pattern) -> str:
     return hashed.hexdigest()
 
 
-def load_counts(path: str | os.PathLike[str]) -> PieceCounts:
-    """Read piece counts from a file.
+class CountsFile:
+    """A file of piece counts that is not damaged: what its first lines say, and where the counts begin.
+
+    `heard` is called with the bytes that are checked or read.
 
     Warns:
         UserWarning: the pieces were split with other Unicode tables than this minbpe splits with.
@@ -76,14 +78,6 @@ def load_counts(path: str | os.PathLike[str]) -> PieceCounts:
     Raises:
         FormatError: the file is of another kind or version, truncated or changed.
         OSError: the file cannot be read.
-    """
-    return CountsFile(path).load()
-
-
-class CountsFile:
-    """A file of piece counts that is not damaged: what its first lines say, and where the counts begin.
-
-    Warns and raises as `load_counts` does. `heard` is called with the bytes that are checked or read.
     """
 
     def __init__(self, path: str | os.PathLike[str], heard: Heard = None) -> None:
