@@ -134,6 +134,6 @@ def memory_to_train(distinct_bytes: int, size: int) -> int:
     """Return the bytes of memory that merging takes, within a third: measured, as ARCHITECTURE.md says.
 
     >>> f"{memory_to_train(distinct_bytes=4_679_020, size=32768) / 1e6:.0f} MB"
-    '89 MB'
+    '72 MB'
     """
-    return 20_000_000 + 400 * (size - 256) + 12 * distinct_bytes
+    return 20_000_000 + 300 * (size - 256) + 9 * distinct_bytes

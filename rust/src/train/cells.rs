@@ -1,8 +1,10 @@
-//! The distinct pieces side by side, a cell a byte, with a border before and after each.
+//! The distinct pieces side by side, a cell a byte: before each piece how often it occurs, after it a border.
 //!
-//! A token holds its number in the first of its bytes' cells, and marked in the last: what stands left of a token is in the cell
-//! before it, what stands right of it in the cell after it, and a merge rewrites at most four cells. Pieces lie in first-seen
-//! order, so that the lower of two cells is the one that comes first in the corpus.
+//! A token holds its number in the first and in the last of its bytes' cells: what stands left of a token is in the cell before it, what
+//! stands right of it in the cell after it, and a merge rewrites at most four cells. Pieces lie in first-seen order, so that the
+//! lower of two cells is the one that comes first in the corpus.
+//!
+//! Tokens only grow, so a cell where a token once began never becomes the last one of the same token: it needs no mark.
 
 use super::Pair;
 use super::start::Alphabet;
@@ -12,40 +14,104 @@ use crate::lines::on_large_pages;
 use crate::processor::prefetch;
 use crate::progress::Pulse;
 
-/// A cell between two pieces.
-const BORDER: u32 = u32::MAX;
-/// A cell inside a token, neither its first nor its last. It is not the number of any.
-const INSIDE: u32 = u32::MAX - 1;
-/// Marks the last cell of a token of two bytes or more.
-const LAST: u32 = 1 << 31;
+/// What is in a cell. Most vocabularies have room in 16 bits, which takes half of the memory, and of the time of fetching it.
+pub(super) trait Cell: Copy + Eq {
+    /// A cell between two pieces.
+    const BORDER: Self;
+    /// A cell inside a token, neither its first nor its last.
+    const INSIDE: Self;
+    /// How many tokens have numbers that are none of these.
+    const TOKENS: usize;
+    /// The cells that a weight takes.
+    const WEIGHT: usize;
 
-/// From here on a weight is kept apart: nearly all fit in 32 bits, which halves the memory that a merge looks up for each place.
+    /// A cell with the number of a token, which is below `TOKENS`.
+    fn of(token: u32) -> Self;
+
+    /// The number in a cell.
+    fn token(self) -> u32;
+
+    /// Puts a weight in cells at the end of some.
+    fn push_weight(weight: u32, cells: &mut Vec<Self>);
+
+    /// The weight in so many cells.
+    fn weight(cells: &[Self]) -> u32;
+}
+
+impl Cell for u16 {
+    const BORDER: u16 = u16::MAX;
+    const INSIDE: u16 = u16::MAX - 1;
+    const TOKENS: usize = u16::MAX as usize - 1;
+    const WEIGHT: usize = 2;
+
+    fn of(token: u32) -> u16 {
+        token as u16
+    }
+
+    fn token(self) -> u32 {
+        u32::from(self)
+    }
+
+    fn push_weight(weight: u32, cells: &mut Vec<u16>) {
+        cells.extend([weight as u16, (weight >> 16) as u16]);
+    }
+
+    fn weight(cells: &[u16]) -> u32 {
+        u32::from(cells[0]) | u32::from(cells[1]) << 16
+    }
+}
+
+impl Cell for u32 {
+    const BORDER: u32 = u32::MAX;
+    const INSIDE: u32 = u32::MAX - 1;
+    const TOKENS: usize = u32::MAX as usize - 1;
+    const WEIGHT: usize = 1;
+
+    fn of(token: u32) -> u32 {
+        token
+    }
+
+    fn token(self) -> u32 {
+        self
+    }
+
+    fn push_weight(weight: u32, cells: &mut Vec<u32>) {
+        cells.push(weight);
+    }
+
+    fn weight(cells: &[u32]) -> u32 {
+        cells[0]
+    }
+}
+
+/// From here on a weight is kept apart, with its place there beside the piece. What a merge needs to know of a place is so in a cache line
+/// or two.
 const LARGE: u32 = 1 << 31;
 
+/// How many words of bits are looked at for the start of a long piece.
+const REACH: usize = 8;
+
 /// The pieces as the merges so far have left them.
-pub(super) struct Cells {
-    cells: Vec<u32>,
-    /// Which piece a cell belongs to, as a bit for each piece's first cell and a running number every 64 cells.
-    starts: Vec<Starts>,
-    /// The count of each piece, if that is below `LARGE`, else its place among the large ones and `LARGE`.
-    weights: Vec<u32>,
+pub(super) struct Cells<C> {
+    cells: Vec<C>,
+    /// A bit for each cell, set where a piece begins.
+    starts: Vec<u64>,
+    /// The first cells of pieces that are longer than `REACH` words of these bits.
+    long: Vec<u32>,
+    /// The counts that have no room beside their pieces.
     large: Vec<u64>,
     /// The bytes of each token, by number.
     lengths: Vec<u32>,
+    /// How many tokens of one byte the numbers begin with.
+    bytes: u32,
 }
 
-#[derive(Clone, Copy, Default)]
-struct Starts {
-    bits: u64,
-    before: u32,
-}
-
-impl Cells {
+impl<C: Cell> Cells<C> {
     /// Lays out the pieces of two bytes and more, as tokens of `alphabet`; the others have no pairs. `Error::Corpus` past 2^32
     /// cells, `Error::Interrupted` if `pulse` says so.
-    pub(super) fn new(counts: &PieceCounts, alphabet: &Alphabet<'_>, pulse: &mut Pulse<'_>) -> Result<Cells> {
-        let long = || counts.iter().filter(|piece| piece.bytes.len() > 1);
-        let needed = 1 + long().map(|piece| piece.bytes.len() + 1).sum::<usize>();
+    pub(super) fn new(counts: &PieceCounts, alphabet: &Alphabet<'_>, pulse: &mut Pulse<'_>) -> Result<Cells<C>> {
+        let pieces = || counts.iter().filter(|piece| piece.bytes.len() > 1);
+        let needed = pieces().map(|piece| C::WEIGHT + piece.bytes.len() + 1).sum::<usize>();
         if u32::try_from(needed).is_err() {
             return Err(Error::Corpus(format!(
                 "the distinct pieces hold {} bytes, and training takes 4 GiB of them: train on a part of the corpus, \
@@ -53,41 +119,39 @@ impl Cells {
                 counts.distinct_bytes()
             )));
         }
-        let mut cells: Vec<u32> = Vec::with_capacity(needed);
+        let mut cells: Vec<C> = Vec::with_capacity(needed);
         on_large_pages(cells.spare_capacity_mut());
-        let mut weights = Vec::with_capacity(long().count());
-        let mut large = Vec::new();
-        let mut starts = vec![Starts::default(); needed.div_ceil(64)];
+        let (mut long, mut large) = (Vec::new(), Vec::new());
+        let mut starts = vec![0; needed.div_ceil(64)];
         let mut tokens = Vec::new();
-        cells.push(BORDER);
-        for piece in long() {
+        for piece in pieces() {
             pulse.step(piece.bytes.len())?;
-            starts[cells.len() / 64].bits |= 1 << (cells.len() % 64);
-            weights.push(match u32::try_from(piece.count) {
+            let weight = match u32::try_from(piece.count) {
                 Ok(small) if small < LARGE => small,
                 _ => {
                     large.push(piece.count);
                     LARGE + (large.len() as u32 - 1)
                 }
-            });
+            };
+            C::push_weight(weight, &mut cells);
+            starts[cells.len() / 64] |= 1 << (cells.len() % 64);
+            if piece.bytes.len() > 64 * REACH {
+                long.push(cells.len() as u32);
+            }
             if alphabet.encode(piece.bytes, &mut tokens)? {
                 for &token in &tokens {
                     let (start, length) = (cells.len(), alphabet.lengths()[token as usize] as usize);
-                    cells.resize(start + length, INSIDE);
-                    cells[start + length - 1] = token | LAST;
-                    cells[start] = token;
+                    cells.resize(start + length, C::INSIDE);
+                    cells[start + length - 1] = C::of(token);
+                    cells[start] = C::of(token);
                 }
             } else {
-                cells.extend(piece.bytes.iter().map(|&byte| alphabet.bytes()[usize::from(byte)]));
+                cells.extend(piece.bytes.iter().map(|&byte| C::of(alphabet.bytes()[usize::from(byte)])));
             }
-            cells.push(BORDER);
+            cells.push(C::BORDER);
         }
-        let mut before = 0;
-        for start in &mut starts {
-            start.before = before;
-            before += start.bits.count_ones();
-        }
-        Ok(Cells { cells, starts, weights, large, lengths: alphabet.lengths().to_vec() })
+        let bytes = alphabet.lengths().iter().take_while(|&&length| length == 1).count() as u32;
+        Ok(Cells { cells, starts, long, large, lengths: alphabet.lengths().to_vec(), bytes })
     }
 
     /// Makes the token of a merge; its number is the next.
@@ -108,7 +172,7 @@ impl Cells {
     /// Whether `left` begins at the cell, and `right` follows it. Both are looked at always: most often both are there.
     pub(super) fn holds(&self, (left, right): Pair, at: u32) -> bool {
         let next = at as usize + self.length(left);
-        (self.cells[at as usize] == left) & (self.cells.get(next) == Some(&right))
+        (self.cells[at as usize] == C::of(left)) & (self.cells.get(next) == Some(&C::of(right)))
     }
 
     /// How many cells there are.
@@ -116,34 +180,48 @@ impl Cells {
         self.cells.len()
     }
 
-    /// Has what is known of a cell fetched.
-    pub(super) fn prefetch(&self, at: u32) {
+    /// Has what is known of the cells of a pair fetched, and the cell after it: of Chinese text it lies in the next line one time in three.
+    pub(super) fn prefetch(&self, at: u32, length: u32) {
         prefetch(&self.cells, at as usize);
+        prefetch(&self.cells, (at + length) as usize);
         prefetch(&self.starts, at as usize / 64);
     }
 
-    /// The piece around a cell, whose weight is fetched.
-    pub(super) fn piece(&self, at: u32) -> u32 {
-        let Starts { bits, before } = self.starts[at as usize / 64];
-        let piece = before + (bits << (63 - at % 64)).count_ones() - 1;
-        prefetch(&self.weights, piece as usize);
-        piece
+    /// The first cell of the piece around a cell. Its weight is fetched.
+    pub(super) fn piece_around(&self, at: u32) -> u32 {
+        let (word, bit) = (at as usize / 64, at % 64);
+        let before = if word > 0 { self.starts[word - 1] } else { 0 };
+        let near = self.starts[word] << (63 - bit) | before >> 1 >> bit;
+        let start = if near > 0 { at - near.leading_zeros() } else { self.far_start(at) };
+        prefetch(&self.cells, start as usize - C::WEIGHT);
+        start
     }
 
-    /// How often a piece occurs in the corpus.
-    pub(super) fn weight(&self, piece: u32) -> u64 {
-        let weight = self.weights[piece as usize];
+    /// As `piece_around`, for a cell more than 64 cells into its piece.
+    #[cold]
+    fn far_start(&self, at: u32) -> u32 {
+        let word = at as usize / 64;
+        let words = self.starts[word.saturating_sub(REACH)..word].iter().rev();
+        match (1..).zip(words).find(|&(_, &bits)| bits > 0) {
+            Some((back, bits)) => (word - back) as u32 * 64 + bits.ilog2(),
+            None => self.long[self.long.partition_point(|&start| start <= at) - 1],
+        }
+    }
+
+    /// How often the piece that begins at a cell occurs in the corpus.
+    pub(super) fn weight(&self, start: u32) -> u64 {
+        let weight = C::weight(&self.cells[start as usize - C::WEIGHT..start as usize]);
         if weight < LARGE { u64::from(weight) } else { self.large[(weight - LARGE) as usize] }
     }
 
-    /// The token that ends before the cell.
-    pub(super) fn left_of(&self, at: u32) -> Option<u32> {
-        Some(self.cells[at as usize - 1]).filter(|&cell| cell != BORDER).map(|cell| cell & !LAST)
+    /// The token that ends before a cell that is not the first of its piece.
+    pub(super) fn left_of(&self, at: u32) -> u32 {
+        self.cells[at as usize - 1].token()
     }
 
     /// The token that begins at the cell.
     pub(super) fn begins_at(&self, at: u32) -> Option<u32> {
-        Some(self.cells[at as usize]).filter(|&cell| cell != BORDER)
+        Some(self.cells[at as usize]).filter(|&cell| cell != C::BORDER).map(C::token)
     }
 
     /// Writes `token` over the pair that begins at the cell.
@@ -151,33 +229,34 @@ impl Cells {
         let start = at as usize;
         let (middle, end) = (start + self.length(left), start + self.length(token));
         if self.length(left) > 1 {
-            self.cells[middle - 1] = INSIDE;
+            self.cells[middle - 1] = C::INSIDE;
         }
         if self.length(right) > 1 {
-            self.cells[middle] = INSIDE;
+            self.cells[middle] = C::INSIDE;
         }
-        self.cells[start] = token;
-        self.cells[end - 1] = token | LAST;
+        self.cells[start] = C::of(token);
+        self.cells[end - 1] = C::of(token);
     }
 
     /// Calls `each(cell, pair, weight)` for each two neighbours, in order.
     pub(super) fn each_pair(&self, pulse: &mut Pulse<'_>, mut each: impl FnMut(u32, Pair, u64)) -> Result<()> {
-        let mut start = 1;
-        for piece in 0..self.weights.len() {
-            let weight = self.weight(piece as u32);
-            let (mut at, mut left) = (start, self.cells[start]);
+        let mut start = C::WEIGHT;
+        while start < self.cells.len() {
+            let weight = self.weight(start as u32);
+            let (mut at, mut left) = (start, self.cells[start].token());
             loop {
-                let next = at + self.length(left);
+                // Before the first merge a length that is known need not be waited for.
+                let next = at + if left < self.bytes { 1 } else { self.length(left) };
                 let right = self.cells[next];
-                if right == BORDER {
+                if right == C::BORDER {
                     at = next;
                     break;
                 }
-                each(at as u32, (left, right), weight);
-                (at, left) = (next, right);
+                each(at as u32, (left, right.token()), weight);
+                (at, left) = (next, right.token());
             }
             pulse.step(at - start)?;
-            start = at + 1;
+            start = at + 1 + C::WEIGHT;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use super::Pair;
-use super::cells::Cells;
+use super::cells::{Cell, Cells};
 use super::numbers::Numbers;
 use super::tallies::{Tallies, UNWANTED};
 use crate::error::{Error, Result};
@@ -57,7 +57,7 @@ pub(super) struct Index {
 
 impl Index {
     /// Indexes all pairs of `cells` that are wanted. `Error::Corpus` for a count past 2^63.
-    pub(super) fn new(cells: &Cells, wanted: Wanted, pulse: &mut Pulse<'_>) -> Result<Index> {
+    pub(super) fn new<C: Cell>(cells: &Cells<C>, wanted: Wanted, pulse: &mut Pulse<'_>) -> Result<Index> {
         let mut tallies = Tallies::of(cells, pulse)?;
         let mut index =
             Index { wanted, numbers: Numbers::new(), counts: Vec::new(), pairs: Vec::new(), places: Vec::new() };
@@ -182,7 +182,7 @@ impl Index {
     }
 
     /// The first cell where a pair still stands. Looks at each of its places once in a run, for what is gone stays gone.
-    pub(super) fn first(&mut self, id: PairId, cells: &Cells) -> Option<u32> {
+    pub(super) fn first<C: Cell>(&mut self, id: PairId, cells: &Cells<C>) -> Option<u32> {
         let pair = &mut self.pairs[id as usize];
         let list = &self.places[pair.start..][..pair.length as usize];
         let gone = list.iter().position(|&at| cells.holds(pair.tokens, at))?;

@@ -3,7 +3,7 @@
 //! Changes are gathered by neighbour, so that each pair is looked up once a merge, however many places it shares with it.
 
 use super::Pair;
-use super::cells::Cells;
+use super::cells::{Cell, Cells};
 use super::index::{Index, IndexedPair, PairId};
 use crate::error::Result;
 use crate::progress::Pulse;
@@ -12,7 +12,7 @@ use crate::progress::Pulse;
 /// Fetched in bursts, they took longer.
 const AHEAD: usize = 16;
 
-/// In place of a piece: the pair no longer stands there.
+/// In place of where a piece begins: the pair no longer stands there.
 const GONE: u32 = u32::MAX;
 
 /// Neighbours whose pairs are looked up side by side.
@@ -39,11 +39,11 @@ pub(super) struct Merged<'a> {
 
 impl Merger {
     /// Writes `token` for `pair` in all its places and brings the index up to date.
-    pub(super) fn merge(
+    pub(super) fn merge<C: Cell>(
         &mut self,
         pair: IndexedPair,
         token: u32,
-        cells: &mut Cells,
+        cells: &mut Cells<C>,
         index: &mut Index,
         pulse: &mut Pulse<'_>,
     ) -> Result<Merged<'_>> {
@@ -55,26 +55,27 @@ impl Merger {
         self.right.make_room(cells.tokens());
         self.created.clear();
         let places = index.places(pair);
-        let mut pieces = [GONE; AHEAD];
+        let mut starts = [GONE; AHEAD];
         for stage in 0..places.len() + 2 * AHEAD {
             pulse.step(1)?;
             if let Some(&at) = places.get(stage) {
-                cells.prefetch(at);
+                cells.prefetch(at, length);
             }
-            let slot = &mut pieces[stage % AHEAD];
-            let piece = *slot;
+            let slot = &mut starts[stage % AHEAD];
+            let start = *slot;
             if let Some(&at) = places.get(stage.wrapping_sub(AHEAD)) {
-                let piece = cells.piece(at);
-                *slot = if cells.holds(pair.tokens, at) { piece } else { GONE };
+                let start = cells.piece_around(at);
+                *slot = if cells.holds(pair.tokens, at) { start } else { GONE };
             }
             // In a run ("aaa") the place before may have taken this one.
-            if piece != GONE
+            if start != GONE
                 && let Some(&at) = places.get(stage.wrapping_sub(2 * AHEAD))
                 && (first != second || cells.holds(pair.tokens, at))
             {
-                let weight = cells.weight(piece);
+                let weight = cells.weight(start);
                 let next = at + length;
-                if let Some(left) = cells.left_of(at) {
+                if at > start {
+                    let left = cells.left_of(at);
                     let start = at - cells.length(left) as u32;
                     self.left.gather(left, start, weight);
                 }

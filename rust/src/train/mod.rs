@@ -29,7 +29,7 @@ use std::ops::Deref;
 use crate::count::PieceCounts;
 use crate::error::Result;
 use crate::progress::{Progress, Pulse};
-use cells::Cells;
+use cells::{Cell, Cells};
 use index::{Index, Wanted};
 use merge::{Merged, Merger};
 use queue::Queue;
@@ -117,8 +117,23 @@ pub fn each_merge<'a>(
 ) -> Result<()> {
     let alphabet = Alphabet::new(options.start)?;
     alphabet.check_room(options.merges)?;
+    if alphabet.lengths().len() + options.merges <= u16::TOKENS {
+        merge_all::<u16>(counts, &alphabet, options, each, progress)
+    } else {
+        merge_all::<u32>(counts, &alphabet, options, each, progress)
+    }
+}
+
+/// As `each_merge`, with cells that hold the numbers of all tokens.
+fn merge_all<'a, C: Cell>(
+    counts: impl Deref<Target = PieceCounts>,
+    alphabet: &Alphabet<'_>,
+    options: &Options<'_>,
+    each: &mut dyn FnMut(Merge),
+    progress: &'a mut Progress<'a>,
+) -> Result<()> {
     let mut pulse = Pulse::new(progress, options.merges as u64);
-    let mut cells = Cells::new(&counts, &alphabet, &mut pulse)?;
+    let mut cells = Cells::<C>::new(&counts, alphabet, &mut pulse)?;
     let mut spelling = alphabet.spelling();
     let mut made = 0;
     let least = options.min_count.max(1);

@@ -10,7 +10,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::TieBreak;
-use super::cells::Cells;
+use super::cells::{Cell, Cells};
 use super::index::{Index, PairId};
 
 /// All pairs that have the count that the index asks for.
@@ -26,14 +26,14 @@ pub(super) struct Queue {
 
 impl Queue {
     /// All pairs of `index`.
-    pub(super) fn new(rule: TieBreak, index: &mut Index, cells: &Cells) -> Queue {
+    pub(super) fn new<C: Cell>(rule: TieBreak, index: &mut Index, cells: &Cells<C>) -> Queue {
         let mut queue = Queue { rule, best: u64::MAX, ties: BinaryHeap::new(), rest: [const { Vec::new() }; 64] };
         index.ids().for_each(|pair| queue.push(pair, index, cells));
         queue
     }
 
     /// Adds a pair whose count is at most that of the last one popped.
-    pub(super) fn push(&mut self, pair: PairId, index: &mut Index, cells: &Cells) {
+    pub(super) fn push<C: Cell>(&mut self, pair: PairId, index: &mut Index, cells: &Cells<C>) {
         let count = index.count(pair);
         if count < index.wanted().floor {
             return;
@@ -45,7 +45,7 @@ impl Queue {
     }
 
     /// The best pair, `None` if none has the count that the index asks for.
-    pub(super) fn pop(&mut self, index: &mut Index, cells: &Cells) -> Option<PairId> {
+    pub(super) fn pop<C: Cell>(&mut self, index: &mut Index, cells: &Cells<C>) -> Option<PairId> {
         loop {
             while let Some(Reverse((tie, pair))) = self.ties.pop() {
                 if index.count(pair) == self.best && self.tie(pair, index, cells) == Some(tie) {
@@ -63,12 +63,12 @@ impl Queue {
         }
     }
 
-    fn sort(&mut self, bit: usize, index: &mut Index, cells: &Cells) {
+    fn sort<C: Cell>(&mut self, bit: usize, index: &mut Index, cells: &Cells<C>) {
         std::mem::take(&mut self.rest[bit]).into_iter().for_each(|pair| self.push(pair, index, cells));
     }
 
     /// The lower, the sooner among pairs of the same count.
-    fn tie(&self, pair: PairId, index: &mut Index, cells: &Cells) -> Option<u64> {
+    fn tie<C: Cell>(&self, pair: PairId, index: &mut Index, cells: &Cells<C>) -> Option<u64> {
         match self.rule {
             TieBreak::First => index.first(pair, cells).map(u64::from),
             TieBreak::Lowest => {

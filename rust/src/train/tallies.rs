@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::Pair;
-use super::cells::Cells;
+use super::cells::{Cell, Cells};
 use crate::error::Result;
 use crate::progress::Pulse;
 
@@ -46,7 +46,7 @@ pub(super) enum Tallies {
 
 impl Tallies {
     /// Counts the pairs of `cells`.
-    pub(super) fn of(cells: &Cells, pulse: &mut Pulse<'_>) -> Result<Tallies> {
+    pub(super) fn of<C: Cell>(cells: &Cells<C>, pulse: &mut Pulse<'_>) -> Result<Tallies> {
         let tokens = cells.tokens();
         let mut tallies = if tokens <= 256 || tokens * tokens <= MOST.min(cells.count()) {
             Tallies::Table { tokens, rows: vec![Tally::default(); tokens * tokens] }
