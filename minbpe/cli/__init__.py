@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except (MinbpeError, OSError) as error:
-        _say("error", error)
+        _say("error", "; ".join([str(error), *getattr(error, "__notes__", ())]))
         return FAILED
     except KeyboardInterrupt as error:
         _say("interrupted", "; ".join(["nothing half-written is left", *error.args]))

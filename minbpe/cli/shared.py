@@ -78,8 +78,11 @@ class Reading:
 
 
 @contextmanager
-def interruptible(left: Callable[[], str]) -> Iterator[None]:
-    """Let Ctrl-C end a block with a word on what it has left, and so what ends a process by default (kill, a time limit)."""
+def interruptible(left: Callable[[], str | None]) -> Iterator[None]:
+    """Let Ctrl-C end a block with a word on what it has left, and so what ends a process by default (kill, a time limit).
+
+    An OSError, as that of a full disk, gets the same word.
+    """
     if current_thread() is not main_thread():
         yield
         return
@@ -87,14 +90,18 @@ def interruptible(left: Callable[[], str]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(left()) from None
+        raise KeyboardInterrupt(left() or "nothing is kept") from None
+    except OSError as error:
+        if word := left():
+            error.add_note(word)
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def goes_on(command: str, checkpoint: Path | None) -> str:
+def goes_on(command: str, checkpoint: Path | None) -> str | None:
     """Say how a command goes on after an interruption, if it can."""
-    return f"{command} --resume goes on from {checkpoint}" if checkpoint and checkpoint.is_dir() else "nothing is kept"
+    return f"{command} --resume goes on from {checkpoint}" if checkpoint and checkpoint.is_dir() else None
 
 
 def load_encoding(name: str) -> "Encoding":

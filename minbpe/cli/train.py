@@ -94,7 +94,7 @@ def train(
     files = find_files(sources, glob=reading.glob)
     whole = not reading.lines and all(map(is_plain_text, files))
     kept = prefix.with_name(f"{prefix.name}.checkpoint")
-    checkpoint = Checkpoint(kept, corpus=f"{name_of(files)} {reading}", resume=resume)
+    checkpoint = Checkpoint(kept, corpus=f"{name_of(files)} {reading}", resume=resume, stays=True)
     keeps = stage is None or resume
     give_back_what_is_freed()
     began = perf_counter()
@@ -120,9 +120,9 @@ def train(
             checkpoint=checkpoint if keeps else None,
             progress=tell,
         )
-    seconds = perf_counter() - began
-    vocabulary = training.vocabulary
-    vocabulary.save(prefix)
+        seconds = perf_counter() - began
+        vocabulary = training.vocabulary
+        vocabulary.save(prefix)
     if keeps:
         checkpoint.remove()
     dropped = {"dropped": training.dropped_pieces, "dropped distinct": training.dropped_distinct}
