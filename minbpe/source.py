@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from minbpe.patterns import GivenPattern, Pattern
     from minbpe.training import Source
 
+NAMED = 3
+"""How many files an error about their sum names."""
+
 
 class SavedCounts:
     """Files of piece counts as one corpus, the documents of each after those of the one before, that need not fit in memory.
@@ -53,12 +56,21 @@ class SavedCounts:
     def gather(
         self, min_count: int, ceiling: Ceiling, progress: Callable[[Progress], object] | None = None
     ) -> _core.Counted:
-        """Return the sum, without the pieces that were seen less than `min_count` times; past the ceiling it is on disk."""
+        """Return the sum, without the pieces that were seen less than `min_count` times; past the ceiling it is on disk.
+
+        Raises:
+            CorpusError: the counts add up past 2^63.
+        """
         from minbpe.loading import add_up
 
         counter = _core.Counter(None, 1, ceiling.for_core(), (0, 0))
-        add_up(self._files, counter, progress, one_corpus=False)
-        return counter.gather(max(0, min(min_count, MOST)))
+        try:
+            add_up(self._files, counter, progress, one_corpus=False)
+            return counter.gather(max(0, min(min_count, MOST)))
+        except CorpusError as error:
+            named = [str(file.path) for file in self._files]
+            more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
+            raise CorpusError(f"in {', '.join(named[:NAMED])}{more}, {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import warnings
 from hashlib import sha256
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minbpe import _core
-from minbpe.ceiling import Ceiling
+from minbpe.ceiling import LEAST_MEMORY, Ceiling
 from minbpe.counting import PieceCounts, count
 from minbpe.errors import CorpusError, FormatError, PatternError
 from minbpe.formats import counts as counts_format
@@ -195,6 +196,27 @@ def test_checking_and_loading_tell_how_far_they_are(tmp_path: Path, monkeypatch:
 
         with pytest.raises(InterruptedError, match=stage):
             PieceCounts.load(files[0], progress=stop)
+
+
+def test_counts_in_several_files_that_add_up_past_2_63_are_an_error_that_names_them_and_no_damage(
+    tmp_path: Path,
+) -> None:
+    files = [tmp_path / f"{number}.counts" for number in range(5)]
+    for number, file in enumerate(files):
+        PieceCounts.from_items([("the", 2**62 if number < 2 else 1), (str(number), 2**60)]).save(file)
+    three = f"{files[0]}, {files[1]}, {files[2]}"
+    for ceiling in (Ceiling(), Ceiling(LEAST_MEMORY)):
+        for some, message in [
+            (
+                files[:2],
+                f'in {files[0]}, {files[1]}, the counts of the piece "the" add up past 2^63: divide all counts',
+            ),
+            (files, f'in {three} and 2 more, the counts of the piece "the" add up past 2^63'),
+            ([files[0], *[files[2]] * 4], "the counts add up past 2^63"),
+        ]:
+            with pytest.raises(CorpusError, match=re.escape(message)) as raised:
+                SavedCounts(some).gather(1, ceiling)
+            assert "damaged" not in str(raised.value)
 
 
 def test_a_later_version_is_named(file: Path) -> None:

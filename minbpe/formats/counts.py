@@ -149,10 +149,13 @@ class CountsFile:
             counter: what need not hold them, if it has a ceiling.
             first: the number of the first document.
             heard: see above.
+
+        Raises:
+            CorpusError: the counts of both add up past 2^63.
         """
         try:
             return counter.absorb(self.path, self.body, first, heard)
-        except ValueError as error:
+        except FormatError as error:
             raise _damaged(self.path, str(error)) from error
 
 

@@ -35,7 +35,7 @@ impl PieceCounts {
         encoder.finish()
     }
 
-    /// The value that `to_bytes` wrote; `Error::Corpus` for bytes that it did not write.
+    /// The value that `to_bytes` wrote; `Error::Format` for bytes that it did not write.
     pub fn from_bytes(bytes: &[u8]) -> Result<PieceCounts> {
         PieceCounts::read(bytes, &mut unwatched)
     }
@@ -169,5 +169,5 @@ pub(super) fn take(rest: &mut &[u8]) -> Option<u64> {
 }
 
 fn not_counts() -> Error {
-    Error::Corpus("these bytes are no piece counts: they were cut short or changed; count the corpus again".into())
+    Error::Format("these bytes are no piece counts: they were cut short or changed; count the corpus again".into())
 }

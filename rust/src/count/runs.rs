@@ -12,7 +12,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::bytes::{put, take};
-use super::{Piece, Position, add};
+use super::{Piece, Position, add_of};
 use crate::error::{Error, Result};
 use crate::progress::Pulse;
 
@@ -238,7 +238,7 @@ fn merge_readers<K: Ord>(
         let piece = reader.piece();
         match &mut sum {
             Some((count, first)) if bytes == piece.bytes => {
-                *count = add(*count, piece.count)?;
+                *count = add_of(&bytes, *count, piece.count)?;
                 *first = piece.first.min(*first);
             }
             _ => {
