@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +87,20 @@ def test_counts_and_text_are_not_mixed(parts: list[Path], capfd: pytest.CaptureF
         line = error(capfd, 1, command, out, parts[0], "--out", out.with_name("tok"))
         assert f"run minbpe count on {parts[0]} first" in line
     assert "make it first" in error(capfd, 1, "count", parts[0], "--out", out / "missing" / "a.counts")
+
+
+def test_a_file_of_counts_that_was_cut_is_never_counted_as_text(
+    parts: list[Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = parts[0].with_name("all.counts")
+    output(capfd, "count", *parts, "--out", out)
+    sound = out.read_bytes()
+    for length in (0, 1, 16, 17, len(sound) - 1):
+        out.write_bytes(sound[:length])
+        for command in ("count", "train", "inspect"):
+            line = error(capfd, 1, command, out, *([] if command == "inspect" else ["--out", out.with_name("tok")]))
+            assert re.search(r"all\.counts (is empty|is cut|is damaged|holds no piece counts)", line)
+        assert not list(out.parent.glob("tok*"))
 
 
 def test_what_would_be_lost_is_not_written_over(parts: list[Path], capfd: pytest.CaptureFixture[str]) -> None:

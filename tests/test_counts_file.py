@@ -131,6 +131,20 @@ def test_every_cut_and_what_follows_the_end_is_found(file: Path) -> None:
             PieceCounts.load(file)
 
 
+def test_what_is_left_of_a_file_that_was_cut_in_its_first_line_is_told_from_text(file: Path, tmp_path: Path) -> None:
+    sound, unnamed = file.read_bytes(), tmp_path / "text"
+    for length in (0, 1, 6, 7, 15, 16):
+        file.write_bytes(sound[:length])
+        unnamed.write_bytes(sound[:length])
+        with pytest.raises(FormatError, match=r"is cut in its first line" if length else "is empty"):
+            PieceCounts.load(file)
+        assert is_counts(file)
+        assert is_counts(unnamed) == (length >= len(b"minbpe "))
+    for text in (b"m", b"minbpe", b"minbpe counts words", b"a minbpe counts v1"):
+        unnamed.write_bytes(text)
+        assert not is_counts(unnamed)
+
+
 def write(path: Path, facts: Any, body: bytes) -> None:
     """Write a file whose checksum is right, whatever it says."""
     head = facts if isinstance(facts, bytes) else json.dumps(facts).encode()
@@ -235,8 +249,11 @@ def test_what_holds_no_counts_is_an_error_and_is_not_read_whole(tmp_path: Path) 
     path = tmp_path / "text"
     path.write_bytes(random.Random(1).randbytes(5000))
     assert not is_counts(path)
-    with pytest.raises(FormatError, match="holds no piece counts"):
-        PieceCounts.load(path)
+    for name in ("text", "text.counts", "text.counts.gz"):
+        path = path.rename(tmp_path / name)
+        assert is_counts(path) == ("counts" in name)
+        with pytest.raises(FormatError, match=r"holds no piece counts.* name it otherwise if it is text"):
+            PieceCounts.load(path)
     with pytest.raises(FileNotFoundError):
         PieceCounts.load(tmp_path / "missing")
 

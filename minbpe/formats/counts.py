@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 KIND = b"minbpe counts v"
 """How each version begins."""
 MAGIC = KIND + b"1\n"
+NAME = b"minbpe "
+"""What is left of a file that was cut is told from text if it is this at least."""
 LONGEST_LINE = 1 << 20
 TOLD = 32
 """Megabytes between two words on how much of a file is checked: some tens of milliseconds."""
@@ -160,9 +162,12 @@ class CountsFile:
 
 
 def is_counts(path: str | os.PathLike[str]) -> bool:
-    """Whether a file begins as a file of piece counts does, of whatever version."""
+    """Whether a file is one of piece counts, of whatever version: by how it begins, be it cut in its first line, or by its name."""
+    if ".counts" in Path(path).suffixes[-2:]:
+        return True
     with Path(path).open("rb") as file:
-        return file.read(len(KIND)) == KIND
+        begins = file.read(len(KIND))
+    return begins.startswith(NAME) and KIND.startswith(begins)
 
 
 def _write(path: Path, facts: dict[str, object], each_chunk: Callable[[Callable[[bytes], object]], None]) -> str:
@@ -204,9 +209,14 @@ def _checksum(digest: str) -> bytes:
 
 
 def _fault(magic: bytes) -> str:
+    if MAGIC.startswith(magic):
+        return f"is {'cut in its first line' if magic else 'empty'}: take the file from its source, or count the corpus again"
     if magic.startswith(KIND):
         return "was written by a later version of minbpe: update minbpe, or count the corpus again"
-    return "holds no piece counts: it does not begin as the files do that minbpe count writes"
+    return (
+        "holds no piece counts: it does not begin as the files do that minbpe count writes; unpack it if it is compressed, and "
+        "name it otherwise if it is text"
+    )
 
 
 def _damaged(path: str | os.PathLike[str], why: str) -> FormatError:
