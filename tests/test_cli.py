@@ -211,6 +211,12 @@ def test_inspect_shows_vocabularies_and_shards(
     assert (facts["documents"], facts["digest"]) == (2, digest)
 
 
+def test_an_empty_file_is_said_to_be_empty(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a").touch()
+    for command in (["inspect", tmp_path / "a"], ["encode", "-t", tmp_path / "a", "text"]):
+        assert error(capfd, 1, *command).endswith("a is empty: take the file from its source again")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
