@@ -200,6 +200,16 @@ impl Table {
         &self.firsts
     }
 
+    /// How many slots the table has.
+    pub(super) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The bytes of the pieces, each once.
+    pub(super) fn distinct_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The bytes that the table takes.
     pub(super) fn memory(&self) -> usize {
         self.slots.len() * size_of::<Slot>()
