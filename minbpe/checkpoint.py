@@ -182,7 +182,7 @@ class Keeper:
         counted, self._counted = self._counted, None
         return counted and (counted, self._dropped)
 
-    def begin(self, counted: _core.Counted) -> None:
+    def begin(self, counted: _core.Counted, progress: Callable[[Progress], object] | None) -> None:
         """Keep what is trained on: training takes it, and has no counts to keep any more once it is interrupted.
 
         Raises:
@@ -193,7 +193,7 @@ class Keeper:
         if self._digest is None:
             self._dropped = counted.dropped
             self.path.mkdir(exist_ok=True)
-            self._digest = save_counted(counted, pattern, self.path / COUNTS)
+            self._digest = save_counted(counted, pattern, self.path / COUNTS, progress)
         elif self._digest != digest(counted, pattern):
             if self.parts:
                 self.parts.counter = None

@@ -96,13 +96,13 @@ def count(
             saved = SavedCounts(files, tell)
             regex = saved.pattern if named is ... else pattern_of(saved, named)
             counted = saved.gather(min_count, ceiling, tell)
-            save_counted(counted, regex, out)
+            save_counted(counted, regex, out, tell)
         else:
             source: Corpus = files if whole else reading.documents(sources, bars, "read")
             regex = pattern_of(source, named)
             with keeping(checkpoint, source, regex) as parts:
                 counted = gather(source, regex, min_count, threads, ceiling, tell, parts)
-                save_counted(counted, regex, out)
+                save_counted(counted, regex, out, tell)
     dropped = dict(zip(("dropped", "dropped distinct"), counted.dropped, strict=True)) if min_count > 1 else {}
     spilled = {"spilled": counted.spilled} if max_memory is not None else {}
     seconds = round(perf_counter() - began, 2)

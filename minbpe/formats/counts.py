@@ -24,11 +24,13 @@ from minbpe import _core
 from minbpe.atomic import replacing
 from minbpe.counting import PieceCounts
 from minbpe.errors import FormatError, warn
+from minbpe.gathering import telling
 from minbpe.patterns import from_json
 
 if TYPE_CHECKING:
     from typing import TypeAlias
 
+    from minbpe.gathering import Progress
     from minbpe.patterns import Pattern
 
     Heard: TypeAlias = Callable[[int, int], object] | None
@@ -44,28 +46,41 @@ TOLD = 32
 """Megabytes between two words on how much of a file is checked: some tens of milliseconds."""
 
 
-def save_counts(counts: PieceCounts, path: str | os.PathLike[str]) -> str:
-    """Write piece counts to a file, and return the sha256 that stands in it, in hex.
+def save_counted(
+    counted: _core.Counted,
+    pattern: Pattern | EllipsisType,
+    path: str | os.PathLike[str],
+    progress: Callable[[Progress], object] | None = None,
+) -> str:
+    """Write what was counted to a file, and return the sha256 that stands in it, in hex.
+
+    What is on disk is read from there, and never held.
 
     Raises:
         OSError: the file cannot be written; no half of it is left, and an older one stays.
     """
-    return _write(Path(path), _facts(counts), counts._counts.each_chunk)
+    head = _line(_head(pattern, counted.sources, *counted.kept))
+    hashed = hashlib.sha256(MAGIC + head)
+    with replacing(Path(path)) as file:
 
+        def write(chunk: bytes) -> None:
+            hashed.update(chunk)
+            file.write(chunk)
 
-def save_counted(counted: _core.Counted, pattern: Pattern | EllipsisType, path: str | os.PathLike[str]) -> str:
-    """Write what was counted to a file as `save_counts` does; what is on disk is read from there, and never held.
-
-    Raises:
-        OSError: the file cannot be written; no half of it is left, and an older one stays.
-    """
-    return _write(Path(path), _head(pattern, counted.sources, *counted.kept), counted.each_chunk)
+        file.write(MAGIC + head)
+        place = file.tell()
+        file.write(_checksum(hashed.hexdigest()))
+        with telling("save", progress) as told:
+            counted.each_chunk(write, told)
+        file.seek(place)
+        file.write(_checksum(hashed.hexdigest()))
+    return hashed.hexdigest()
 
 
 def digest(counted: _core.Counted, pattern: Pattern) -> str:
     """Return the sha256, in hex, that stands in a file of what was counted."""
     hashed = hashlib.sha256(MAGIC + _line(_head(pattern, counted.sources, *counted.kept)))
-    counted.each_chunk(hashed.update)
+    counted.each_chunk(hashed.update, None)
     return hashed.hexdigest()
 
 
@@ -168,24 +183,6 @@ def is_counts(path: str | os.PathLike[str]) -> bool:
     with Path(path).open("rb") as file:
         begins = file.read(len(KIND))
     return begins.startswith(NAME) and KIND.startswith(begins)
-
-
-def _write(path: Path, facts: dict[str, object], each_chunk: Callable[[Callable[[bytes], object]], None]) -> str:
-    head = _line(facts)
-    hashed = hashlib.sha256(MAGIC + head)
-    with replacing(path) as file:
-
-        def write(chunk: bytes) -> None:
-            hashed.update(chunk)
-            file.write(chunk)
-
-        file.write(MAGIC + head)
-        place = file.tell()
-        file.write(_checksum(hashed.hexdigest()))
-        each_chunk(write)
-        file.seek(place)
-        file.write(_checksum(hashed.hexdigest()))
-    return hashed.hexdigest()
 
 
 def _facts(counts: PieceCounts) -> dict[str, object]:
