@@ -228,6 +228,7 @@ def test_an_empty_file_is_said_to_be_empty(tmp_path: Path, capfd: pytest.Capture
         (["shard", __file__, "-t", "gpt2", "--out", "x", "--end-of-text-token", "</s>"], "no special token '</s>'"),
         (["shard", "--verify", os.curdir], "holds no manifest.json"),
         (["inspect", __file__], "minbpe v"),
+        (["inspect", os.curdir], ". is a directory that holds no shards"),
     ],
 )
 def test_what_goes_wrong_is_one_line_and_exit_code_1(

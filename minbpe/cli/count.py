@@ -26,6 +26,7 @@ from minbpe.cli.shared import (
     interruptible,
     named_pattern,
     print_facts,
+    spare,
 )
 from minbpe.documents import find_files, is_plain_text
 from minbpe.errors import CorpusError, MinbpeError
@@ -81,8 +82,8 @@ def count(
     if out.is_dir():
         raise MinbpeError(f"{out} is a directory: name a file to write")
     files = find_files(sources, glob=reading.glob)
-    if out.exists() and not is_counts(out) and any(map(out.samefile, files)):
-        raise MinbpeError(f"{out} is a file to count, and would be lost: name another one to write")
+    if not (out.exists() and is_counts(out)):
+        spare(out, files)
     whole = not reading.lines and all(map(is_plain_text, files))
     kept = out.with_name(f"{out.name}.checkpoint")
     checkpoint = Checkpoint(kept, corpus=f"{name_of(files)} {reading}", resume=resume)

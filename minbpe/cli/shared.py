@@ -77,11 +77,17 @@ class Reading:
         )
 
 
+def spare(written: Path, files: Sequence[Path]) -> None:
+    """Raise a MinbpeError if a file to write is one of those to read."""
+    if written.exists() and any(map(written.samefile, files)):
+        raise MinbpeError(f"{written} is a file to read, and would be lost: name another one to write")
+
+
 @contextmanager
 def interruptible(left: Callable[[], str | None]) -> Iterator[None]:
     """Let Ctrl-C end a block with a word on what it has left, and so what ends a process by default (kill, a time limit).
 
-    An OSError, as that of a full disk, gets the same word.
+    A full disk, or memory that there is not, gets the same word.
     """
     if current_thread() is not main_thread():
         yield
@@ -91,7 +97,7 @@ def interruptible(left: Callable[[], str | None]) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         raise KeyboardInterrupt(left() or "nothing is kept") from None
-    except OSError as error:
+    except (OSError, MemoryError) as error:
         if word := left():
             error.add_note(word)
         raise
@@ -118,6 +124,8 @@ def load_encoding(name: str) -> "Encoding":
     path = Path(name)
     if path.is_dir():
         path = path / f"{VOCABULARY}.model"
+        if not path.exists():
+            raise MinbpeError(f"{name} is a directory that holds no shards: name one that does, or a .model file")
     if path.is_file():
         return Encoding.from_vocabulary(Vocabulary.load(path), name=path.stem)
     names = list_encoding_names()

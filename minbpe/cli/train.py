@@ -26,6 +26,7 @@ from minbpe.cli.shared import (
     interruptible,
     named_pattern,
     print_facts,
+    spare,
 )
 from minbpe.cli.staging import Anew, parse_stage
 from minbpe.documents import find_files, is_plain_text
@@ -92,6 +93,8 @@ def train(
     if not prefix.parent.is_dir():
         raise MinbpeError(f"{prefix.parent}: no such directory to write {prefix.name}.model in: make it first")
     files = find_files(sources, glob=reading.glob)
+    for kind in ("model", "vocab"):
+        spare(Path(f"{prefix}.{kind}"), files)
     whole = not reading.lines and all(map(is_plain_text, files))
     kept = prefix.with_name(f"{prefix.name}.checkpoint")
     checkpoint = Checkpoint(kept, corpus=f"{name_of(files)} {reading}", resume=resume, stays=True)

@@ -177,9 +177,14 @@ class CountsFile:
 
 
 def is_counts(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is one of piece counts, of whatever version: by how it begins, be it cut in its first line, or by its name."""
+    """Whether a file is one of piece counts, of whatever version: by how it begins, be it cut in its first line, or by its name.
+
+    A pipe is not: what is read of it is gone.
+    """
     if ".counts" in Path(path).suffixes[-2:]:
         return True
+    if not Path(path).is_file():
+        return False
     with Path(path).open("rb") as file:
         begins = file.read(len(KIND))
     return begins.startswith(NAME) and KIND.startswith(begins)
