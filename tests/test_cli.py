@@ -225,6 +225,8 @@ def test_an_empty_file_is_said_to_be_empty(tmp_path: Path, capfd: pytest.Capture
         (["train", "nowhere", "--out", "x"], "nowhere: no such file"),
         (["train", __file__, "--out", "x", "--pattern", "("], "pattern"),
         (["train", __file__, "--out", "no/such/place/x", "--size", "260"], "no/such/place: no such directory"),
+        (["train", __file__, "--out", ".model"], "--out '.model' names no file"),
+        (["shard", __file__, "-t", "gpt2", "--out", __file__], f"File exists: '{__file__}'"),
         (["shard", __file__, "-t", "gpt2", "--out", "x", "--end-of-text-token", "</s>"], "no special token '</s>'"),
         (["shard", "--verify", os.curdir], "holds no manifest.json"),
         (["inspect", __file__], "minbpe v"),

@@ -90,6 +90,8 @@ def train(
     from minbpe.training import learn
 
     prefix = Path(out.removesuffix(".model"))
+    if not prefix.name:
+        raise MinbpeError(f"--out {out!r} names no file: give the path of a vocabulary, with or without .model")
     if not prefix.parent.is_dir():
         raise MinbpeError(f"{prefix.parent}: no such directory to write {prefix.name}.model in: make it first")
     files = find_files(sources, glob=reading.glob)
