@@ -101,7 +101,7 @@ fn a_counter_that_was_stopped_in_a_long_text_without_a_cut_knows_no_place() {
 
 #[test]
 fn a_sum_that_is_stopped_loses_nothing() {
-    let text: String = (0..300_000).map(|number| format!("{number:x} ")).collect();
+    let text: String = (0..1_200_000).map(|number| format!("{number:x} ")).collect();
     let texts = [&text];
     let documents = documents(&texts);
     let mut counter = counter("[0-9a-f]+", 3);
