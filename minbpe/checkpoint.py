@@ -61,6 +61,8 @@ class Checkpoint:
     ended; an exception such as Ctrl-C leaves one in any case."""
     resume: bool = True
     """Whether to go on from what is there; if not, it is replaced when something is kept."""
+    stays: bool = False
+    """Whether that of a training that took less stays too: for who removes it once the vocabulary is in a file."""
 
     def remove(self) -> None:
         """Remove what a training has kept, if anything."""
@@ -144,7 +146,7 @@ class Keeper:
         self._counted: _core.Counted | None = None
         self._dropped = (0, 0)
         self.merges: Learned = []
-        self._stays = self.path.exists()
+        self._stays = checkpoint.stays or self.path.exists()
         if checkpoint.resume and (self.path / MERGES).exists():
             self._load(progress)
         self.parts: Parts | None = None
@@ -180,7 +182,7 @@ class Keeper:
         counted, self._counted = self._counted, None
         return counted and (counted, self._dropped)
 
-    def begin(self, counted: _core.Counted) -> None:
+    def begin(self, counted: _core.Counted, progress: Callable[[Progress], object] | None) -> None:
         """Keep what is trained on: training takes it, and has no counts to keep any more once it is interrupted.
 
         Raises:
@@ -191,7 +193,7 @@ class Keeper:
         if self._digest is None:
             self._dropped = counted.dropped
             self.path.mkdir(exist_ok=True)
-            self._digest = save_counted(counted, pattern, self.path / COUNTS)
+            self._digest = save_counted(counted, pattern, self.path / COUNTS, progress)
         elif self._digest != digest(counted, pattern):
             if self.parts:
                 self.parts.counter = None
@@ -213,11 +215,14 @@ class Keeper:
         self._next = monotonic() + self._checkpoint.every
 
     def end(self, learned: Learned) -> None:
-        """Keep all merges of a training that has ended, or nothing of one that has not taken long enough."""
-        if not self._stays and monotonic() < self._next:
-            self._checkpoint.remove()
-        elif len(learned) > len(self.merges):
+        """Keep all merges of a training that has ended, if it has taken long enough."""
+        if self._stays or monotonic() >= self._next:
             self.keep(learned)
+
+    def close(self) -> None:
+        """Remove the checkpoint of a training that has ended and has not taken long enough."""
+        if not self._stays:
+            self._checkpoint.remove()
 
     def _write(self, learned: Learned) -> None:
         state = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from minbpe.errors import CorpusError
 
@@ -73,7 +74,9 @@ def _size_to_hold(document: Document, number: int) -> int:
 
 
 def _check_file(path: os.PathLike[str]) -> None:
-    """Raise the OSError that names `path` if it cannot be read as a file."""
+    """Raise the OSError that names `path` if it cannot be read as a file. A pipe is not tried: its writer would be left alone."""
+    if Path(path).is_fifo():
+        return
     try:
         with open(path, "rb"):  # noqa: PTH123 (any os.PathLike)
             pass

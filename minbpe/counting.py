@@ -10,7 +10,7 @@ from itertools import chain
 from minbpe import _core
 from minbpe.ceiling import Ceiling
 from minbpe.errors import CorpusError
-from minbpe.gathering import MOST, Progress, gather
+from minbpe.gathering import MOST, Progress, gather, telling
 from minbpe.patterns import resolve, shown
 
 TYPE_CHECKING = False
@@ -117,15 +117,19 @@ class PieceCounts:
 
         return load(check([path], progress), progress)[0]
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, progress: Callable[[Progress], object] | None = None) -> None:
         """Write the counts to a file, from which `load` restores equal ones; it appears whole or not at all.
+
+        Args:
+            path: the file.
+            progress: called some twenty times a second. What it raises ends the writing.
 
         Raises:
             OSError: the file cannot be written.
         """
-        from minbpe.formats.counts import save_counts
+        from minbpe.formats.counts import save_counted
 
-        save_counts(self, path)
+        save_counted(self._counts.counted(1), self._pattern, path, progress)
 
     def items(self) -> Iterator[tuple[bytes, int]]:
         """Iterate over (piece, count) in first-seen order."""
@@ -291,7 +295,8 @@ def count(
     regex = resolve(pattern)
     with keeping(checkpoint, corpus, regex) as parts:
         counted = gather(corpus, regex, 1, threads, Ceiling(max_memory, spill_to), progress, parts)
-        return PieceCounts._from_core(counted.counts(), regex)
+        with telling("load", progress) as told:
+            return PieceCounts._from_core(counted.counts(told), regex)
 
 
 def count_to_file(
@@ -324,4 +329,4 @@ def count_to_file(
     regex = resolve(pattern)
     with keeping(checkpoint, corpus, regex) as parts:
         counted = gather(corpus, regex, min_count, threads, Ceiling(max_memory, spill_to), progress, parts)
-        save_counted(counted, regex, path)
+        save_counted(counted, regex, path, progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,7 +12,7 @@ from minbpe.patterns import warn_of_refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Literal
 
     from minbpe.ceiling import Ceiling
@@ -27,10 +28,11 @@ MOST = 2**63
 class Progress:
     """How far a stage of the work is: `done` of `total` bytes, and of merges while training.
 
-    Text is counted, and files of piece counts are checked, then loaded. The total is None while an iterator may still give more.
+    Text is counted, and files of piece counts are checked, then loaded. What several threads or runs on disk have of the pieces is
+    summed, and, as it is asked for, loaded from disk or saved. The total is None while an iterator may still give more.
     """
 
-    stage: Literal["check", "load", "count", "train"]
+    stage: Literal["check", "load", "count", "sum", "save", "train"]
     done: int
     total: int | None
 
@@ -85,7 +87,33 @@ def gather(
         progress(Progress("count", size, size))
     if parts:
         counter = parts.add_up(counter, ceiling, progress)
-    return counter.gather(max(0, min(min_count, MOST)))
+    return summed(counter, min_count, progress)
+
+
+def summed(counter: _core.Counter, min_count: int, progress: Callable[[Progress], object] | None) -> _core.Counted:
+    """Return what a counter has, without the pieces that were seen less than `min_count` times."""
+    with telling("sum", progress) as told:
+        return counter.gather(max(0, min(min_count, MOST)), told)
+
+
+@contextmanager
+def telling(
+    stage: Literal["load", "sum", "save"], progress: Callable[[Progress], object] | None
+) -> Iterator[Callable[[int, int], object] | None]:
+    """Yield what tells `progress` of a stage by its done and total bytes; of a stage that is told of the end is too."""
+    if progress is None:
+        yield None
+        return
+    last = 0
+
+    def told(done: int, total: int) -> None:
+        nonlocal last
+        last = total
+        progress(Progress(stage, done, total))
+
+    yield told
+    if last:
+        progress(Progress(stage, last, last))
 
 
 def _report(progress: Callable[[Progress], object], before: int, last: bool, done: int, given: int) -> None:

@@ -89,7 +89,8 @@ class Parts:
             if not self._digests and not self._checkpoint.resume:
                 self._checkpoint.remove()
             self._path.mkdir(exist_ok=True)
-            digests = [*self._digests, save_counted(counter.gather(1), self._pattern, self._file(len(self._digests)))]
+            digest = save_counted(counter.gather(1, None), self._pattern, self._file(len(self._digests)))
+            digests = [*self._digests, digest]
             write_state(self._path / STATE, {**self._about, "parts": digests, "place": astuple(place)})
         except OSError as error:
             if self._path.is_dir() and not any(self._path.iterdir()):

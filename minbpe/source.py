@@ -8,7 +8,7 @@ from minbpe import _core
 from minbpe.ceiling import Ceiling
 from minbpe.counting import PieceCounts, common_pattern
 from minbpe.errors import CorpusError
-from minbpe.gathering import MOST, gather
+from minbpe.gathering import MOST, gather, summed, telling
 from minbpe.patterns import GPT4_SPLIT_PATTERN, resolve, shown
 
 TYPE_CHECKING = False
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from minbpe.patterns import GivenPattern, Pattern
     from minbpe.training import Source
 
+NAMED = 3
+"""How many files an error about their sum names."""
+
 
 class SavedCounts:
     """Files of piece counts as one corpus, the documents of each after those of the one before, that need not fit in memory.
@@ -33,7 +36,7 @@ class SavedCounts:
     ...     files = [Path(directory) / name for name in ("a.counts", "b.counts")]
     ...     for text, file in zip(("a rose is", "a rose"), files):
     ...         count(text).save(file)
-    ...     SavedCounts(files).gather(1, Ceiling()).counts() == count(["a rose is", "a rose"])._counts
+    ...     SavedCounts(files).gather(1, Ceiling()).counts(None) == count(["a rose is", "a rose"])._counts
     True
     """
 
@@ -53,12 +56,21 @@ class SavedCounts:
     def gather(
         self, min_count: int, ceiling: Ceiling, progress: Callable[[Progress], object] | None = None
     ) -> _core.Counted:
-        """Return the sum, without the pieces that were seen less than `min_count` times; past the ceiling it is on disk."""
+        """Return the sum, without the pieces that were seen less than `min_count` times; past the ceiling it is on disk.
+
+        Raises:
+            CorpusError: the counts add up past 2^63.
+        """
         from minbpe.loading import add_up
 
         counter = _core.Counter(None, 1, ceiling.for_core(), (0, 0))
-        add_up(self._files, counter, progress, one_corpus=False)
-        return counter.gather(max(0, min(min_count, MOST)))
+        try:
+            add_up(self._files, counter, progress, one_corpus=False)
+            return summed(counter, min_count, progress)
+        except CorpusError as error:
+            named = [str(file.path) for file in self._files]
+            more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
+            raise CorpusError(f"in {', '.join(named[:NAMED])}{more}, {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +116,9 @@ def counted(
             # A list of counts, which only stages take, is refused as any list is that holds no documents.
             core = gather(source, regex, min_count, threads, ceiling, progress, parts)  # type: ignore[arg-type]
         if keeper and dropped is None:
-            keeper.begin(core)
+            keeper.begin(core, progress)
+        with telling("load", progress) as told:
+            core.counts(told)
     except BaseException:
         if parts:
             parts.rescue()

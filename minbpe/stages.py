@@ -95,7 +95,7 @@ def learn_stages(
                 "stage takes the same corpus, which reads the same each time"
             )
         start = (vocabulary._core,) if begun else order
-        tokens = _core.tokens_at_start(corpus.core.counts(), start)
+        tokens = _core.tokens_at_start(corpus.core.counts(None), start)
         learned = run(corpus.core, start, stage.merges - len(pair_counts), tie_break, limits, progress)
         begun.append((len(pair_counts), corpus.pattern))
         # The first is what this stage begins with. Without a merge of its own it is no stage, and the one before left fewer.

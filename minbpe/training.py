@@ -364,12 +364,14 @@ def run(
             heard,
             learned,
         )
+        if keeper:
+            keeper.end(learned)
     except BaseException:
         if keeper:
             keeper.keep(learned)
         raise
     if keeper:
-        keeper.end(learned)
+        keeper.close()
     if progress:
         progress(Progress("train", len(learned), len(learned)))
     return learned

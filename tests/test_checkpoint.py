@@ -1,5 +1,6 @@
 """Checkpoints: training that was interrupted, wherever, goes on to the vocabulary of training without a break."""
 
+import errno
 import json
 import os
 import random
@@ -19,9 +20,11 @@ from hypothesis import strategies as st
 
 from minbpe import learn, train
 from minbpe.checkpoint import Checkpoint
+from minbpe.cli import main
 from minbpe.counting import Progress, count
 from minbpe.errors import CorpusError, FormatError
 from minbpe.training import BYTE_ORDERS, Training, VocabularyWarning
+from minbpe.vocabulary import Vocabulary
 from tests.test_cli import MINBPE, output
 from tests.test_training import TIE_BREAKS
 
@@ -257,6 +260,7 @@ import sys
 from pathlib import Path
 from minbpe import learn
 from minbpe.checkpoint import Checkpoint
+from minbpe.cli import main
 learn(Path(sys.argv[1]), 4000, pattern=None, checkpoint=Checkpoint(sys.argv[2], every=float(sys.argv[3])))
 """
 
@@ -279,3 +283,34 @@ def test_what_was_kept_before_kill_9_is_enough_to_go_on_from(
     )
     assert went_on == at_once["first"]
     assert set(stages) == {"check", "load", "train"}
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "said"),
+    [
+        (KeyboardInterrupt(), 130, "minbpe: interrupted: nothing half-written is left; "),
+        (OSError(errno.ENOSPC, "No space left on device", "tok.model"), 1, "No space left on device: 'tok.model'; "),
+    ],
+)
+def test_a_training_however_short_stays_until_its_vocabulary_is_in_a_file(
+    ending: BaseException,
+    code: int,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: object) -> None:
+        raise ending
+
+    monkeypatch.chdir(tmp_path)
+    Path("text").write_text(TEXT)
+    line = ["train", "text", "--size", "270", "--out", "tok"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Vocabulary, "save", fail)
+        assert main(line) == code
+    assert f"{said}minbpe train --resume goes on from tok.checkpoint\n" in capfd.readouterr().err
+    assert len(merges_in(Path("tok.checkpoint"))) == 13
+    output(capfd, *line, "--resume")
+    assert Vocabulary.load("tok.model") == train(TEXT, 270, special_tokens=["<|endoftext|>"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["text", "tok.model", "tok.vocab"]

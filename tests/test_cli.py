@@ -211,6 +211,12 @@ def test_inspect_shows_vocabularies_and_shards(
     assert (facts["documents"], facts["digest"]) == (2, digest)
 
 
+def test_an_empty_file_is_said_to_be_empty(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a").touch()
+    for command in (["inspect", tmp_path / "a"], ["encode", "-t", tmp_path / "a", "text"]):
+        assert error(capfd, 1, *command).endswith("a is empty: take the file from its source again")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -219,9 +225,12 @@ def test_inspect_shows_vocabularies_and_shards(
         (["train", "nowhere", "--out", "x"], "nowhere: no such file"),
         (["train", __file__, "--out", "x", "--pattern", "("], "pattern"),
         (["train", __file__, "--out", "no/such/place/x", "--size", "260"], "no/such/place: no such directory"),
+        (["train", __file__, "--out", ".model"], "--out '.model' names no file"),
+        (["shard", __file__, "-t", "gpt2", "--out", __file__], f"File exists: '{__file__}'"),
         (["shard", __file__, "-t", "gpt2", "--out", "x", "--end-of-text-token", "</s>"], "no special token '</s>'"),
         (["shard", "--verify", os.curdir], "holds no manifest.json"),
         (["inspect", __file__], "minbpe v"),
+        (["inspect", os.curdir], ". is a directory that holds no shards"),
     ],
 )
 def test_what_goes_wrong_is_one_line_and_exit_code_1(

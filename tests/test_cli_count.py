@@ -2,6 +2,8 @@
 
 import ctypes
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -88,9 +90,23 @@ def test_counts_and_text_are_not_mixed(parts: list[Path], capfd: pytest.CaptureF
     assert "make it first" in error(capfd, 1, "count", parts[0], "--out", out / "missing" / "a.counts")
 
 
+def test_a_file_of_counts_that_was_cut_is_never_counted_as_text(
+    parts: list[Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = parts[0].with_name("all.counts")
+    output(capfd, "count", *parts, "--out", out)
+    sound = out.read_bytes()
+    for length in (0, 1, 16, 17, len(sound) - 1):
+        out.write_bytes(sound[:length])
+        for command in ("count", "train", "inspect"):
+            line = error(capfd, 1, command, out, *([] if command == "inspect" else ["--out", out.with_name("tok")]))
+            assert re.search(r"all\.counts (is empty|is cut|is damaged|holds no piece counts)", line)
+        assert not list(out.parent.glob("tok*"))
+
+
 def test_what_would_be_lost_is_not_written_over(parts: list[Path], capfd: pytest.CaptureFixture[str]) -> None:
     before = parts[0].read_bytes()
-    assert "is a file to count, and would be lost" in error(capfd, 1, "count", *parts, "--out", parts[0])
+    assert "is a file to read, and would be lost" in error(capfd, 1, "count", *parts, "--out", parts[0])
     assert parts[0].read_bytes() == before
     line = error(capfd, 1, "count", *parts, "--out", parts[0].parent)
     assert f"{parts[0].parent} is a directory: name a file to write" in line
@@ -98,6 +114,48 @@ def test_what_would_be_lost_is_not_written_over(parts: list[Path], capfd: pytest
     for sources in (parts, [out]):
         output(capfd, "count", *sources, "--out", out)
         assert PieceCounts.load(out) == count(parts)
+
+
+@pytest.mark.parametrize("kind", ["model", "vocab"])
+def test_a_vocabulary_is_not_written_over_what_it_is_trained_on(
+    kind: str, parts: list[Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    source = parts[0].rename(parts[0].with_name(f"tok.{kind}"))
+    before = source.read_bytes()
+    line = error(capfd, 1, "train", source.parent, "--size", "270", "--out", source.with_name("tok"))
+    assert f"{source} is a file to read, and would be lost" in line
+    assert source.read_bytes() == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes have names as on POSIX")
+@pytest.mark.parametrize("name", ["pipe", "/dev/stdin"])
+def test_a_pipe_is_read_from_its_first_byte_to_its_last(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "text").write_text(TEXT * 50)
+    read = f"{sys.executable} -m minbpe count {name} --out pipe.out"
+    lines = {"pipe": f"cat text > pipe & {read}", "/dev/stdin": f"cat text | {read}"}
+    subprocess.run(["sh", "-c", lines[name]], cwd=tmp_path, timeout=60, check=True, capture_output=True)
+    assert PieceCounts.load(tmp_path / "pipe.out") == count(TEXT * 50)
+
+
+LIMITED = """
+import resource, sys
+from minbpe.cli import main
+assert main(["count", "a.txt", "--out", "warm.up"]) == 0
+held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (held + (96 << 20),) * 2)
+sys.exit(main(["count", "numbers", "--out", "b.counts", "--pattern", "none", "--lines", "--threads", "1"]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the address space and tells its size")
+def test_too_little_memory_is_an_error_of_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(TEXT)
+    (tmp_path / "numbers").write_text("\n".join(map(hex, range(1 << 20))))
+    few = subprocess.run([sys.executable, "-c", LIMITED], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert few.returncode == 1
+    assert few.stderr.startswith("minbpe: error: the distinct pieces of the corpus need more memory than there is")
+    assert len(few.stderr.splitlines()) == 1
 
 
 FULL = """

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import warnings
 from hashlib import sha256
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minbpe import _core
-from minbpe.ceiling import Ceiling
+from minbpe.ceiling import LEAST_MEMORY, Ceiling
 from minbpe.counting import PieceCounts, count
 from minbpe.errors import CorpusError, FormatError, PatternError
 from minbpe.formats import counts as counts_format
@@ -130,6 +131,20 @@ def test_every_cut_and_what_follows_the_end_is_found(file: Path) -> None:
             PieceCounts.load(file)
 
 
+def test_what_is_left_of_a_file_that_was_cut_in_its_first_line_is_told_from_text(file: Path, tmp_path: Path) -> None:
+    sound, unnamed = file.read_bytes(), tmp_path / "text"
+    for length in (0, 1, 6, 7, 15, 16):
+        file.write_bytes(sound[:length])
+        unnamed.write_bytes(sound[:length])
+        with pytest.raises(FormatError, match=r"is cut in its first line" if length else "is empty"):
+            PieceCounts.load(file)
+        assert is_counts(file)
+        assert is_counts(unnamed) == (length >= len(b"minbpe "))
+    for text in (b"m", b"minbpe", b"minbpe counts words", b"a minbpe counts v1"):
+        unnamed.write_bytes(text)
+        assert not is_counts(unnamed)
+
+
 def write(path: Path, facts: Any, body: bytes) -> None:
     """Write a file whose checksum is right, whatever it says."""
     head = facts if isinstance(facts, bytes) else json.dumps(facts).encode()
@@ -176,7 +191,7 @@ def test_checking_and_loading_tell_how_far_they_are(tmp_path: Path, monkeypatch:
     bodies = [CountsFile(file).size for file in files]
     told: list[Progress] = []
     whole = SavedCounts(files, told.append)
-    counted = whole.gather(1, Ceiling(), told.append).counts()
+    counted = whole.gather(1, Ceiling(), told.append).counts(None)
     assert counted == PieceCounts.concatenate(map(PieceCounts.load, files))._counts
     for stage, total in (("check", sum(sizes)), ("load", sum(bodies))):
         done = [progress.done for progress in told if progress.stage == stage]
@@ -197,6 +212,27 @@ def test_checking_and_loading_tell_how_far_they_are(tmp_path: Path, monkeypatch:
             PieceCounts.load(files[0], progress=stop)
 
 
+def test_counts_in_several_files_that_add_up_past_2_63_are_an_error_that_names_them_and_no_damage(
+    tmp_path: Path,
+) -> None:
+    files = [tmp_path / f"{number}.counts" for number in range(5)]
+    for number, file in enumerate(files):
+        PieceCounts.from_items([("the", 2**62 if number < 2 else 1), (str(number), 2**60)]).save(file)
+    three = f"{files[0]}, {files[1]}, {files[2]}"
+    for ceiling in (Ceiling(), Ceiling(LEAST_MEMORY)):
+        for some, message in [
+            (
+                files[:2],
+                f'in {files[0]}, {files[1]}, the counts of the piece "the" add up past 2^63: divide all counts',
+            ),
+            (files, f'in {three} and 2 more, the counts of the piece "the" add up past 2^63'),
+            ([files[0], *[files[2]] * 4], "the counts add up past 2^63"),
+        ]:
+            with pytest.raises(CorpusError, match=re.escape(message)) as raised:
+                SavedCounts(some).gather(1, ceiling)
+            assert "damaged" not in str(raised.value)
+
+
 def test_a_later_version_is_named(file: Path) -> None:
     file.write_bytes(file.read_bytes().replace(b" v1", b" v2", 1))
     with pytest.raises(FormatError, match="later version of minbpe: update minbpe"):
@@ -213,8 +249,11 @@ def test_what_holds_no_counts_is_an_error_and_is_not_read_whole(tmp_path: Path) 
     path = tmp_path / "text"
     path.write_bytes(random.Random(1).randbytes(5000))
     assert not is_counts(path)
-    with pytest.raises(FormatError, match="holds no piece counts"):
-        PieceCounts.load(path)
+    for name in ("text", "text.counts", "text.counts.gz"):
+        path = path.rename(tmp_path / name)
+        assert is_counts(path) == ("counts" in name)
+        with pytest.raises(FormatError, match=r"holds no piece counts.* name it otherwise if it is text"):
+            PieceCounts.load(path)
     with pytest.raises(FileNotFoundError):
         PieceCounts.load(tmp_path / "missing")
 

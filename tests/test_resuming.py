@@ -125,7 +125,7 @@ def test_counts_that_were_stopped_go_on_in_memory_and_to_a_file(
         assert (went_on or PieceCounts.load(tmp_path / "counts")) == expected
         counted = [progress.done for progress in told if progress.stage == "count"]
         assert min(counted) >= state_in(kept)["place"][2] > 0
-        assert [stage for stage, _ in groupby(progress.stage for progress in told)] == ["count", "check", "load"]
+        assert [stage for stage, _ in groupby(progress.stage for progress in told)][:3] == ["count", "check", "load"]
         assert not (tmp_path / "copy").exists()
     Checkpoint(kept).remove()
 
@@ -224,7 +224,7 @@ def test_parts_of_another_corpus_or_pattern_are_refused(
     ):
         train(text, SIZE, checkpoint=kept)
     part = tmp_path / "kept" / "corpus.0.counts"
-    for wrong, message in [(part.read_bytes()[:-1], "is damaged"), (b"", "holds no piece counts")]:
+    for wrong, message in [(part.read_bytes()[:-1], "is damaged"), (b"", "is empty")]:
         part.write_bytes(wrong)
         with pytest.raises(FormatError, match=message):
             gathered(text, kept)
@@ -328,6 +328,27 @@ def test_ctrl_c_ends_the_loading_of_counts_and_leaves_nothing(command: str, stag
     assert stopped.returncode == 130
     assert stopped.stderr.startswith("minbpe: interrupted: nothing half-written is left")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
+@pytest.mark.parametrize("stage", ["sum", "save"])
+def test_ctrl_c_while_runs_are_merged_or_saved_loses_nothing(stage: str, tmp_path: Path) -> None:
+    text, out = tmp_path / "numbers", tmp_path / "out"
+    text.write_text(" ".join(map(hex, range(1 << 20))))
+    options = ["--out", str(out), "--pattern", r"\S+|\s", "--max-memory", "8M", "--threads", "1"]
+
+    def run(stage: str, *more: str) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-c", INTERRUPTED, str(int(signal.SIGINT)), stage, "1", "count", str(text)]
+        return subprocess.run([*line, *options, *more], capture_output=True, text=True, check=False)
+
+    stopped = run(stage)
+    assert stopped.returncode == 130
+    assert stopped.stderr.endswith(f"minbpe count --resume goes on from {out}.checkpoint\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["numbers", "out.checkpoint"]
+    assert state_in(out.with_name("out.checkpoint"))["place"][2] == text.stat().st_size
+    assert run("never", "--resume").returncode == 0
+    count(text, pattern=r"\S+|\s").save(tmp_path / "whole")
+    assert out.read_bytes() == (tmp_path / "whole").read_bytes()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")

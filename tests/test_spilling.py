@@ -7,7 +7,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from hashlib import sha256
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +19,8 @@ from minbpe.ceiling import LEAST_MEMORY
 from minbpe.corpus import batches
 from minbpe.counting import PieceCounts, count, count_to_file
 from minbpe.errors import CorpusError
+from minbpe.formats import counts as counts_format
+from minbpe.gathering import Progress
 from tests.test_cli import error, output
 
 SPILLING = 2 * LEAST_MEMORY
@@ -68,6 +73,37 @@ def test_a_file_written_from_disk_has_the_same_bytes(
     whole.at_least(min_count).save(tmp_path / "whole")
     assert (tmp_path / "bounded").read_bytes() == (tmp_path / "whole").read_bytes()
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["bounded", "spilled", "whole"]
+
+
+def test_merging_runs_and_reading_and_saving_them_tell_how_far_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow:
+        """A sum that takes longer, for each megabyte, than it is from one word of progress to the next."""
+
+        def __init__(self, data: bytes) -> None:
+            self.sum = sha256(data)
+            self.hexdigest = self.sum.hexdigest
+
+        def update(self, data: bytes) -> None:
+            time.sleep(0.06)
+            self.sum.update(data)
+
+    text, told = " ".join(map(hex, range(1 << 20))), list[Progress]()
+    options: dict[str, Any] = {"pattern": r"\S+|\s", "threads": 1, "progress": told.append}
+    counts = count(text, max_memory=80 * LEAST_MEMORY, **options)
+    with monkeypatch.context() as patch:
+        patch.setattr(counts_format.hashlib, "sha256", Slow)
+        count_to_file(text, tmp_path / "spilled", max_memory=8 * SPILLING, **options)
+        counts.save(tmp_path / "saved", progress=told.append)
+    assert (tmp_path / "spilled").read_bytes() == (tmp_path / "saved").read_bytes()
+    stages = [(stage, list(all_told)) for stage, all_told in groupby(told, lambda progress: progress.stage)]
+    assert [stage for stage, _ in stages] == ["count", "sum", "load", "count", "sum", "save"]
+    for _, all_told in stages[:-1]:
+        done = [progress.done for progress in all_told]
+        assert done == sorted(done)
+        assert done[-1] == all_told[-1].total
+        assert 0 < done[0] < done[-1]
 
 
 def test_training_under_a_ceiling_learns_the_same(documents: list[str], tmp_path: Path) -> None:

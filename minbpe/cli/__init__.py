@@ -55,8 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader has seen enough. Python would complain when it flushes stdout at exit, so stdout leads nowhere now.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
-    except (MinbpeError, OSError) as error:
-        _say("error", error)
+    except (MinbpeError, OSError, MemoryError) as error:
+        _say("error", "; ".join([str(error) or "there is not enough memory", *getattr(error, "__notes__", ())]))
         return FAILED
     except KeyboardInterrupt as error:
         _say("interrupted", "; ".join(["nothing half-written is left", *error.args]))

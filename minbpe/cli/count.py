@@ -26,6 +26,7 @@ from minbpe.cli.shared import (
     interruptible,
     named_pattern,
     print_facts,
+    spare,
 )
 from minbpe.documents import find_files, is_plain_text
 from minbpe.errors import CorpusError, MinbpeError
@@ -81,8 +82,8 @@ def count(
     if out.is_dir():
         raise MinbpeError(f"{out} is a directory: name a file to write")
     files = find_files(sources, glob=reading.glob)
-    if out.exists() and not is_counts(out) and any(map(out.samefile, files)):
-        raise MinbpeError(f"{out} is a file to count, and would be lost: name another one to write")
+    if not (out.exists() and is_counts(out)):
+        spare(out, files)
     whole = not reading.lines and all(map(is_plain_text, files))
     kept = out.with_name(f"{out.name}.checkpoint")
     checkpoint = Checkpoint(kept, corpus=f"{name_of(files)} {reading}", resume=resume)
@@ -96,13 +97,13 @@ def count(
             saved = SavedCounts(files, tell)
             regex = saved.pattern if named is ... else pattern_of(saved, named)
             counted = saved.gather(min_count, ceiling, tell)
-            save_counted(counted, regex, out)
+            save_counted(counted, regex, out, tell)
         else:
             source: Corpus = files if whole else reading.documents(sources, bars, "read")
             regex = pattern_of(source, named)
             with keeping(checkpoint, source, regex) as parts:
                 counted = gather(source, regex, min_count, threads, ceiling, tell, parts)
-                save_counted(counted, regex, out)
+                save_counted(counted, regex, out, tell)
     dropped = dict(zip(("dropped", "dropped distinct"), counted.dropped, strict=True)) if min_count > 1 else {}
     spilled = {"spilled": counted.spilled} if max_memory is not None else {}
     seconds = round(perf_counter() - began, 2)

@@ -13,6 +13,8 @@ from minbpe.progress import Bars
 from minbpe.shards import EndOfText, write_shards
 from minbpe.shards import verify as verify_shards
 
+GOES_ON = "the same command goes on from its shards"
+
 
 class UsageError(MinbpeError):
     """Arguments that are each right and together are not."""
@@ -62,7 +64,7 @@ def shard(
     if not sources or tokenizer is None or out is None:
         raise UsageError("give sources, --tokenizer and --out (or only --verify DIR)")
     encoding = load_encoding(tokenizer)
-    with Bars() as bars, interruptible(lambda: "the same command goes on from its shards"):
+    with Bars() as bars, interruptible(lambda: GOES_ON if out.is_dir() else None):
         manifest = write_shards(
             reading.documents(sources, bars, "shard"),
             encoding,

@@ -77,9 +77,18 @@ class Reading:
         )
 
 
+def spare(written: Path, files: Sequence[Path]) -> None:
+    """Raise a MinbpeError if a file to write is one of those to read."""
+    if written.exists() and any(map(written.samefile, files)):
+        raise MinbpeError(f"{written} is a file to read, and would be lost: name another one to write")
+
+
 @contextmanager
-def interruptible(left: Callable[[], str]) -> Iterator[None]:
-    """Let Ctrl-C end a block with a word on what it has left, and so what ends a process by default (kill, a time limit)."""
+def interruptible(left: Callable[[], str | None]) -> Iterator[None]:
+    """Let Ctrl-C end a block with a word on what it has left, and so what ends a process by default (kill, a time limit).
+
+    A full disk, or memory that there is not, gets the same word.
+    """
     if current_thread() is not main_thread():
         yield
         return
@@ -87,14 +96,18 @@ def interruptible(left: Callable[[], str]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(left()) from None
+        raise KeyboardInterrupt(left() or "nothing is kept") from None
+    except (OSError, MemoryError) as error:
+        if word := left():
+            error.add_note(word)
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def goes_on(command: str, checkpoint: Path | None) -> str:
+def goes_on(command: str, checkpoint: Path | None) -> str | None:
     """Say how a command goes on after an interruption, if it can."""
-    return f"{command} --resume goes on from {checkpoint}" if checkpoint and checkpoint.is_dir() else "nothing is kept"
+    return f"{command} --resume goes on from {checkpoint}" if checkpoint and checkpoint.is_dir() else None
 
 
 def load_encoding(name: str) -> "Encoding":
@@ -111,6 +124,8 @@ def load_encoding(name: str) -> "Encoding":
     path = Path(name)
     if path.is_dir():
         path = path / f"{VOCABULARY}.model"
+        if not path.exists():
+            raise MinbpeError(f"{name} is a directory that holds no shards: name one that does, or a .model file")
     if path.is_file():
         return Encoding.from_vocabulary(Vocabulary.load(path), name=path.stem)
     names = list_encoding_names()

@@ -26,6 +26,7 @@ from minbpe.cli.shared import (
     interruptible,
     named_pattern,
     print_facts,
+    spare,
 )
 from minbpe.cli.staging import Anew, parse_stage
 from minbpe.documents import find_files, is_plain_text
@@ -89,12 +90,16 @@ def train(
     from minbpe.training import learn
 
     prefix = Path(out.removesuffix(".model"))
+    if not prefix.name:
+        raise MinbpeError(f"--out {out!r} names no file: give the path of a vocabulary, with or without .model")
     if not prefix.parent.is_dir():
         raise MinbpeError(f"{prefix.parent}: no such directory to write {prefix.name}.model in: make it first")
     files = find_files(sources, glob=reading.glob)
+    for kind in ("model", "vocab"):
+        spare(Path(f"{prefix}.{kind}"), files)
     whole = not reading.lines and all(map(is_plain_text, files))
     kept = prefix.with_name(f"{prefix.name}.checkpoint")
-    checkpoint = Checkpoint(kept, corpus=f"{name_of(files)} {reading}", resume=resume)
+    checkpoint = Checkpoint(kept, corpus=f"{name_of(files)} {reading}", resume=resume, stays=True)
     keeps = stage is None or resume
     give_back_what_is_freed()
     began = perf_counter()
@@ -120,9 +125,9 @@ def train(
             checkpoint=checkpoint if keeps else None,
             progress=tell,
         )
-    seconds = perf_counter() - began
-    vocabulary = training.vocabulary
-    vocabulary.save(prefix)
+        seconds = perf_counter() - began
+        vocabulary = training.vocabulary
+        vocabulary.save(prefix)
     if keeps:
         checkpoint.remove()
     dropped = {"dropped": training.dropped_pieces, "dropped distinct": training.dropped_distinct}

@@ -24,11 +24,13 @@ from minbpe import _core
 from minbpe.atomic import replacing
 from minbpe.counting import PieceCounts
 from minbpe.errors import FormatError, warn
+from minbpe.gathering import telling
 from minbpe.patterns import from_json
 
 if TYPE_CHECKING:
     from typing import TypeAlias
 
+    from minbpe.gathering import Progress
     from minbpe.patterns import Pattern
 
     Heard: TypeAlias = Callable[[int, int], object] | None
@@ -37,33 +39,48 @@ if TYPE_CHECKING:
 KIND = b"minbpe counts v"
 """How each version begins."""
 MAGIC = KIND + b"1\n"
+NAME = b"minbpe "
+"""What is left of a file that was cut is told from text if it is this at least."""
 LONGEST_LINE = 1 << 20
 TOLD = 32
 """Megabytes between two words on how much of a file is checked: some tens of milliseconds."""
 
 
-def save_counts(counts: PieceCounts, path: str | os.PathLike[str]) -> str:
-    """Write piece counts to a file, and return the sha256 that stands in it, in hex.
+def save_counted(
+    counted: _core.Counted,
+    pattern: Pattern | EllipsisType,
+    path: str | os.PathLike[str],
+    progress: Callable[[Progress], object] | None = None,
+) -> str:
+    """Write what was counted to a file, and return the sha256 that stands in it, in hex.
+
+    What is on disk is read from there, and never held.
 
     Raises:
         OSError: the file cannot be written; no half of it is left, and an older one stays.
     """
-    return _write(Path(path), _facts(counts), counts._counts.each_chunk)
+    head = _line(_head(pattern, counted.sources, *counted.kept))
+    hashed = hashlib.sha256(MAGIC + head)
+    with replacing(Path(path)) as file:
 
+        def write(chunk: bytes) -> None:
+            hashed.update(chunk)
+            file.write(chunk)
 
-def save_counted(counted: _core.Counted, pattern: Pattern | EllipsisType, path: str | os.PathLike[str]) -> str:
-    """Write what was counted to a file as `save_counts` does; what is on disk is read from there, and never held.
-
-    Raises:
-        OSError: the file cannot be written; no half of it is left, and an older one stays.
-    """
-    return _write(Path(path), _head(pattern, counted.sources, *counted.kept), counted.each_chunk)
+        file.write(MAGIC + head)
+        place = file.tell()
+        file.write(_checksum(hashed.hexdigest()))
+        with telling("save", progress) as told:
+            counted.each_chunk(write, told)
+        file.seek(place)
+        file.write(_checksum(hashed.hexdigest()))
+    return hashed.hexdigest()
 
 
 def digest(counted: _core.Counted, pattern: Pattern) -> str:
     """Return the sha256, in hex, that stands in a file of what was counted."""
     hashed = hashlib.sha256(MAGIC + _line(_head(pattern, counted.sources, *counted.kept)))
-    counted.each_chunk(hashed.update)
+    counted.each_chunk(hashed.update, None)
     return hashed.hexdigest()
 
 
@@ -149,35 +166,28 @@ class CountsFile:
             counter: what need not hold them, if it has a ceiling.
             first: the number of the first document.
             heard: see above.
+
+        Raises:
+            CorpusError: the counts of both add up past 2^63.
         """
         try:
             return counter.absorb(self.path, self.body, first, heard)
-        except ValueError as error:
+        except FormatError as error:
             raise _damaged(self.path, str(error)) from error
 
 
 def is_counts(path: str | os.PathLike[str]) -> bool:
-    """Whether a file begins as a file of piece counts does, of whatever version."""
+    """Whether a file is one of piece counts, of whatever version: by how it begins, be it cut in its first line, or by its name.
+
+    A pipe is not: what is read of it is gone.
+    """
+    if ".counts" in Path(path).suffixes[-2:]:
+        return True
+    if not Path(path).is_file():
+        return False
     with Path(path).open("rb") as file:
-        return file.read(len(KIND)) == KIND
-
-
-def _write(path: Path, facts: dict[str, object], each_chunk: Callable[[Callable[[bytes], object]], None]) -> str:
-    head = _line(facts)
-    hashed = hashlib.sha256(MAGIC + head)
-    with replacing(path) as file:
-
-        def write(chunk: bytes) -> None:
-            hashed.update(chunk)
-            file.write(chunk)
-
-        file.write(MAGIC + head)
-        place = file.tell()
-        file.write(_checksum(hashed.hexdigest()))
-        each_chunk(write)
-        file.seek(place)
-        file.write(_checksum(hashed.hexdigest()))
-    return hashed.hexdigest()
+        begins = file.read(len(KIND))
+    return begins.startswith(NAME) and KIND.startswith(begins)
 
 
 def _facts(counts: PieceCounts) -> dict[str, object]:
@@ -201,9 +211,14 @@ def _checksum(digest: str) -> bytes:
 
 
 def _fault(magic: bytes) -> str:
+    if MAGIC.startswith(magic):
+        return f"is {'cut in its first line' if magic else 'empty'}: take the file from its source, or count the corpus again"
     if magic.startswith(KIND):
         return "was written by a later version of minbpe: update minbpe, or count the corpus again"
-    return "holds no piece counts: it does not begin as the files do that minbpe count writes"
+    return (
+        "holds no piece counts: it does not begin as the files do that minbpe count writes; unpack it if it is compressed, and "
+        "name it otherwise if it is text"
+    )
 
 
 def _damaged(path: str | os.PathLike[str], why: str) -> FormatError:

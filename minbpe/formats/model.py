@@ -78,6 +78,8 @@ def load_model(path: str | os.PathLike[str]) -> Vocabulary:
     """
     name = os.fspath(path)
     data = Path(path).read_bytes()
+    if not data:
+        raise FormatError(f"{name} is empty: take the file from its source again")
     magic = data.partition(b"\n")[0]
     try:
         if magic == MAGIC.encode():

@@ -15,6 +15,8 @@ pub enum Error {
     UnknownToken(String),
     /// A corpus that cannot be counted or trained on: a count past 2^63, a piece past 4 GiB.
     Corpus(String),
+    /// Bytes that are not what they should be: cut short, or changed.
+    Format(String),
     /// Memory that the system does not give.
     Memory(String),
     /// The caller asked to stop (Ctrl-C).
@@ -34,6 +36,7 @@ impl fmt::Display for Error {
             | Error::SpecialToken(message)
             | Error::UnknownToken(message)
             | Error::Corpus(message)
+            | Error::Format(message)
             | Error::Memory(message)
             | Error::Io(message) => f.write_str(message),
             Error::Interrupted => f.write_str("interrupted"),

@@ -21,7 +21,8 @@ pub(crate) struct Pulse<'a> {
     steps: usize,
     /// What the next call tells.
     pub(crate) done: u64,
-    total: u64,
+    /// Of how much.
+    pub(crate) total: u64,
 }
 
 impl<'a> Pulse<'a> {

@@ -100,6 +100,24 @@ fn a_counter_that_was_stopped_in_a_long_text_without_a_cut_knows_no_place() {
 }
 
 #[test]
+fn a_sum_that_is_stopped_loses_nothing() {
+    let text: String = (0..1_200_000).map(|number| format!("{number:x} ")).collect();
+    let texts = [&text];
+    let documents = documents(&texts);
+    let mut counter = counter("[0-9a-f]+", 3);
+    counter.add(&documents, &mut unwatched).unwrap();
+    let mut told = Vec::new();
+    let stopped = counter.gather(1, &mut |done, total| {
+        told.push((done, total));
+        ControlFlow::Break(())
+    });
+    assert_eq!(stopped.err(), Some(Error::Interrupted));
+    assert!(matches!(told[..], [(done, total)] if 0 < done && done < total), "{told:?}");
+    assert_eq!(counter.reached(), Some(Position { source: 1, offset: 0 }));
+    assert_eq!(counter.finish().unwrap(), at_once("[0-9a-f]+", &documents));
+}
+
+#[test]
 fn a_document_that_has_become_shorter_is_an_error() {
     let mut counter = counter("[a-z]+", 1).from_place(Position { source: 3, offset: 5 });
     let Err(Error::Io(message)) = counter.add(&documents(&["four"]), &mut unwatched) else { panic!("no error") };

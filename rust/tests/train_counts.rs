@@ -143,7 +143,7 @@ fn what_counts_amount_to_is_read_from_their_bytes() {
     Survey::read(&long[..], &mut heard).unwrap();
     assert!((1 << 20..=long.len() as u64).contains(&told), "{told} of {}", long.len());
     for wrong in [&bytes[..bytes.len() - 1], &[&bytes[..], &[0]].concat()] {
-        assert!(matches!(Survey::read(wrong, &mut unwatched), Err(Error::Corpus(_))));
+        assert!(matches!(Survey::read(wrong, &mut unwatched), Err(Error::Format(_))));
     }
     let past = b"\x01\x02\x01\xff\xff\xff\xff\xff\xff\xff\xff\x7f\0\0a\x01\x01\0\x01b";
     assert!(matches!(Survey::read(&past[..], &mut unwatched), Err(Error::Corpus(message)) if message.contains("2^63")));
@@ -248,7 +248,7 @@ fn bytes_that_are_no_counts_are_an_error() {
         ("a number longer than it need be", &[1, 1, 1, 129, 0, 0, 0, b'a']),
     ];
     for (wrong, bytes) in cases {
-        assert!(matches!(PieceCounts::from_bytes(bytes), Err(Error::Corpus(_))), "{wrong}");
+        assert!(matches!(PieceCounts::from_bytes(bytes), Err(Error::Format(_))), "{wrong}");
     }
     let past = [&[1, 1][..], &[255; 9], &[2, 1, 0, 0, b'a']].concat();
     assert!(PieceCounts::from_bytes(&past).is_err(), "a number past 2^64");

@@ -18,7 +18,7 @@ impl PieceCounts {
     /// The counts as bytes, for `from_bytes`.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.distinct_bytes() + 8 * self.len());
-        let gathered = self.each_chunk(&mut |chunk| {
+        let gathered = self.each_chunk(&mut Pulse::new(&mut unwatched, 0), &mut |chunk| {
             bytes.extend_from_slice(chunk);
             Ok(())
         });
@@ -26,16 +26,19 @@ impl PieceCounts {
         bytes
     }
 
-    /// Calls `each` with the bytes of `to_bytes` in order, a megabyte at a time.
-    pub fn each_chunk(&self, each: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    /// Calls `each` with the bytes of `to_bytes` in order, a megabyte at a time. `pulse` tells how many bytes of the pieces are among them.
+    pub(super) fn each_chunk(&self, pulse: &mut Pulse<'_>, each: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        pulse.total = self.distinct_bytes() as u64;
         let mut encoder = Encoder::new(self.sources(), self.len() as u64, each);
         for piece in self.iter() {
             encoder.push(piece)?;
+            pulse.done += piece.bytes.len() as u64;
+            pulse.step(8)?;
         }
         encoder.finish()
     }
 
-    /// The value that `to_bytes` wrote; `Error::Corpus` for bytes that it did not write.
+    /// The value that `to_bytes` wrote; `Error::Format` for bytes that it did not write.
     pub fn from_bytes(bytes: &[u8]) -> Result<PieceCounts> {
         PieceCounts::read(bytes, &mut unwatched)
     }
@@ -169,5 +172,5 @@ pub(super) fn take(rest: &mut &[u8]) -> Option<u64> {
 }
 
 fn not_counts() -> Error {
-    Error::Corpus("these bytes are no piece counts: they were cut short or changed; count the corpus again".into())
+    Error::Format("these bytes are no piece counts: they were cut short or changed; count the corpus again".into())
 }

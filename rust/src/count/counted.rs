@@ -77,15 +77,16 @@ impl Counted {
         Ok(counts)
     }
 
-    /// As `PieceCounts::each_chunk`; counts on disk stay there.
+    /// Calls `each` with the bytes of `PieceCounts::to_bytes`, a megabyte at a time; counts on disk stay there.
     pub fn each_chunk<'a>(
         &mut self,
         progress: &'a mut Progress<'a>,
         each: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
+        let pulse = &mut Pulse::new(progress, 0);
         match &mut self.kept {
-            Kept::InMemory(counts) => counts.each_chunk(each),
-            Kept::OnDisk(spilled) => spilled.each_chunk(&mut Pulse::new(progress, 0), each),
+            Kept::InMemory(counts) => counts.each_chunk(pulse, each),
+            Kept::OnDisk(spilled) => spilled.each_chunk(pulse, each),
         }
     }
 }

@@ -18,7 +18,7 @@ use super::document::{Contents, Document};
 use super::key::Seeds;
 use super::runs::Runs;
 use super::spill::{Ceiling, Spilled};
-use super::sum::sum;
+use super::sum::Sums;
 use super::table::Table;
 use super::{PieceCounts, Position};
 use crate::error::{Error, Result};
@@ -203,25 +203,25 @@ impl Counter {
         Ok(Arc::unwrap_or_clone(counts))
     }
 
-    /// The counts of all documents, without the pieces that were seen less than `min_count` times. `progress` hears of
-    /// nothing but may break.
+    /// The counts of all documents, without the pieces that were seen less than `min_count` times. `progress` hears how many bytes are
+    /// read of what threads or runs have counted, where there are several of them.
     ///
     /// Nothing is added from then on, but counts may be gathered again: stopping it loses nothing, nor does losing the result.
     /// After another error `reached` tells no place any more.
     pub fn gather<'a>(&mut self, min_count: u64, progress: &'a mut Progress<'a>) -> Result<Counted> {
         let sources = self.reached.source + u64::from(self.reached.offset > 0);
+        let pulse = &mut Pulse::new(progress, 0);
         let gathered = match &mut self.gathered {
             Some(gathered) => gathered,
             none => {
-                let gathered = Gathered::new(std::mem::take(&mut self.workers), self.ceiling.take(), sources);
-                self.exact &= gathered.is_ok();
+                let gathered = Gathered::of(&mut self.workers, self.ceiling.as_ref(), sources, pulse);
+                self.exact &= matches!(gathered, Ok(_) | Err(Error::Interrupted));
                 none.insert(gathered?)
             }
         };
         match gathered {
             Gathered::InMemory(counts) => Ok(Counted::in_memory(Arc::clone(counts), min_count)),
             Gathered::OnDisk(runs, ceiling) => {
-                let pulse = &mut Pulse::new(progress, self.done.load(Relaxed));
                 Ok(Counted::on_disk(Spilled::gather(runs, ceiling.clone(), sources, min_count, pulse)?))
             }
         }
@@ -286,15 +286,26 @@ fn share(workers: &mut [Worker], shared: &Shared<'_>, given: u64, progress: &mut
 }
 
 impl Gathered {
-    fn new(workers: Vec<Worker>, ceiling: Option<Ceiling>, sources: u64) -> Result<Gathered> {
-        if let Some(ceiling) = ceiling
-            && !Worker::sum_fits(&workers, &ceiling)
-        {
-            let runs = workers.into_iter().filter_map(|worker| worker.table.into_runs().transpose());
-            return Ok(Gathered::OnDisk(runs.collect::<Result<_>>()?, ceiling));
+    /// Takes the workers, unless it is stopped before.
+    fn of(
+        workers: &mut Vec<Worker>,
+        ceiling: Option<&Ceiling>,
+        sources: u64,
+        pulse: &mut Pulse<'_>,
+    ) -> Result<Gathered> {
+        if let Some(ceiling) = ceiling.filter(|ceiling| !Worker::sum_fits(workers, ceiling)) {
+            let runs = Worker::take_tables(workers).filter_map(|table| table.into_runs().transpose());
+            return Ok(Gathered::OnDisk(runs.collect::<Result<_>>()?, ceiling.clone()));
         }
-        let mut tables: Vec<_> = workers.into_iter().map(|worker| worker.table).collect();
-        let counts = if tables.len() == 1 { tables.remove(0).finish(sources) } else { sum(tables, sources) };
+        let sums = match &workers[..] {
+            [_] => None,
+            several => Some(Sums::of(&several.iter().map(|worker| &worker.table).collect::<Vec<_>>(), pulse)?),
+        };
+        let mut tables = Worker::take_tables(workers);
+        let counts = match sums {
+            Some(sums) => sums.merge(tables.collect(), sources),
+            None => tables.next().expect("the only one").finish(sources),
+        };
         Ok(Gathered::InMemory(Arc::new(counts?)))
     }
 }
@@ -302,6 +313,10 @@ impl Gathered {
 impl Worker {
     fn new(table: Table) -> Worker {
         Worker { table, scratch: Scratch::default() }
+    }
+
+    fn take_tables(workers: &mut Vec<Worker>) -> impl Iterator<Item = Table> {
+        std::mem::take(workers).into_iter().map(|worker| worker.table)
     }
 
     /// Whether the tables and their sum, which is no larger, fit under the ceiling together.

@@ -211,9 +211,23 @@ impl PieceCounts {
 
 /// The sum of two counts; `Error::Corpus` from 2^63 on.
 fn add(a: u64, b: u64) -> Result<u64> {
-    a.checked_add(b)
-        .filter(|&sum| sum < 1 << 63)
-        .ok_or_else(|| Error::Corpus("the counts add up past 2^63: divide them all by the same number".into()))
+    below_limit(a, b).ok_or_else(|| past_limit("the counts add up"))
+}
+
+/// The same for two counts of a piece, which the error names.
+fn add_of(piece: &[u8], a: u64, b: u64) -> Result<u64> {
+    below_limit(a, b).ok_or_else(|| {
+        let name: String = String::from_utf8_lossy(piece).chars().take(40).collect();
+        past_limit(&format!("the counts of the piece {name:?} add up"))
+    })
+}
+
+fn below_limit(a: u64, b: u64) -> Option<u64> {
+    a.checked_add(b).filter(|&sum| sum < 1 << 63)
+}
+
+fn past_limit(what: &str) -> Error {
+    Error::Corpus(format!("{what} past 2^63: divide all counts by the same number"))
 }
 
 /// An empty vector with room, on large pages; `Error::Memory` if there is none.

@@ -12,7 +12,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::bytes::{put, take};
-use super::{Piece, Position, add};
+use super::{Piece, Position, add_of};
 use crate::error::{Error, Result};
 use crate::progress::Pulse;
 
@@ -137,21 +137,22 @@ impl Reader<'_> {
         Piece { bytes: &self.buffer[self.used..self.used + length], count, first }
     }
 
-    /// Goes to the next piece, the first at first; false at the end of the run.
-    fn advance(&mut self) -> Result<bool> {
+    /// Goes to the next piece, the first at first: how many bytes of the run that takes, none at its end.
+    fn advance(&mut self) -> Result<usize> {
         self.used += self.piece.length;
         self.hold(HEAD)?;
         let mut rest = &self.buffer[self.used..];
         if rest.is_empty() {
-            return Ok(false);
+            return Ok(0);
         }
         let before = rest.len();
         let mut number = || take(&mut rest).ok_or_else(|| Error::Io("a temporary file of pieces has changed".into()));
         let (length, count) = (number()? as usize, number()?);
         self.piece = HeadOfPiece { length, count, first: Position { source: number()?, offset: number()? } };
-        self.used += before - rest.len();
+        let head = before - rest.len();
+        self.used += head;
         self.hold(length)?;
-        Ok(true)
+        Ok(head + length)
     }
 
     /// Makes the next `bytes` of the run stand in the buffer, or as many as there are.
@@ -174,7 +175,7 @@ impl Reader<'_> {
 }
 
 /// Calls `each` with the pieces of all runs in the order of `key`, by which each run is in order. The counts of a piece that
-/// stands in several runs at the same key add up, and its lowest place stays.
+/// stands in several runs at the same key add up, and its lowest place stays. `pulse` tells how many bytes of the runs were read.
 ///
 /// Takes some `memory` bytes. The `&mut` says that nobody else reads the files meanwhile.
 pub(super) fn merge<K: Ord>(
@@ -184,8 +185,8 @@ pub(super) fn merge<K: Ord>(
     pulse: &mut Pulse<'_>,
     mut each: impl FnMut(Piece<'_>) -> Result<()>,
 ) -> Result<()> {
-    let runs = files.iter().map(Runs::len).sum::<usize>();
-    let buffer = buffer(memory, runs);
+    expect(files, pulse);
+    let buffer = buffer(memory, count(files));
     let readers = files.iter().flat_map(|file| file.readers(buffer)).collect();
     merge_readers(readers, key, pulse, &mut each)
 }
@@ -197,7 +198,8 @@ pub(super) fn reduce<K: Ord>(
     memory: usize,
     pulse: &mut Pulse<'_>,
 ) -> Result<()> {
-    while files.iter().map(Runs::len).sum::<usize>() > FAN_IN {
+    while count(files) > FAN_IN {
+        expect(files, pulse);
         let directory = files[0].directory.clone();
         let mut merged = Runs::new(&directory);
         let mut readers = files.iter().flat_map(|file| file.readers(buffer(memory, FAN_IN)));
@@ -215,6 +217,18 @@ pub(super) fn reduce<K: Ord>(
     Ok(())
 }
 
+fn count(files: &[Runs]) -> usize {
+    files.iter().map(Runs::len).sum()
+}
+
+/// Has `pulse` tell what there is to read until the runs are one, each pass as much as the first: what is the same adds up on the way.
+fn expect(files: &[Runs], pulse: &mut Pulse<'_>) {
+    let passes =
+        std::iter::successors(Some(count(files)), |runs| Some(runs.div_ceil(FAN_IN)).filter(|_| *runs > FAN_IN))
+            .count();
+    pulse.total = pulse.done + passes as u64 * files.iter().map(|file| file.written).sum::<u64>();
+}
+
 fn buffer(memory: usize, runs: usize) -> usize {
     (memory / runs.max(1)).clamp(1 << 12, 1 << 20)
 }
@@ -227,7 +241,9 @@ fn merge_readers<K: Ord>(
 ) -> Result<()> {
     let mut heads = BinaryHeap::with_capacity(readers.len());
     for (which, reader) in readers.iter_mut().enumerate() {
-        if reader.advance()? {
+        let read = reader.advance()?;
+        pulse.done += read as u64;
+        if read > 0 {
             heads.push(Reverse((key(reader.piece()), which)));
         }
     }
@@ -238,7 +254,7 @@ fn merge_readers<K: Ord>(
         let piece = reader.piece();
         match &mut sum {
             Some((count, first)) if bytes == piece.bytes => {
-                *count = add(*count, piece.count)?;
+                *count = add_of(&bytes, *count, piece.count)?;
                 *first = piece.first.min(*first);
             }
             _ => {
@@ -250,7 +266,9 @@ fn merge_readers<K: Ord>(
                 sum = Some((piece.count, piece.first));
             }
         }
-        if reader.advance()? {
+        let read = reader.advance()?;
+        pulse.done += read as u64;
+        if read > 0 {
             top.0.0 = key(reader.piece());
         } else {
             PeekMut::pop(top);

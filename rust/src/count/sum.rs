@@ -12,34 +12,70 @@ use super::table::Table;
 use super::{PieceCounts, Position, add, room};
 use crate::encode::in_parallel;
 use crate::error::Result;
+use crate::progress::Pulse;
 
-/// The counts of so many sources, `Error::Corpus` if they add up past 2^63. The tables have the same seeds, no position twice, and none
-/// of them was written to runs.
-pub(super) fn sum(tables: Vec<Table>, sources: u64) -> Result<PieceCounts> {
-    let mut counts = Vec::with_capacity(tables.len());
-    for table in &tables {
-        let mut zeros = room(table.firsts().len())?;
-        zeros.resize_with(table.firsts().len(), AtomicU64::default);
-        counts.push(zeros);
-    }
-    let marks: Vec<_> = tables.iter().map(Marks::of).collect();
-    let kept = in_parallel(tables.len(), tables.len(), |part| gather(&tables, &marks, part, &counts));
-    let (pieces, bytes) = kept.into_iter().fold((0, 0), |sum, kept| (sum.0 + kept.0, sum.1 + kept.1));
-    let counts = counts.into_iter().map(|counts| counts.into_iter().map(AtomicU64::into_inner).collect());
-    let parts: Vec<_> = tables.into_iter().zip(counts).map(|(table, counts)| table.with_counts(counts)).collect();
-    let mut merged = PieceCounts::with_room(pieces, bytes)?;
-    merged.sources = sources;
-    merge(&parts, &mut merged);
-    add(merged.total, 0)?;
-    Ok(merged)
+/// Slots that a thread reads between two looks at whether to stop: some 20 milliseconds.
+const AT_ONCE: usize = 1 << 18;
+
+/// What the pieces of several tables add up to.
+pub(super) struct Sums {
+    /// Of each piece of each table the sum, or 0 where another table saw it first.
+    counts: Vec<Vec<AtomicU64>>,
+    pieces: usize,
+    bytes: usize,
 }
 
-/// Writes to `counts` the sums of the pieces in a part of the hashes, where the table is that saw them first. Gives how many pieces
-/// these are, and their bytes.
-fn gather(tables: &[Table], marks: &[Marks<'_>], part: usize, counts: &[Vec<AtomicU64>]) -> (usize, usize) {
+impl Sums {
+    /// Adds up tables of the same seeds that have no position twice; none of them was written to runs. `pulse` tells how many of their
+    /// pieces' bytes are done.
+    pub(super) fn of(tables: &[&Table], pulse: &mut Pulse<'_>) -> Result<Sums> {
+        let mut sums = Sums { counts: Vec::with_capacity(tables.len()), pieces: 0, bytes: 0 };
+        for table in tables {
+            let mut zeros = room(table.firsts().len())?;
+            zeros.resize_with(table.firsts().len(), AtomicU64::default);
+            sums.counts.push(zeros);
+        }
+        let marks: Vec<_> = tables.iter().map(|table| Marks::of(table)).collect();
+        let threads = tables.len();
+        let rounds = tables.iter().map(|table| table.slots()).sum::<usize>().div_ceil(AT_ONCE * threads);
+        let all = tables.iter().map(|table| table.distinct_bytes()).sum::<usize>();
+        pulse.total = all as u64;
+        for round in 0..rounds {
+            let work = |part| gather(tables, &marks, round * threads + part, rounds * threads, &sums.counts);
+            for (pieces, bytes) in in_parallel(threads, threads, work) {
+                sums.pieces += pieces;
+                sums.bytes += bytes;
+            }
+            pulse.done = (all * (round + 1) / rounds) as u64;
+            pulse.step(AT_ONCE)?;
+        }
+        Ok(sums)
+    }
+
+    /// The counts of so many sources, `Error::Corpus` if they add up past 2^63. The tables are those that were added up.
+    pub(super) fn merge(self, tables: Vec<Table>, sources: u64) -> Result<PieceCounts> {
+        let counts = self.counts.into_iter().map(|counts| counts.into_iter().map(AtomicU64::into_inner).collect());
+        let parts: Vec<_> = tables.into_iter().zip(counts).map(|(table, counts)| table.with_counts(counts)).collect();
+        let mut merged = PieceCounts::with_room(self.pieces, self.bytes)?;
+        merged.sources = sources;
+        merge(&parts, &mut merged);
+        add(merged.total, 0)?;
+        Ok(merged)
+    }
+}
+
+/// Writes to `counts` the sums of the pieces in one of so many parts of the hashes, where the table is that saw them first. Gives how many
+/// pieces these are, and their bytes.
+fn gather(
+    tables: &[&Table],
+    marks: &[Marks<'_>],
+    part: usize,
+    parts: usize,
+    counts: &[Vec<AtomicU64>],
+) -> (usize, usize) {
     let (mut pieces, mut bytes) = (0, 0);
     for (which, (table, counts)) in tables.iter().zip(counts).enumerate() {
-        for slot in table.part(part, tables.len()) {
+        for slot in table.part(part, parts) {
             let mut count = slot.count;
             let is_first = (0..tables.len()).filter(|&other| other != which).all(|other| {
                 let Some(there) = tables[other].find(slot, table) else { return true };
@@ -106,6 +142,12 @@ mod tests {
     use crate::count::Piece;
     use crate::count::key::Seeds;
     use crate::error::Error;
+    use crate::progress::unwatched;
+
+    fn sum(tables: Vec<Table>, sources: u64) -> Result<PieceCounts> {
+        let all: Vec<_> = tables.iter().collect();
+        Sums::of(&all, &mut Pulse::new(&mut unwatched, 0))?.merge(tables, sources)
+    }
 
     /// What one table counts of 20,000 pieces, short and long, and the sum of what `tables` count of them, each a stretch of its own
     /// length in turn.

@@ -22,7 +22,7 @@ pub struct Survey {
 impl Survey {
     /// Looks through what `PieceCounts::to_bytes` wrote, a megabyte at a time; `progress` is told how many bytes were read.
     ///
-    /// `Error::Corpus` for bytes that are cut short or follow the end. That no piece is there twice is not looked at.
+    /// `Error::Format` for bytes that are cut short or follow the end, `Error::Corpus` for counts that add up past 2^63. That no piece is there twice is not looked at.
     pub fn read<'a>(bytes: impl Read, progress: &'a mut Progress<'a>) -> Result<Survey> {
         let (mut tally, mut top, mut all) = (Tally::default(), Top::default(), 0);
         let (sources, _) = each_group(bytes, 0, &mut Pulse::new(progress, 0), |pieces| {

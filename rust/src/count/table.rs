@@ -8,7 +8,7 @@ mod growth;
 
 use super::key::{Key, Seeds};
 use super::runs::Runs;
-use super::{Piece, PieceCounts, Position, add, room};
+use super::{Piece, PieceCounts, Position, add, add_of, room};
 use crate::error::Result;
 use crate::processor::{Baseline, Instructions, Work, prefetch, widest};
 
@@ -162,7 +162,7 @@ impl Table {
     /// Adds a piece that room was made for.
     fn add_keyed(&mut self, key: Key, piece: Piece<'_>) -> Result<()> {
         let at = self.place(key, piece.bytes, || piece.first);
-        self.slots[at].count = add(self.slots[at].count, piece.count)?;
+        self.slots[at].count = add_of(piece.bytes, self.slots[at].count, piece.count)?;
         Ok(())
     }
 
@@ -198,6 +198,16 @@ impl Table {
     /// Where each piece was first seen.
     pub(super) fn firsts(&self) -> &[Position] {
         &self.firsts
+    }
+
+    /// How many slots the table has.
+    pub(super) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The bytes of the pieces, each once.
+    pub(super) fn distinct_bytes(&self) -> usize {
+        self.bytes.len()
     }
 
     /// The bytes that the table takes.

@@ -101,10 +101,11 @@ impl Counter {
     }
 
     /// What was counted, without the pieces that were seen less than `min_count` times. Nothing is added from then on, but it
-    /// may be called again, with another number too, after an exception as well.
-    fn gather(&mut self, py: Python<'_>, min_count: u64) -> PyResult<Counted> {
+    /// may be called again, with another number too, after an exception as well. `progress` is told the bytes read of what threads
+    /// or runs have counted, where there are several.
+    fn gather(&mut self, py: Python<'_>, min_count: u64, progress: Option<Py<PyAny>>) -> PyResult<Counted> {
         let counter = &mut self.inner;
-        let counted = watched(py, None, |progress| counter.gather(min_count, progress))?;
+        let counted = watched(py, progress.as_ref(), |progress| counter.gather(min_count, progress))?;
         Ok(Counted { inner: Some(counted) })
     }
 }
@@ -167,18 +168,19 @@ impl Counted {
         Ok(with_bytes(py, &self.get()?.most_frequent()))
     }
 
-    /// The counts in memory, which this object goes on to hold.
-    fn counts(&mut self, py: Python<'_>) -> PyResult<PieceCounts> {
+    /// The counts in memory, which this object goes on to hold. `progress` is told the bytes that are read from disk.
+    fn counts(&mut self, py: Python<'_>, progress: Option<Py<PyAny>>) -> PyResult<PieceCounts> {
         let counted = self.inner.as_mut().ok_or_else(finished)?;
-        Ok(PieceCounts { inner: watched(py, None, |progress| counted.counts(progress))? })
+        Ok(PieceCounts { inner: watched(py, progress.as_ref(), |progress| counted.counts(progress))? })
     }
 
-    /// Calls `each` with the bytes that `PieceCounts.to_bytes` gives, a megabyte at a time; what is on disk stays there.
-    fn each_chunk(&mut self, py: Python<'_>, each: &Bound<'_, PyAny>) -> PyResult<()> {
+    /// Calls `each` with the bytes that `PieceCounts.to_bytes` gives, a megabyte at a time; what is on disk stays there. `progress` is
+    /// told how many bytes of the pieces, or of their runs on disk, are among them.
+    fn each_chunk(&mut self, py: Python<'_>, each: &Bound<'_, PyAny>, progress: Option<Py<PyAny>>) -> PyResult<()> {
         let counted = self.inner.as_mut().ok_or_else(finished)?;
         let each = each.clone().unbind();
         let mut raised = None;
-        let written = watched(py, None, |progress| {
+        let written = watched(py, progress.as_ref(), |progress| {
             counted.each_chunk(progress, &mut |chunk| {
                 let called = Python::attach(|py| each.call1(py, (PyBytes::new(py, chunk),)));
                 called.map(drop).map_err(|error| {

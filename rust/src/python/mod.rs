@@ -22,13 +22,14 @@ use crate::vocab::UNICODE_VERSION;
 
 /// The exception that Python raises for `error`, of a class of `minbpe.errors`.
 pub(crate) fn to_py_err(error: Error) -> PyErr {
-    static CLASSES: [PyOnceLock<Py<PyType>>; 5] = [const { PyOnceLock::new() }; 5];
+    static CLASSES: [PyOnceLock<Py<PyType>>; 6] = [const { PyOnceLock::new() }; 6];
     let (class, name, message) = match error {
         Error::Pattern(message) => (0, "PatternError", message),
         Error::Vocabulary(message) => (1, "VocabularyError", message),
         Error::SpecialToken(message) => (2, "SpecialTokenError", message),
         Error::UnknownToken(message) => (3, "UnknownTokenError", message),
         Error::Corpus(message) => (4, "CorpusError", message),
+        Error::Format(message) => (5, "FormatError", message),
         Error::Memory(message) => return PyMemoryError::new_err(message),
         Error::Io(message) => return PyOSError::new_err(message),
         Error::Interrupted => return PyKeyboardInterrupt::new_err(()),

@@ -126,18 +126,6 @@ impl PieceCounts {
         PyBytes::new(py, &py.detach(|| self.inner.to_bytes()))
     }
 
-    /// Calls `each` with these bytes, a megabyte at a time.
-    fn each_chunk(&self, py: Python<'_>, each: &Bound<'_, PyAny>) -> PyResult<()> {
-        let mut raised = None;
-        let written = self.inner.each_chunk(&mut |chunk| {
-            each.call1((PyBytes::new(py, chunk),)).map(drop).map_err(|error| {
-                raised = Some(error);
-                Error::Interrupted
-            })
-        });
-        raised.map_or(written.map_err(to_py_err), Err)
-    }
-
     /// The pieces from `start` to `stop`, or to the last, in first-seen order.
     fn items<'py>(&self, py: Python<'py>, start: usize, stop: usize) -> Vec<(Bound<'py, PyBytes>, u64)> {
         let pieces = (start..stop.min(self.inner.len())).filter_map(|index| self.inner.get(index));
