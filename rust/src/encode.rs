@@ -3,7 +3,7 @@
 //! Most pieces are tokens (on English 19 of 20); those and what was merged lately lie in a cache. Pieces are looked up in groups, so
 //! that the processor fetches their lines side by side; only what is not there is merged.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::Builder;
@@ -137,18 +137,18 @@ struct Buffers {
 }
 
 thread_local! {
-    static BUFFERS: RefCell<Buffers> = RefCell::default();
+    static BUFFERS: Cell<Option<Box<Buffers>>> = const { Cell::new(None) };
 }
 
 /// Takes the thread's buffers for a while; a call within a call gets new ones.
 fn with_buffers<T>(work: impl FnOnce(&mut Buffers) -> T) -> T {
     /// A piece of a megabyte is rare: what it needed is given back.
     const KEPT: usize = 1 << 18;
-    let mut buffers = BUFFERS.with(RefCell::take);
+    let mut buffers = BUFFERS.take().unwrap_or_default();
     let result = work(&mut buffers);
     buffers.ids.clear();
     buffers.ids.shrink_to(KEPT);
-    BUFFERS.with(|kept| kept.replace(buffers));
+    BUFFERS.set(Some(buffers));
     result
 }
 

@@ -35,6 +35,19 @@ const PARTS: [Parts; SHORT + 1] = {
     parts
 };
 
+/// The bytes of `text[start..end]` and any after them, where fewer than 16 are left from `start` on.
+#[inline(always)]
+fn last_bytes(text: &[u8], start: usize, end: usize) -> [u8; 16] {
+    // By a shift, where it may be: copying some bytes is a call, and of a text of 20 bytes nearly all pieces are so near its end.
+    if let Some(last) = text.last_chunk() {
+        let before = start + last.len() - text.len();
+        return (u128::from_le_bytes(*last) >> (8 * before)).to_le_bytes();
+    }
+    let mut bytes = [0; 16];
+    bytes[..end - start].copy_from_slice(&text[start..end]);
+    bytes
+}
+
 impl Key {
     /// No piece's, nor that of an empty entry.
     pub(crate) const MARK: Key = Key([0, MANY]);
@@ -47,9 +60,7 @@ impl Key {
         let bytes = match text[start..].first_chunk() {
             Some(bytes) => bytes,
             None => {
-                let mut copy = [0; 16];
-                copy[..length].copy_from_slice(&text[start..end]);
-                rest = copy;
+                rest = last_bytes(text, start, end);
                 &rest
             }
         };
@@ -111,5 +122,23 @@ impl Key {
     #[inline(always)]
     pub(crate) fn bytes(self) -> [u8; 16] {
         (u128::from(self.0[0]) | u128::from(self.0[1] << 8 >> 8) << 64).to_le_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_has_the_same_key_wherever_a_text_ends() {
+        let text: Vec<u8> = (1..=60).collect();
+        for (start, length) in (0..20).flat_map(|start| (1..=SHORT).map(move |length| (start, length))) {
+            let end = start + length;
+            let key = Key::new(&text, start, end);
+            assert_eq!(key.bytes()[..length], text[start..end]);
+            for shorter in end..end + 20 {
+                assert_eq!(Key::new(&text[..shorter], start, end), key, "{start}..{end} of {shorter} bytes");
+            }
+        }
     }
 }

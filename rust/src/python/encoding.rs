@@ -10,7 +10,7 @@ use pyo3::types::{PyBytes, PyInt, PyList, PyString};
 
 use super::buffer::Buffer;
 use super::integers::Integers;
-use super::text::{WORTH_DETACHING, expect_str, text_of, with_text};
+use super::text::{WORTH_DETACHING, detached, expect_str, text_of, with_text};
 use super::to_py_err;
 use super::vocabulary::Vocabulary;
 use crate::encode::{Counted, in_parallel, room_for};
@@ -46,6 +46,8 @@ pub(super) struct Encoder {
     vocabulary: Arc<vocab::Vocabulary>,
     /// Ordinary tokens by their bytes: only asked for by `encode_with_unstable` and `token_byte_values`.
     sorted: OnceLock<Vec<u32>>,
+    /// Finds all special tokens: only asked for by `encode_if_plain`.
+    special: OnceLock<special::Matcher>,
     integers: Integers,
 }
 
@@ -62,6 +64,15 @@ impl Encoder {
         self.sorted.get_or_init(|| sorted)
     }
 
+    /// As `sorted`.
+    fn special(&self) -> Result<&special::Matcher> {
+        if let Some(special) = self.special.get() {
+            return Ok(special);
+        }
+        let special = special::Matcher::new(self.vocabulary.special())?;
+        Ok(self.special.get_or_init(|| special))
+    }
+
     /// The ids of all texts, encoded by several threads.
     fn rows(
         &self,
@@ -73,6 +84,16 @@ impl Encoder {
         let (texts, special) = (texts_of(texts)?, matcher(special));
         let rows: Vec<Row<'_>> = texts.iter().map(|text| Row::Text(text)).collect();
         py.detach(|| self.vocabulary.encode_rows(&rows, special, threads)).map_err(to_py_err)
+    }
+
+    fn list<'py>(
+        &self,
+        py: Python<'py>,
+        text: &str,
+        special: Option<&special::Matcher>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let ids = detached(py, text, |text| self.ids(text, special)).map_err(to_py_err)?;
+        self.integers.list(py, &ids)
     }
 
     fn ids(&self, text: &str, special: Option<&special::Matcher>) -> Result<Vec<u32>> {
@@ -127,19 +148,31 @@ impl Encoder {
                 None => vocabulary.inner.clone(),
             },
             sorted: OnceLock::new(),
+            special: OnceLock::new(),
             integers: Integers::new(vocabulary.inner.n_vocab()),
         }
     }
 
-    #[pyo3(signature = (text, special=None))]
+    /// Encode, with special tokens as the plain text they are: `minbpe.Encoding.encode_ordinary`.
+    fn encode_ordinary<'py>(&self, text: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+        self.list(text.py(), &text_of(text)?, None)
+    }
+
     fn encode<'py>(
         &self,
         text: &Bound<'py, PyAny>,
         special: Option<&Bound<'_, Matcher>>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let special = matcher(special);
-        let ids = with_text(text, |text| self.ids(text, special))?.map_err(to_py_err)?;
-        self.integers.list(text.py(), &ids)
+        self.list(text.py(), &text_of(text)?, matcher(special))
+    }
+
+    /// The ids of `text`, or None if it holds a special token, or surrogates.
+    fn encode_if_plain<'py>(&self, text: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyList>>> {
+        let Ok(plain) = expect_str(text)?.to_str() else { return Ok(None) };
+        if self.special().map_err(to_py_err)?.find(plain, 0).is_some() {
+            return Ok(None);
+        }
+        self.list(text.py(), plain, None).map(Some)
     }
 
     #[pyo3(signature = (text, special=None))]

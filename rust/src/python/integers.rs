@@ -1,7 +1,8 @@
 //! Python's integers for ids, made once: a list of ids is then a list of references to them.
 //!
 //! Made anew for each list, they cost three times as much, 32 bytes each, most of it for memory. In a Python without the interpreter
-//! lock they are made anew: threads would contend for their reference counts.
+//! lock they are made anew: threads would contend for their reference counts. So they are for a list of a few ids: nothing is fetched ahead
+//! of its use there, and waiting takes longer than making them.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,7 +29,10 @@ impl Integers {
     pub(super) fn list<'py>(&self, py: Python<'py>, ids: &[u32]) -> PyResult<Bound<'py, PyList>> {
         /// So far ahead the objects are fetched.
         const AHEAD: usize = 16;
-        let Some(ready) = self.ready(py, ids.len())? else {
+        /// Integers for so few ids are made anew.
+        const FEW: usize = 8;
+        let ready = if ids.len() <= FEW { None } else { self.ready(py, ids.len())? };
+        let Some(ready) = ready else {
             return PyList::new(py, ids);
         };
         let fetch = |id: &u32| prefetch_at(ready[*id as usize].as_ptr());

@@ -31,11 +31,12 @@ pub(super) fn text_of<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, str>>
     }
 }
 
-/// `work(text)`, without the interpreter lock where the text is long.
+/// `work` on the text of `value`, without the interpreter lock where it is long.
 pub(super) fn with_text<T: Send>(value: &Bound<'_, PyAny>, work: impl FnOnce(&str) -> T + Send) -> PyResult<T> {
-    let text = text_of(value)?;
-    if text.len() < WORTH_DETACHING {
-        return Ok(work(&text));
-    }
-    Ok(value.py().detach(|| work(&text)))
+    Ok(detached(value.py(), &text_of(value)?, work))
+}
+
+/// `work(text)`, without the interpreter lock where the text is long.
+pub(super) fn detached<T: Send>(py: Python<'_>, text: &str, work: impl FnOnce(&str) -> T + Send) -> T {
+    if text.len() < WORTH_DETACHING { work(text) } else { py.detach(|| work(text)) }
 }
