@@ -29,9 +29,7 @@ impl Integers {
     pub(super) fn list<'py>(&self, py: Python<'py>, ids: &[u32]) -> PyResult<Bound<'py, PyList>> {
         /// So far ahead the objects are fetched.
         const AHEAD: usize = 16;
-        /// Integers for so few ids are made anew.
-        const FEW: usize = 8;
-        let ready = if ids.len() <= FEW { None } else { self.ready(py, ids.len())? };
+        let ready = if ids.len() < AHEAD { None } else { self.ready(py, ids.len())? };
         let Some(ready) = ready else {
             return PyList::new(py, ids);
         };
