@@ -21,6 +21,8 @@ RANKS = {bytes([value]): value for value in range(256)} | {b"ab": 256, b"<a": 25
 SETTINGS: list[tuple[dict[str, Any], str]] = [
     ({}, "hello"),
     ({}, f"hello {END}"),
+    ({}, f"\ud83d {END}"),
+    ({}, f"\ud83d {END[:-1]}"),
     ({"allowed_special": "all"}, f"a {END}{PREFIX} b"),
     ({"allowed_special": {END}}, f"a {END} b"),
     ({"allowed_special": {END}}, f"a {END}{PREFIX} b"),
