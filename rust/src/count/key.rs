@@ -18,12 +18,15 @@ impl PieceKey {
     pub(super) fn of(piece: Piece<'_>) -> PieceKey {
         match Key::short::<Baseline>(piece.bytes, 0, piece.bytes.len()) {
             Some(key) => PieceKey(key, Vec::new()),
-            None => PieceKey(Key(u128::MAX), piece.bytes.into()),
+            None => PieceKey(Key::NO_PIECE, piece.bytes.into()),
         }
     }
 }
 
 impl Key {
+    /// Neither a piece's nor that of an empty slot.
+    pub(super) const NO_PIECE: Key = Key(u128::MAX);
+
     /// The key of `text[start..end]`, if that is short.
     #[inline(always)]
     pub(super) fn short<I: Instructions>(text: &[u8], start: usize, end: usize) -> Option<Key> {
@@ -57,12 +60,12 @@ impl Seeds {
 
     /// The key of a piece that is not short.
     pub(super) fn long(self, piece: &[u8]) -> Key {
-        let mut hash = self.0[0];
-        for part in piece.chunks(16) {
-            let mut sixteen = [0; 16];
-            sixteen[..part.len()].copy_from_slice(part);
-            hash = self.mix(u128::from_le_bytes(sixteen) ^ u128::from(hash));
-        }
+        let (parts, _) = piece.as_chunks::<16>();
+        let last = piece.last_chunk();
+        let hash = parts
+            .iter()
+            .chain(last)
+            .fold(self.0[0], |hash, part| self.mix(u128::from_le_bytes(*part) ^ u128::from(hash)));
         Key((SHORT as u128 + 1) << 120 | ((piece.len() as u128) << 64 & ((1 << 120) - 1)) | u128::from(hash))
     }
 

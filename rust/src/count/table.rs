@@ -1,8 +1,8 @@
 //! Distinct pieces and their counts, as a hash table that is filled at the speed of memory.
 //!
 //! Nearly all pieces of a text have at most 15 bytes: such a piece is its own key, so a piece that is known costs one cache
-//! line and no comparison of bytes. Pieces are looked up in groups: while the keys of a group are made, the lines of their slots are
-//! fetched.
+//! line and no comparison of bytes. Pieces are looked up in groups, whose slots are fetched side by side. The few that are long, new, or not
+//! where the search for them begins wait until they are many, for each needs several lines, one after the other.
 
 mod growth;
 
@@ -61,36 +61,39 @@ impl<P: Fn(usize) -> Position> Work for CountPieces<'_, P> {
     fn run<I: Instructions>(self) -> Result<()> {
         let CountPieces { table, text, start, ends, position } = self;
         let (mut keys, mut homes) = ([Key::default(); GROUP], [0; GROUP]);
-        let mut from = start;
+        // Which pieces wait.
+        let mut others = Vec::new();
+        let piece = |which: u32| {
+            let which = which as usize;
+            let from = if which == 0 { start } else { start + ends[which - 1] as usize };
+            Piece { first: position(from), bytes: &text[from..start + ends[which] as usize], count: 1 }
+        };
+        let (mut from, mut first) = (start, 0);
         for ends in ends.chunks(GROUP) {
-            table.reserve(ends.len(), start + ends[ends.len() - 1] as usize - from)?;
-            let mut at = from;
+            let (slots, seeds) = (&mut table.slots[..], table.seeds);
+            let shift = shift(slots);
             for ((key, home), &end) in keys.iter_mut().zip(&mut homes).zip(ends) {
                 let end = start + end as usize;
-                *key = Key::default();
-                if let Some(short) = Key::short::<I>(text, at, end) {
-                    *key = short;
-                    *home = table.home(short);
-                }
-                at = end;
-            }
-            // Beside each other, so that they wait for the addresses of their pages together.
-            homes[..ends.len()].iter().for_each(|&home| prefetch(&table.slots, home));
-            for ((&key, &home), &end) in keys.iter().zip(&homes).zip(ends) {
-                let end = start + end as usize;
-                let slot = &mut table.slots[home];
-                if slot.key == key && !key.is_none() {
-                    slot.count += 1;
-                } else {
-                    let key = if key.is_none() { table.key(&text[from..end]) } else { key };
-                    let at = table.place(key, &text[from..end], || position(from));
-                    table.slots[at].count += 1;
-                    table.bring_home(at);
-                }
+                *key = Key::short::<I>(text, from, end).unwrap_or(Key::NO_PIECE);
+                *home = (seeds.hash(*key) >> shift) as usize;
                 from = end;
             }
+            // Beside each other, so that they wait for the addresses of their pages together.
+            homes[..ends.len()].iter().for_each(|&home| prefetch(slots, home));
+            for (which, (key, &home)) in (first..).zip(keys.iter().zip(&homes[..ends.len()])) {
+                let slot = &mut slots[home];
+                if slot.key == *key {
+                    slot.count += 1;
+                } else {
+                    others.push(which);
+                }
+            }
+            first += ends.len() as u32;
+            if others.len() >= GROUP {
+                table.add_all(others.drain(..).map(piece))?;
+            }
         }
-        Ok(())
+        table.add_all(others.drain(..).map(piece))
     }
 }
 
@@ -142,18 +145,25 @@ impl Table {
         self.add_keyed(self.key(piece.bytes), piece)
     }
 
-    /// Adds pieces as `add` does, in groups whose slots are fetched side by side.
+    /// Adds pieces as `add` does, in groups of which all that is looked at is fetched side by side: two slots each and what lies beside
+    /// them, then of long pieces that seem to be there where their bytes are, then these.
     pub(super) fn add_all<'a>(&mut self, mut pieces: impl Iterator<Item = Piece<'a>>) -> Result<()> {
-        let mut group = Vec::with_capacity(GROUP);
+        let mut group = Vec::with_capacity(pieces.size_hint().0.min(GROUP));
         loop {
             group.extend(pieces.by_ref().take(GROUP).map(|piece| {
                 let key = self.key(piece.bytes);
-                prefetch(&self.slots, self.home(key));
+                let home = self.home(key);
+                [home, home + 2].iter().for_each(|&at| prefetch(&self.slots, at));
                 (key, piece)
             }));
             if group.is_empty() {
                 return Ok(());
             }
+            let known = |&(key, _): &(Key, _)| {
+                Some(self.slots[self.home(key)]).filter(|slot| slot.key == key && !key.is_short())
+            };
+            group.iter().filter_map(known).for_each(|slot| prefetch(&self.ends, slot.index));
+            group.iter().filter_map(known).for_each(|slot| prefetch(self.piece(slot.index), 0));
             self.reserve(group.len(), group.iter().map(|(_, piece)| piece.bytes.len()).sum())?;
             group.drain(..).try_for_each(|(key, piece)| self.add_keyed(key, piece))?;
         }
@@ -163,6 +173,7 @@ impl Table {
     fn add_keyed(&mut self, key: Key, piece: Piece<'_>) -> Result<()> {
         let at = self.place(key, piece.bytes, || piece.first);
         self.slots[at].count = add_of(piece.bytes, self.slots[at].count, piece.count)?;
+        self.bring_home(at);
         Ok(())
     }
 
@@ -267,7 +278,7 @@ impl Table {
     /// Where the search for a key begins.
     #[inline(always)]
     fn home(&self, key: Key) -> usize {
-        (self.seeds.hash(key) >> (u64::BITS - self.slots.len().trailing_zeros())) as usize
+        (self.seeds.hash(key) >> shift(&self.slots)) as usize
     }
 
     /// The place of the slot of `piece`, or of the empty one that it would take. Its bytes, which may lie anywhere in memory, are asked
@@ -309,6 +320,11 @@ impl Table {
         let start = if index == 0 { 0 } else { self.ends[index - 1] };
         &self.bytes[start..self.ends[index]]
     }
+}
+
+/// By how much a hash is shifted to give the place where the search for its key begins.
+fn shift(slots: &[Slot]) -> u32 {
+    u64::BITS - slots.len().trailing_zeros()
 }
 
 fn taken(slots: &[Slot]) -> impl Iterator<Item = &Slot> {
