@@ -2,15 +2,57 @@
 
 import gzip
 import json
+import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from minbpe.errors import CorpusError
 
 Stream = BinaryIO | gzip.GzipFile
 JSON_LINES = (".jsonl", ".ndjson")
+LONG = 1 << 24
+"""A text file of more bytes is not held: whoever takes it reads its parts."""
+
+
+class File(NamedTuple):
+    """The first `size` bytes of a file, as a document."""
+
+    path: Path
+    size: int
+
+    def __fspath__(self) -> str:
+        return os.fspath(self.path)
+
+
+def size_of(document: bytes | File) -> int:
+    """Return how many bytes a document has."""
+    return document.size if isinstance(document, File) else len(document)
+
+
+def parts_of(document: bytes | File, most: int) -> Iterator[bytes]:
+    """Yield the bytes of a document, at most so many at a time.
+
+    >>> list(parts_of(b"a rose is", 4))
+    [b'a ro', b'se i', b's']
+
+    Raises:
+        CorpusError: The file has become shorter.
+    """
+    if isinstance(document, bytes):
+        yield from (document[start : start + most] for start in range(0, len(document), most))
+        return
+    left = document.size
+    with document.path.open("rb") as file:
+        while left:
+            part = file.read(min(most, left))
+            if not part:
+                raise CorpusError(
+                    f"{document.path} has become shorter while it was read: try again when nothing writes to it"
+                )
+            left -= len(part)
+            yield part
 
 
 def find_files(sources: Iterable[str | Path], *, glob: str = "*") -> list[Path]:
@@ -53,8 +95,10 @@ def read_documents(
     field: str = "text",
     lines: bool = False,
     progress: Callable[[int], object] = lambda done: None,
-) -> Iterator[bytes | str]:
+) -> Iterator[bytes | str | File]:
     """Yield the documents of `files`: a text file's bytes, or each of its lines; a record's `field` elsewhere.
+
+    A text file of more than 16 MB is given as a `File`, not read.
 
     Bytes are given as they are: no newline is translated, no mark removed, and what is not UTF-8 stays.
 
@@ -80,7 +124,7 @@ def read_documents(
         progress(before)
 
 
-def _read_file(path: Path, raw: BinaryIO, field: str, lines: bool) -> Iterator[bytes | str]:
+def _read_file(path: Path, raw: BinaryIO, field: str, lines: bool) -> Iterator[bytes | str | File]:
     zipped = path.suffix == ".gz"
     kind = Path(path.stem).suffix if zipped else path.suffix
     stream = gzip.GzipFile(fileobj=raw) if zipped else raw
@@ -90,6 +134,8 @@ def _read_file(path: Path, raw: BinaryIO, field: str, lines: bool) -> Iterator[b
         yield from _read_parquet(path, stream, field)
     elif lines:
         yield from (line.removesuffix(b"\n") for line in stream)
+    elif not zipped and (size := path.stat().st_size) > LONG:
+        yield File(path, size)
     else:
         yield stream.read()
 

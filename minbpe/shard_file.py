@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
 from minbpe.atomic import replacing
+from minbpe.documents import File, parts_of, size_of
 from minbpe.errors import CorpusError, FormatError
 from minbpe.manifest import Shard
 
 HEADER = struct.Struct("<256i")
 LARGEST = 2**31 - 1
 """The most ids a shard may hold: llm.c's header counts them in an int32."""
+READ = 1 << 20
+"""Bytes of a long document that are held at once while it is hashed."""
 
 
 class Kind(NamedTuple):
@@ -32,10 +35,10 @@ KINDS = {"uint16": Kind(20240520, 1, "H", 2), "uint32": Kind(20240801, 7, "I", 4
 
 
 class Document(NamedTuple):
-    """A document as bytes and as ids, packed by `pack`."""
+    """A document, as bytes or the file that holds them, and its ids as they are stored, a part at a time."""
 
-    text: bytes
-    ids: bytes
+    text: bytes | File
+    ids: Iterable[bytes]
 
 
 class Ids(NamedTuple):
@@ -53,27 +56,19 @@ class DocumentHash:
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
 
-    def add(self, text: bytes) -> None:
+    def add(self, document: bytes | File) -> None:
         """Take the next document."""
-        self._hash.update(len(text).to_bytes(8, "little"))
-        self._hash.update(text)
+        self.add_parts(size_of(document), parts_of(document, READ))
+
+    def add_parts(self, size: int, parts: Iterable[bytes]) -> None:
+        """Take the next document, of `size` bytes, a part at a time."""
+        self._hash.update(size.to_bytes(8, "little"))
+        for part in parts:
+            self._hash.update(part)
 
     def hexdigest(self) -> str:
         """Return the hash of the documents so far."""
         return self._hash.hexdigest()
-
-
-def pack(ids: memoryview, dtype: str) -> bytes:
-    r"""Return ids of format `I` as the little-endian bytes of `dtype`; each must fit.
-
-    >>> pack(memoryview(array("I", [1, 258])), "uint16")
-    b'\x01\x00\x02\x01'
-    """
-    little = _little_endian(ids)
-    if dtype == "uint32" or not len(ids):
-        return little.tobytes()
-    # A uint16 is the lower half of its uint32: every second 16 bits, copied without making an int of any.
-    return little.cast("B").cast("H")[::2].tobytes()
 
 
 def write(directory: Path, name: str, dtype: str, documents: Iterable[Document]) -> Shard:
@@ -87,14 +82,17 @@ def write(directory: Path, name: str, dtype: str, documents: Iterable[Document])
     with replacing(path) as file:
         file.seek(HEADER.size)
         tokens = 0
-        for text, ids in documents:
-            tokens += len(ids) // kind.width
+        for text, parts in documents:
+            for ids in parts:
+                file.write(ids)
+                tokens += len(ids) // kind.width
+                if tokens > LARGEST:
+                    raise CorpusError(
+                        f"a document has more ids than a shard can hold, which are {LARGEST:,}: cut it first, or give it as lines"
+                    )
             ends.append(tokens)
-            size += len(text)
+            size += size_of(text)
             source.add(text)
-            file.write(ids)
-        if tokens > LARGEST:
-            raise CorpusError(f"a document of {size:,} bytes has more ids than a shard can hold: cut it first")
         file.seek(0)
         file.write(HEADER.pack(kind.magic, kind.version, tokens, *[0] * 253))
     with replacing(index) as file:

@@ -3,19 +3,20 @@
 Threads and interruptions leave no trace in them. A document is never cut: one that would pass a shard's end begins the
 next, and one longer than a shard has a longer shard to itself (llm.c's own scripts cut; its training reads both).
 What a shard was made of is hashed, so that a second run goes on where the first stopped, and `verify` proves every
-document back out of its ids.
+document back out of its ids. A long document is encoded a stretch at a time, so it may be larger than memory.
 """
 
 import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from itertools import accumulate, groupby, islice
+from itertools import accumulate, chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Literal
 
-from minbpe import shard_file
+from minbpe import _core, shard_file
+from minbpe.documents import LONG, File, parts_of, size_of
 from minbpe.encoding import Encoding, repaired
 from minbpe.errors import CorpusError, FormatError, SpecialTokenError, UnknownTokenError
 from minbpe.manifest import FILE, Manifest, Options, Shard
@@ -28,11 +29,14 @@ EndOfText = Literal["prepend", "append", "none"]
 
 VOCABULARY = "vocabulary"
 """The vocabulary stands beside its shards, as `vocabulary.model` and `vocabulary.vocab`."""
-BATCH_BYTES = 1 << 24
+BATCH_BYTES = 1 << 21
+"""For each thread. So much text is encoded at once: short documents together, a longer one by stretches."""
+DECODED = 1 << 20
+"""Ids of a document that are decoded at once."""
 
 
 def write_shards(
-    documents: Iterable[str | bytes],
+    documents: Iterable[str | bytes | os.PathLike[str]],
     encoding: Encoding,
     directory: str | Path,
     *,
@@ -41,13 +45,16 @@ def write_shards(
     end_of_text_token: str = "<|endoftext|>",
     validation: bool = False,
     threads: int | None = None,
+    progress: Callable[[int], object] = lambda done: None,
 ) -> Manifest:
     """Encode `documents` into `directory` and return its manifest, keeping the shards of an interrupted run.
 
     The text of a special token in a document stays plain text.
 
     Args:
-        documents: Texts in order; bytes are encoded as they are, whether or not they are UTF-8.
+        documents: Texts in order. Bytes, and the content of a file that is given by its path, are encoded as they are,
+            whether or not they are UTF-8. Long ones are encoded a stretch at a time, where the pattern proves that a piece
+            ends.
         encoding: Whose ids.
         directory: Made where it is missing.
         tokens_per_shard: A shard ends before the document that would pass it.
@@ -55,6 +62,7 @@ def write_shards(
         end_of_text_token: A special token of the encoding.
         validation: Name the first shard `val_000000.bin`, as trainings in llm.c's manner expect.
         threads: Of the encoder, all cores by default. The files do not depend on it.
+        progress: Called with the bytes of documents that were encoded so far.
 
     Raises:
         SpecialTokenError: The encoding has no such special token.
@@ -68,12 +76,12 @@ def write_shards(
         tokens_per_shard, end_of_text, _end_of_text_id(encoding, end_of_text, end_of_text_token), validation
     )
     plan = _plan(encoding, options)
-    stream = map(as_bytes, documents)
+    stream = map(_held, documents)
     directory.mkdir(parents=True, exist_ok=True)
     manifest = _resume(plan, directory, stream)
     if not manifest.shards:
         encoding.vocabulary.save(directory / VOCABULARY)
-    encoded = _encoded(stream, encoding, manifest, threads or os.cpu_count() or 1)
+    encoded = _encoded(stream, encoding, manifest, threads or os.cpu_count() or 1, progress)
     for number, group in groupby(_numbered(encoded, manifest), key=itemgetter(0)):
         name = f"val_{number:06}" if validation and number == 0 else f"train_{number:06}"
         shard = shard_file.write(directory, name, manifest.dtype, (document for _, document in group))
@@ -105,7 +113,8 @@ def verify(directory: str | Path, *, progress: Callable[[int], object] = lambda 
     problems: list[str] = []
     done = 0
     for shard in manifest.shards:
-        problem = shard_file.damage(shard, directory) or _unfaithful(shard, manifest, directory, encoding)
+        told = _from(done, progress)
+        problem = shard_file.damage(shard, directory) or _unfaithful(shard, manifest, directory, encoding, told)
         problems += [problem] if problem else []
         done += shard.bytes
         progress(done)
@@ -116,13 +125,24 @@ def verify(directory: str | Path, *, progress: Callable[[int], object] = lambda 
     return manifest
 
 
-def as_bytes(document: str | bytes) -> bytes:
+def as_bytes(document: str | bytes | File) -> bytes:
     r"""Return a document's bytes: UTF-8 of a str, with surrogates repaired as everywhere.
 
     >>> as_bytes("é"), as_bytes("\ud83d")
     (b'\xc3\xa9', b'\xef\xbf\xbd')
     """
+    if isinstance(document, File):
+        return b"".join(parts_of(document, LONG))
     return repaired(document).encode() if isinstance(document, str) else document
+
+
+def _held(document: str | bytes | os.PathLike[str] | File) -> bytes | File:
+    """Return a document as bytes, or a long file as it is."""
+    if isinstance(document, os.PathLike) and not isinstance(document, File):
+        path = Path(document)
+        size = path.stat().st_size
+        return File(path, size) if size > LONG else path.read_bytes()
+    return document if isinstance(document, File) else as_bytes(document)
 
 
 def _plan(encoding: Encoding, options: Options) -> Manifest:
@@ -152,7 +172,7 @@ def _end_of_text_id(encoding: Encoding, end_of_text: EndOfText, token: str) -> i
     return special_tokens[token]
 
 
-def _resume(plan: Manifest, directory: Path, documents: Iterator[bytes]) -> Manifest:
+def _resume(plan: Manifest, directory: Path, documents: Iterator[bytes | File]) -> Manifest:
     """Take the documents of the shards that stand, up to the first damaged one, and return the manifest so far."""
     if not (directory / FILE).exists():
         return plan
@@ -176,58 +196,136 @@ def _resume(plan: Manifest, directory: Path, documents: Iterator[bytes]) -> Mani
     return replace(plan, shards=tuple(standing))
 
 
-def _encoded(documents: Iterator[bytes], encoding: Encoding, manifest: Manifest, threads: int) -> Iterator[Document]:
+def _encoded(
+    documents: Iterator[bytes | File],
+    encoding: Encoding,
+    manifest: Manifest,
+    threads: int,
+    progress: Callable[[int], object],
+) -> Iterator[Document]:
     width = KINDS[manifest.dtype].width
     marker = manifest.options.end_of_text_id
-    mark = b"" if marker is None else shard_file.pack(memoryview(array("I", [marker])), manifest.dtype)
+    mark = b"" if marker is None else marker.to_bytes(width, "little")
     before, after = (mark, b"") if manifest.options.end_of_text == "prepend" else (b"", mark)
-    for batch in _batches(documents):
+    done = manifest.bytes
+    for batch in _batches(documents, threads * BATCH_BYTES):
+        if not isinstance(batch, list):
+            stretches = _stretches(batch, encoding, threads, _from(done, progress))
+            yield Document(batch, chain([before], (ids.pack(width) for ids in stretches), [after]))
+            done += size_of(batch)
+            continue
         starts = array("q", accumulate(map(len, batch), initial=0))
         flat, offsets = encoding._core.encode_rows(b"".join(batch), starts, threads)
-        ids, ends = shard_file.pack(memoryview(flat), manifest.dtype), memoryview(offsets)
+        ids, ends = flat.pack(width), memoryview(offsets)
         for text, start, end in zip(batch, ends[:-1], ends[1:], strict=True):
-            yield Document(text, before + ids[start * width : end * width] + after)
+            yield Document(text, (before + ids[start * width : end * width] + after,))
+        done += starts[-1]
+        progress(done)
 
 
-def _batches(documents: Iterator[bytes]) -> Iterator[list[bytes]]:
-    """Documents by the some 16 MB, to keep all threads busy and memory small; where a batch ends changes no id."""
+def _batches(documents: Iterator[bytes | File], most: int) -> Iterator[list[bytes] | bytes | File]:
+    """Take documents together up to some `most` bytes, which keeps memory small, and longer ones alone; this changes no id."""
     batch: list[bytes] = []
     size = 0
     for document in documents:
-        batch.append(document)
-        size += len(document)
-        if size >= BATCH_BYTES:
+        long = isinstance(document, File) or len(document) > most
+        if batch and (long or size >= most):
             yield batch
             batch, size = [], 0
+        if isinstance(document, File) or long:
+            yield document
+        else:
+            batch.append(document)
+            size += len(document)
     if batch:
         yield batch
 
 
+def _stretches(
+    document: bytes | File, encoding: Encoding, threads: int, progress: Callable[[int], object]
+) -> Iterator[_core.Buffer]:
+    """Encode a long document, a stretch at a time, and one twice as long where no place is proven at which a piece ends."""
+    most = threads * BATCH_BYTES
+    parts = parts_of(document, most)
+    held, done = b"", 0
+    while done < size_of(document):
+        data = b"".join((held, *islice(parts, max(1, len(held) // most))))
+        last = done + len(data) == size_of(document)
+        ids, end = encoding._core.encode_stretch(data, last, threads)
+        yield ids
+        held = data[end:]
+        done += end
+        progress(done)
+
+
 def _numbered(documents: Iterable[Document], manifest: Manifest) -> Iterator[tuple[int, Document]]:
-    """Each document with the number of its shard: one that would pass the shard's end begins the next."""
+    """Each document with the number of its shard: one that would pass the shard's end begins the next.
+
+    Of a long one as many ids are held as there is room for in the shard, until it is known where it belongs.
+    """
     number, size = len(manifest.shards), 0
     limit = manifest.options.tokens_per_shard * KINDS[manifest.dtype].width
-    for document in documents:
-        if size and size + len(document.ids) > limit:
+
+    def counted(parts: Iterable[bytes]) -> Iterator[bytes]:
+        nonlocal size
+        for part in parts:
+            size += len(part)
+            yield part
+
+    for text, ids in documents:
+        parts, held, length = iter(ids), [], 0
+        while size and size + length <= limit and (part := next(parts, None)) is not None:
+            held.append(part)
+            length += len(part)
+        if size and size + length > limit:
             number, size = number + 1, 0
-        size += len(document.ids)
-        yield number, document
+        yield number, Document(text, counted(chain(held, parts)))
 
 
-def _unfaithful(shard: Shard, manifest: Manifest, directory: Path, encoding: Encoding) -> str | None:
+def _from(before: int, progress: Callable[[int], object]) -> Callable[[int], object]:
+    """Return what tells `progress` of bytes that come after `before` others."""
+    return lambda done: progress(before + done)
+
+
+def _unfaithful(
+    shard: Shard, manifest: Manifest, directory: Path, encoding: Encoding, progress: Callable[[int], object]
+) -> str | None:
     """Say where the ids of `shard` do not give its documents back, or None where they do."""
     ids, ends = read_shard(directory / shard.file)
     marker, place = manifest.options.end_of_text_id, manifest.options.end_of_text
-    source, start = DocumentHash(), 0
+    source, start, done = DocumentHash(), 0, 0
     for end in ends or ():
-        document = ids[start:end].tolist()
-        if marker is not None and (not document or document.pop(0 if place == "prepend" else -1) != marker):
-            return f"{shard.file} lacks the token between documents at id {start:,}"
+        document = ids[start:end]
+        if marker is not None:
+            at = 0 if place == "prepend" else -1
+            if not document or document[at] != marker:
+                return f"{shard.file} lacks the token between documents at id {start:,}"
+            document = document[1:] if place == "prepend" else document[:-1]
         try:
-            source.add(encoding.decode_bytes(document))
+            if len(document) <= DECODED:
+                text = encoding.decode_bytes(document)
+                source.add(text)
+                done += len(text)
+            else:
+                size = sum(map(len, _decoded(document, encoding)))
+                source.add_parts(size, _decoded(document, encoding, _from(done, progress)))
+                done += size
         except UnknownTokenError as error:
             return f"{shard.file}: {error}"
+        progress(done)
         start = end
     if (len(ids), start, len(ends or ())) != (shard.tokens, shard.tokens, shard.documents):
         return f"{shard.index} does not cover {shard.file}"
     return None if source.hexdigest() == shard.source_sha256 else f"{shard.file} does not decode to its documents"
+
+
+def _decoded(
+    ids: memoryview, encoding: Encoding, progress: Callable[[int], object] = lambda done: None
+) -> Iterator[bytes]:
+    """Decode a long document, a part at a time."""
+    done = 0
+    for start in range(0, len(ids), DECODED):
+        text = encoding.decode_bytes(ids[start : start + DECODED])
+        yield text
+        done += len(text)
+        progress(done)

@@ -133,6 +133,26 @@ def test_a_buffer_lives_as_long_as_what_was_made_of_it(encoding: Encoding) -> No
         assert array.tolist() == number.tolist() == encoding.encode(f"hello {n}")
 
 
+def test_ids_are_packed_in_two_or_four_bytes_and_decoded_from_them(encoding: Encoding) -> None:
+    text = "hello \u00e9\u00e9 world" * 5
+    ids = encoding.encode(text)
+    buffer = encoding._core.encode_buffer(text)
+    packed = {width: buffer.pack(width) for width in (2, 4)}
+    assert packed[4] == np.array(ids, dtype="<u4").tobytes()
+    assert packed[2] == np.array(ids, dtype="<u4").astype("<u2").tobytes()
+    assert encoding._core.encode_buffer("").pack(2) == b""
+    with pytest.raises(ValueError, match="3 bytes a number: 2 or 4 are known"):
+        buffer.pack(3)
+    small = [id for id in ids if id < 1 << 16]
+    for array in (
+        np.array(small, dtype=np.uint16),
+        np.repeat(np.array(small, dtype=np.uint16), 2)[::2],
+        np.array(small, ">u2"),
+    ):
+        assert encoding.decode_bytes(array) == encoding.decode_bytes(small)
+    assert encoding.decode_bytes(memoryview(np.array(small, dtype=np.uint16))) == encoding.decode_bytes(small)
+
+
 def test_a_buffer_cannot_be_asked_for_in_order_to_write(encoding: Encoding) -> None:
     buffer = encoding._core.encode_buffer("hello world")
     assert len(buffer) == 2

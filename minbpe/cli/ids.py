@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from minbpe.cli.shared import Flag, Json, Reading, Tokenizer, load_encoding
+from minbpe.documents import File
 from minbpe.errors import CorpusError
 from minbpe.progress import Bars
 from minbpe.shards import as_bytes
@@ -79,7 +80,7 @@ def decode(
 
 def _documents(
     texts: list[str] | None, files: list[Path] | None, reading: Reading, bars: Bars
-) -> Iterator[bytes | str]:
+) -> Iterator[bytes | str | File]:
     if texts:
         yield from texts
     if files:

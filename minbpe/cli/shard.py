@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from minbpe.cli.shared import Flag, Json, Reading, Threads, interruptible, load_encoding, print_facts
+from minbpe.documents import find_files, is_plain_text
 from minbpe.errors import MinbpeError
 from minbpe.manifest import Manifest
 from minbpe.progress import Bars
@@ -57,16 +58,20 @@ def shard(
     if verify is not None:
         if sources or tokenizer or out:
             raise UsageError("--verify DIR takes no sources, --tokenizer or --out")
+        size = Manifest.load(verify).bytes
         with Bars() as bars:
-            manifest = verify_shards(verify, progress=lambda done: bars.show("verify", done, None))
+            manifest = verify_shards(verify, progress=lambda done: bars.show("verify", done, size))
         _print(manifest, verify, began, json)
         return
     if not sources or tokenizer is None or out is None:
         raise UsageError("give sources, --tokenizer and --out (or only --verify DIR)")
     encoding = load_encoding(tokenizer)
+    files = find_files(sources, glob=reading.glob)
+    # Of other files it is not known beforehand how many bytes their documents have.
+    total = sum(file.stat().st_size for file in files) if all(map(is_plain_text, files)) else None
     with Bars() as bars, interruptible(lambda: GOES_ON if out.is_dir() else None):
         manifest = write_shards(
-            reading.documents(sources, bars, "shard"),
+            reading.documents(files, bars, None if total else "shard"),
             encoding,
             out,
             tokens_per_shard=tokens_per_shard,
@@ -74,6 +79,7 @@ def shard(
             end_of_text_token=end_of_text_token,
             validation=validation,
             threads=threads,
+            progress=lambda done: bars.show("shard", done, total) if total else None,
         )
     _print(manifest, out, began, json)
 

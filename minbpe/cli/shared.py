@@ -14,7 +14,7 @@ from cyclopts import Group, Parameter, Token
 from cyclopts.validators import Number
 
 from minbpe.ceiling import LEAST_MEMORY
-from minbpe.documents import find_files, read_documents
+from minbpe.documents import File, find_files, read_documents
 from minbpe.errors import MinbpeError
 from minbpe.progress import Bars
 
@@ -68,12 +68,15 @@ class Reading:
     lines: Flag = False
     """Each line of a text file is a document, not the whole file."""
 
-    def documents(self, sources: list[Path], bars: Bars, stage: str) -> Iterator[bytes | str]:
-        """Read the documents of `sources`, with a bar."""
+    def documents(self, sources: list[Path], bars: Bars, stage: str | None) -> Iterator[bytes | str | File]:
+        """Read the documents of `sources`, with a bar for the stage if it is one of reading."""
         files = find_files(sources, glob=self.glob)
         total = sum(file.stat().st_size for file in files)
         return read_documents(
-            files, field=self.field, lines=self.lines, progress=lambda done: bars.show(stage, done, total)
+            files,
+            field=self.field,
+            lines=self.lines,
+            progress=lambda done: bars.show(stage, done, total) if stage else None,
         )
 
 

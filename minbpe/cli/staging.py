@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
+from minbpe.documents import File
 from minbpe.errors import MinbpeError
 
 
 class Anew:
     """Documents that are read from the start each time they are asked for."""
 
-    def __init__(self, read: Callable[[], Iterable[str | bytes]]) -> None:
+    def __init__(self, read: Callable[[], Iterable[str | bytes | File]]) -> None:
         self.read = read
 
-    def __iter__(self) -> Iterator[str | bytes]:
+    def __iter__(self) -> Iterator[str | bytes | File]:
         return iter(self.read())
 
 

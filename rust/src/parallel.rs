@@ -85,6 +85,26 @@ impl Vocabulary {
         Ok((ids, offsets))
     }
 
+    /// The ids of the first bytes of a document, up to the last place of `bytes` where a piece must end whatever follows, and how many bytes
+    /// these are: 0 if there is no such place. Of all bytes if they are the document's `last`.
+    ///
+    /// ```
+    /// use minbpe_core::vocab::Vocabulary;
+    ///
+    /// let bytes = std::array::from_fn(|byte| byte as u32);
+    /// let vocabulary = Vocabulary::from_merges(&bytes, &[(97, 98)], &[256], vec![], Some(r"[ab]+| +".into()))?;
+    /// assert_eq!(vocabulary.encode_stretch(b"ab a", false, 1)?, (vec![256, 32], 3));
+    /// assert_eq!(vocabulary.encode_stretch(b"ab", false, 1)?, (vec![], 0));
+    /// assert_eq!(vocabulary.encode_stretch(b"ab", true, 1)?, (vec![256], 2));
+    /// # Ok::<(), minbpe_core::error::Error>(())
+    /// ```
+    pub fn encode_stretch(&self, bytes: &[u8], last: bool, threads: usize) -> Result<(Vec<u32>, usize)> {
+        let cut = || self.splitter().cut(bytes, 1, bytes.len().saturating_sub(1));
+        let end = if last { bytes.len() } else { cut().unwrap_or(0) };
+        let (ids, _) = self.encode_rows(&[Row::new(&bytes[..end])], None, threads)?;
+        Ok((ids, end))
+    }
+
     fn parts(&self, rows: &[Row<'_>], special: Option<&Matcher>, threads: usize) -> Vec<Part> {
         let mut parts = Vec::with_capacity(rows.len());
         for (row, &bytes) in rows.iter().enumerate() {

@@ -2,9 +2,10 @@
 
 use std::ffi::{CStr, c_int, c_void};
 
-use pyo3::exceptions::PyBufferError;
+use pyo3::exceptions::{PyBufferError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 /// A read-only array of u32 or u64.
 #[pyclass(frozen, module = "minbpe._core")]
@@ -44,6 +45,26 @@ impl From<Vec<u64>> for Buffer {
 impl Buffer {
     fn __len__(&self) -> usize {
         self.shape[0] as usize
+    }
+
+    /// The numbers as little-endian ones of 2 or 4 bytes, in which each must fit.
+    fn pack<'py>(&self, py: Python<'py>, width: usize) -> PyResult<Bound<'py, PyBytes>> {
+        fn write<const WIDTH: usize>(bytes: &mut [u8], numbers: &Numbers) {
+            let places = bytes.as_chunks_mut().0.iter_mut();
+            let low = |number: u64| *number.to_le_bytes().first_chunk::<WIDTH>().expect("no more than 8 bytes");
+            match numbers {
+                Numbers::U32(numbers) => places.zip(numbers).for_each(|(to, &from)| *to = low(from.into())),
+                Numbers::U64(numbers) => places.zip(numbers).for_each(|(to, &from)| *to = low(from)),
+            }
+        }
+        PyBytes::new_with(py, width * self.__len__(), |bytes| {
+            match width {
+                2 => write::<2>(bytes, &self.numbers),
+                4 => write::<4>(bytes, &self.numbers),
+                _ => return Err(PyValueError::new_err(format!("{width} bytes a number: 2 or 4 are known"))),
+            }
+            Ok(())
+        })
     }
 
     /// Fills `view` as the buffer protocol asks.

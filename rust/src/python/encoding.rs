@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
-use pyo3::buffer::PyBuffer;
+use pyo3::buffer::{Element, PyBuffer};
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PyList, PyString};
@@ -102,17 +102,13 @@ impl Encoder {
         Ok(ids)
     }
 
-    /// Ids that decoding may take: a buffer of u32, or any iterable of int.
+    /// Ids that decoding may take: a buffer of u32 or u16, or any iterable of int.
     fn extract_ids(&self, ids: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
         if let Ok(list) = ids.cast::<PyList>() {
             return list.iter().map(|id| self.extract_id(&id)).collect();
         }
-        if let Ok(buffer) = PyBuffer::<u32>::get(ids)
-            && buffer.dimensions() == 1
-            // pyo3 takes these for native on little-endian machines
-            && !matches!(buffer.format().to_bytes(), [b'>' | b'!', ..])
-        {
-            return buffer.to_vec(ids.py());
+        if let Some(numbers) = numbers::<u32>(ids).or_else(|| numbers::<u16>(ids)) {
+            return numbers;
         }
         ids.try_iter()?.map(|id| self.extract_id(&id?)).collect()
     }
@@ -126,6 +122,16 @@ impl Encoder {
             error
         })
     }
+}
+
+/// The numbers of a buffer, if it is one of such.
+fn numbers<T: Element + Into<u32>>(buffer: &Bound<'_, PyAny>) -> Option<PyResult<Vec<u32>>> {
+    let numbers = PyBuffer::<T>::get(buffer).ok()?;
+    // pyo3 takes the latter for native on little-endian machines.
+    if numbers.dimensions() != 1 || matches!(numbers.format().to_bytes(), [b'>' | b'!', ..]) {
+        return None;
+    }
+    Some(numbers.to_vec(buffer.py()).map(|numbers| numbers.into_iter().map(Into::into).collect()))
 }
 
 fn matcher<'a>(special: Option<&'a Bound<'_, Matcher>>) -> Option<&'a special::Matcher> {
@@ -227,6 +233,13 @@ impl Encoder {
         });
         let (ids, offsets) = encoded.map_err(to_py_err)?;
         Ok((ids.into(), offsets.into()))
+    }
+
+    /// The ids of the first bytes of a document, as far as they do not depend on what follows, and how many bytes these are; of all, if they
+    /// are its last.
+    fn encode_stretch(&self, py: Python<'_>, data: &[u8], last: bool, threads: usize) -> PyResult<(Buffer, usize)> {
+        let encoded = py.detach(|| self.vocabulary.encode_stretch(data, last, threads));
+        encoded.map(|(ids, end)| (ids.into(), end)).map_err(to_py_err)
     }
 
     fn encode_bytes(&self, py: Python<'_>, data: &[u8]) -> PyResult<Vec<u32>> {
