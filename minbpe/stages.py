@@ -15,7 +15,7 @@ from minbpe import _core
 from minbpe.counting import PieceCounts
 from minbpe.errors import CorpusError, VocabularyError
 from minbpe.patterns import resolve, shown
-from minbpe.source import counted
+from minbpe.source import SavedCounts, counted
 from minbpe.training import Training, run
 from minbpe.vocabulary import Vocabulary
 
@@ -86,7 +86,8 @@ def learn_stages(
     pair_counts: list[int] = []
     token_counts: list[int] = []
     pieces = 0
-    for stage, part in zip(stages, _sources(source, stages), strict=True):
+    parts = _sources(source.each(progress) if isinstance(source, SavedCounts) else source, stages)
+    for stage, part in zip(stages, parts, strict=True):
         corpus = counted(part, stage.pattern, 1, threads, ceiling, progress)
         token_counts = token_counts or [corpus.size]
         if corpus.size != token_counts[0]:

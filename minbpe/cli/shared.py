@@ -126,7 +126,7 @@ def load_encoding(name: str) -> "Encoding":
         path = path / f"{VOCABULARY}.model"
         if not path.exists():
             raise MinbpeError(f"{name} is a directory that holds no shards: name one that does, or a .model file")
-    if path.is_file():
+    if path.exists():
         return Encoding.from_vocabulary(Vocabulary.load(path), name=path.stem)
     names = list_encoding_names()
     if name in names:
