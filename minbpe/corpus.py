@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from minbpe.errors import CorpusError
+from minbpe.wording import several
 
 TYPE_CHECKING = False  # `typing` takes longer to import than this package
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ def batches(corpus: Corpus, most: int | None = None, skip: int = 0) -> Iterator[
         ) from None
     for number in range(skip):
         if next(documents, None) is None:
-            raise CorpusError(f"the corpus ends after {number} documents, of which {skip} are counted: count it anew")
+            raise CorpusError(
+                f"the corpus ends after {several(number, 'document')}, of which {skip:,} are counted: count it anew"
+            )
     batch: list[Document] = []
     size, enough = 0, min(BATCH_BYTES, most or BATCH_BYTES)
     for number, document in enumerate(documents, skip):

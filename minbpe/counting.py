@@ -12,6 +12,7 @@ from minbpe.ceiling import Ceiling
 from minbpe.errors import CorpusError
 from minbpe.gathering import MOST, Progress, telling
 from minbpe.patterns import resolve, shown
+from minbpe.wording import several
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ class PieceCounts:
         return hash((len(self), self.total))
 
     def __repr__(self) -> str:
-        return f"<PieceCounts of {self.total} pieces, {len(self)} of them distinct>"
+        return f"<PieceCounts of {several(self.total, 'piece')}, {len(self):,} of them distinct>"
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"PieceCounts never change: cannot set {name}")

@@ -16,6 +16,7 @@ from minbpe.gathering import MOST, Progress
 from minbpe.source import counted, pattern_of, recognised
 from minbpe.special_ids import check_ids, listed, with_ids
 from minbpe.vocabulary import Vocabulary
+from minbpe.wording import several
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -241,7 +242,7 @@ def learn(
     wanted = vocab_size - 256 - room
     if wanted < 0:
         raise VocabularyError(
-            f"vocab_size is {vocab_size}, and the 256 bytes and {room} special tokens alone are {256 + room}: give that or more"
+            f"vocab_size is {vocab_size}, and 256 bytes and {several(room, 'special token')} are {256 + room}: give that or more"
         )
     check_ids(given, 256 + wanted)
     source = recognised(source, progress)
@@ -385,8 +386,8 @@ def warn_of_early_end(learned: int, wanted: int, tokens: int, vocab_size: int, l
         return
     within = f" within {limits}" if str(limits) else ""
     warn(
-        f"the corpus has no pairs left{within} after {learned} merges, so there are {tokens} tokens and not {vocab_size}: "
-        "train on more text, or ask for fewer tokens",
+        f"the corpus has no pairs left{within} after {several(learned, 'merge')}, so there are {tokens} tokens and "
+        f"not {vocab_size}: train on more text, or ask for fewer tokens",
         VocabularyWarning,
     )
 

@@ -120,7 +120,7 @@ def test_stages_take_a_file_of_counts_each(corpus: Path, tmp_path: Path, capfd: 
         output(capfd, "count", corpus, "--out", file, "--pattern", file.stem)
     assert json.loads(output(capfd, "train", *files, *arguments, "--json"))["digest"] == digest
     message = error(capfd, 1, "train", *files, files[0], *arguments)
-    assert "2 stages take one PieceCounts each" in message
+    assert "for 2 stages give as many PieceCounts" in message
     assert "a file of counts for each, in this order" in message
     assert "do not add up" in error(capfd, 1, "train", *files, *arguments[:-4])
 
@@ -224,6 +224,11 @@ def test_an_empty_file_is_said_to_be_empty(tmp_path: Path, capfd: pytest.Capture
         (["decode", "-t", "gpt2", "99999"], "no token has the id 99999"),
         (["train", "nowhere", "--out", "x"], "nowhere: no such file"),
         (["train", __file__, "--out", "x", "--pattern", "("], "pattern"),
+        (
+            ["train", __file__, "--out", "x", "--pattern", "none", "--pattern", "gpt2"],
+            "none takes each document as one",
+        ),
+        (["train", __file__, "--out", "x", "--size", "256"], "256 bytes and 1 special token are 257: give"),
         (["train", __file__, "--out", "no/such/place/x", "--size", "260"], "no/such/place: no such directory"),
         (["train", __file__, "--out", ".model"], "--out '.model' names no file"),
         (["shard", __file__, "-t", "gpt2", "--out", __file__], f"File exists: '{__file__}'"),

@@ -1,5 +1,6 @@
 """Files of piece counts wherever a corpus is taken: they are added up, and never counted as text."""
 
+import contextlib
 import os
 import subprocess
 import threading
@@ -94,9 +95,15 @@ def through_pipe(tmp_path: Path) -> Callable[[bytes, str], Path]:
     """Make a pipe with a name, from which so many bytes come."""
 
     def through_pipe(data: bytes, name: str) -> Path:
-        os.mkfifo(tmp_path / name)
-        threading.Thread(target=(tmp_path / name).write_bytes, args=[data], daemon=True).start()
-        return tmp_path / name
+        path = tmp_path / name
+        os.mkfifo(path)
+
+        def write() -> None:
+            with contextlib.suppress(BrokenPipeError):
+                path.write_bytes(data)
+
+        threading.Thread(target=write, daemon=True).start()
+        return path
 
     return through_pipe
 

@@ -35,7 +35,15 @@ Threads = Annotated[int | None, Parameter(validator=Number(gte=1))]
 
 
 def named_pattern(given: list[str]) -> list[str] | None:
-    """Return the split pattern that is given by one name or several; `none` is one too."""
+    """Return the split pattern that is given by one name or several; `none` is one too.
+
+    Raises:
+        MinbpeError: `none` is one of several.
+    """
+    if "none" in given and len(given) > 1:
+        raise MinbpeError(
+            "--pattern none takes each document as one piece, and goes with no other: leave it out, or the others"
+        )
     return None if given == ["none"] else given
 
 
