@@ -279,7 +279,8 @@ def count(
             system's for temporary files.
         checkpoint: a directory for what is counted, written each minute and when an exception ends the counting. The same counting
             goes on from it, to the counts of one run, and removes it. An iterator gives its documents again, and needs a name.
-        progress: called some twenty times a second, and at the end of each stage. What it raises ends the counting.
+        progress: called some twenty times a second, and at the end of each stage. What it raises ends the counting, and what
+            was counted is then kept, if there is a checkpoint.
 
     Raises:
         PatternError: the pattern does not compile, or gave up on a text.

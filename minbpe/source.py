@@ -139,7 +139,7 @@ def counts_of(
         yield source.gather(min_count, ceiling, progress), regex
         return
     regex = pattern_of(source, pattern)
-    with keeping(checkpoint, source, regex) as parts:
+    with keeping(checkpoint, source, regex, progress) as parts:
         yield gather(source, regex, min_count, threads, ceiling, progress, parts), regex
 
 
@@ -191,7 +191,7 @@ def counted(
             core.counts(told)
     except BaseException:
         if parts:
-            parts.rescue()
+            parts.rescue(progress)
         raise
     pieces, _, size = core.kept
     return Counted(core, regex, pieces, size, dropped or core.dropped)
