@@ -187,6 +187,18 @@ def test_decode_takes_arguments_files_and_json(tmp_path: Path, capfd: pytest.Cap
     assert output(capfd, "decode", "-t", "gpt2", "--json", "--file", tmp_path / "ids") == '"hello world"\n"hello"\n'
 
 
+@pytest.mark.parametrize(
+    "line", ['["a"]', "[1.5]", "[[1]]", "[null]", "[true]", "[1, 2", "[" * 100_000, "1 x", "9" * 5000, "\\x00\\xff"]
+)
+def test_a_line_that_holds_no_ids_is_an_error_that_shows_how_it_begins(
+    line: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "ids").write_text(f"\n{line}\n")
+    message = error(capfd, 1, "decode", "-t", "gpt2", "--file", tmp_path / "ids")
+    assert "ids:2: b" in message
+    assert "is no line of ids: write them as `1 2 3` or `[1, 2, 3]`" in message
+
+
 def test_shard_writes_and_verifies(
     corpus: Path, model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -80,8 +80,6 @@ def count(
     """
     if not out.parent.is_dir():
         raise MinbpeError(f"{out.parent}: no such directory to write {out.name} in: make it first")
-    if out.is_dir():
-        raise MinbpeError(f"{out} is a directory: name a file to write")
     files = find_files(sources, glob=reading.glob)
     if not (out.exists() and is_counts(out)):
         spare(out, files)

@@ -86,7 +86,9 @@ class Reading:
 
 
 def spare(written: Path, files: Sequence[Path]) -> None:
-    """Raise a MinbpeError if a file to write is one of those to read."""
+    """Raise a MinbpeError if a file to write is one of those to read, or something else than a file is there."""
+    if written.exists() and not written.is_file():
+        raise MinbpeError(f"{written} is {'a directory' if written.is_dir() else 'no file'}: name a file to write")
     if written.exists() and any(map(written.samefile, files)):
         raise MinbpeError(f"{written} is a file to read, and would be lost: name another one to write")
 
