@@ -29,7 +29,8 @@ use crate::split::{Scratch, Splitter};
 const STRETCH: usize = 1 << 20;
 /// Less text than this is counted at once, in the caller's thread: some milliseconds by the slowest pattern.
 const SMALL: usize = 1 << 16;
-/// A stretch that is no longer is counted to its end when the work is to stop, so that where it stopped is known.
+/// A stretch that is no longer is counted to its end when the work is to stop, so that where it stopped is known. Of a longer one, which
+/// its pattern proves no cut of, so much is let go at a time.
 const FINISHED: usize = 4 * STRETCH;
 
 /// Counts the pieces of documents.
@@ -347,11 +348,16 @@ impl Worker {
         let source = shared.first_source + stretch.document as u64;
         let position = |at: usize| Position { source, offset: (stretch.start + at) as u64 };
         let Worker { table, scratch } = self;
+        let mut behind = 0;
         let stopped = shared.splitter.split_bytes(text, scratch, |base, ends| {
             if let Err(error) = table.count(text, base, ends, position) {
                 return ControlFlow::Break(Err(error));
             }
             shared.done.fetch_add(ends.last().map_or(0, |&end| u64::from(end)), Relaxed);
+            if base - behind >= FINISHED {
+                document.let_go(stretch.start + behind..stretch.start + base);
+                behind = base;
+            }
             if text.len() <= FINISHED || !shared.stop.load(Relaxed) {
                 return ControlFlow::Continue(());
             }
