@@ -221,6 +221,10 @@ def test_inspect_shows_vocabularies_and_shards(
     output(capfd, "shard", corpus, "-t", model, "-o", tmp_path / "shards")
     facts = json.loads(output(capfd, "inspect", tmp_path / "shards", "--json"))
     assert (facts["documents"], facts["digest"]) == (2, digest)
+    first = tmp_path / "shards" / "train_000000.bin"
+    first.write_bytes(first.read_bytes()[:1024] + b"\xff" * (first.stat().st_size - 1024))
+    message = error(capfd, 1, "inspect", tmp_path / "shards")
+    assert f"{first} is damaged: no token has the id 65535: ids go up to 269; the command that wrote it" in message
 
 
 def test_an_empty_file_is_said_to_be_empty(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
