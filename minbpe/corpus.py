@@ -77,15 +77,23 @@ def _opened(path: os.PathLike[str]) -> os.PathLike[str] | bytes:
         CorpusError: it holds piece counts.
         OSError: it cannot be read; the error names it.
     """
+    from io import BytesIO
+    from shutil import copyfileobj
+
     from minbpe.formats.counts import KIND, are_counts, in_a_pipe
 
     try:
         with open(path, "rb") as file:  # noqa: PTH123 (any os.PathLike)
             begins = file.read(len(KIND))
-            if not are_counts(path, begins):
-                return path if file.seekable() else begins + file.read()
             if not file.seekable():
-                raise in_a_pipe(path)
+                if are_counts(path, begins):
+                    raise in_a_pipe(path)
+                held = BytesIO(begins)  # which grows where it is, and is not copied in the end
+                held.seek(0, os.SEEK_END)
+                copyfileobj(file, held, 1 << 20)
+                return held.getvalue()
+            if not are_counts(path, begins):
+                return path
         raise CorpusError(
             f"{os.fspath(path)} holds piece counts, and stands among documents: give it alone, or in a list of such files"
         )
