@@ -70,8 +70,8 @@ class Parts:
 
     @property
     def patience(self) -> float:
-        """The seconds until something is to be kept again."""
-        return max(0.0, self._next - monotonic())
+        """The seconds until something is to be kept again, or an hour: there is no time that is endlessly far off."""
+        return min(max(0.0, self._next - monotonic()), 3600.0)
 
     def keep(self, counter: _core.Counter, progress: Callable[[Progress], object] | None = None) -> None:
         """Keep what was counted since the last time, unless that is nothing; nothing more can be added to the counter.

@@ -237,6 +237,22 @@ def test_what_an_exception_ends_is_kept_though_progress_raises_again_and_it_hear
     assert how(text, pattern=NUMBERS, checkpoint=kept) == how(text, pattern=NUMBERS)
 
 
+@pytest.mark.parametrize("every", [1e9, float("inf")])
+def test_what_is_kept_seldom_or_never_is_kept_when_an_exception_ends_the_counting(
+    corpus: Path, every: float, tmp_path: Path
+) -> None:
+    files, calls = [corpus / "0.txt"] * 8, iter(range(1, 1 << 30))
+
+    def stop(_: Progress) -> None:
+        if next(calls) == 1:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        count(files, threads=1, checkpoint=Checkpoint(tmp_path / "kept", every=every), progress=stop)
+    assert 0 < state_in(tmp_path / "kept")["place"][2] < 8 * files[0].stat().st_size
+    assert count(files, checkpoint=tmp_path / "kept") == count(files)
+
+
 def test_a_second_interruption_while_a_part_is_kept_leaves_what_was_kept_before(
     corpus: Path, stop_after: Callable[[int], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
