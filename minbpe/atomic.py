@@ -1,5 +1,6 @@
 """A file that appears whole or not at all: written beside its place, flushed to the disk, then renamed."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,11 @@ from typing import BinaryIO
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Yield a file to write; `path` is replaced by it when the block ends well, and is left as it was otherwise.
 
-    An OSError that names no file, as that of a full disk, gets the name of this one.
+    A link stays one, to the new file. An OSError that names no file, as that of a full disk, gets the name of this one.
+
+    Raises:
+        FileExistsError: `path` is a device, a pipe or a directory, which is not replaced.
+        OSError: the file cannot be written.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as directory:
@@ -21,20 +26,23 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     ...     path.read_bytes()
     b'whole'
     """
-    beside = path.with_name(path.name + ".tmp")
+    if path.exists() and not path.is_file():
+        raise FileExistsError(errno.EEXIST, "this is no file, and is not replaced by one", os.fspath(path))
+    place = Path(os.path.realpath(path))
+    beside = place.with_name(place.name + ".tmp")
     try:
         with beside.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        beside.replace(place)
     except OSError as error:
         if error.errno and not error.filename:
             error.filename = os.fspath(path)
         raise
     finally:
         beside.unlink(missing_ok=True)
-    sync_directory(path.parent)
+    sync_directory(place.parent)
 
 
 def sync_directory(directory: Path) -> None:

@@ -87,11 +87,14 @@ class Checkpoint:
 
 @contextmanager
 def keeping(
-    checkpoint: Checkpoint | str | os.PathLike[str] | None, corpus: object, pattern: Pattern
+    checkpoint: Checkpoint | str | os.PathLike[str] | None,
+    corpus: object,
+    pattern: Pattern,
+    progress: Callable[[Progress], object] | None,
 ) -> Iterator[Parts | None]:
     """Yield what the counting of a corpus has kept in a checkpoint, if there is to be one.
 
-    When the block ends well it is removed; an exception leaves all that was counted.
+    When the block ends well it is removed; an exception leaves all that was counted, and `progress` hears of how that is written.
 
     Raises:
         CorpusError: the corpus is an iterator and has no name, or the checkpoint is of another corpus or another pattern.
@@ -113,7 +116,7 @@ def keeping(
     try:
         yield parts
     except BaseException:
-        parts.rescue()
+        parts.rescue(progress)
         raise
     checkpoint.remove()
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from minbpe.errors import CorpusError
+from minbpe.wording import several
 
 TYPE_CHECKING = False  # `typing` takes longer to import than this package
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def batches(corpus: Corpus, most: int | None = None, skip: int = 0) -> Iterator[
     The first `skip` documents are passed over.
 
     No more is taken from an iterator before a batch is done with, and none of it is kept. Files are not read here, only
-    opened, so that one that cannot be read is found before work on its batch begins.
+    opened, so that one that cannot be read is found before work on its batch begins. Pipes are read, for that can be done once.
 
     >>> list(batches("one text"))
     [(['one text'], True)]
@@ -35,7 +35,7 @@ def batches(corpus: Corpus, most: int | None = None, skip: int = 0) -> Iterator[
 
     Raises:
         TypeError: the corpus, or one of its documents, is neither text nor a path.
-        CorpusError: there are fewer than `skip` documents.
+        CorpusError: there are fewer than `skip` documents, or one holds piece counts.
         OSError: a file is missing, is a directory, or may not be read.
     """
     if isinstance(corpus, str | bytes | os.PathLike):
@@ -49,37 +49,54 @@ def batches(corpus: Corpus, most: int | None = None, skip: int = 0) -> Iterator[
         ) from None
     for number in range(skip):
         if next(documents, None) is None:
-            raise CorpusError(f"the corpus ends after {number} documents, of which {skip} are counted: count it anew")
+            raise CorpusError(
+                f"the corpus ends after {several(number, 'document')}, of which {skip:,} are counted: count it anew"
+            )
     batch: list[Document] = []
     size, enough = 0, min(BATCH_BYTES, most or BATCH_BYTES)
     for number, document in enumerate(documents, skip):
         if len(batch) == BATCH_DOCUMENTS or size >= enough:
             yield batch, False
             batch, size = [], 0
-        size += _size_to_hold(document, number)
-        batch.append(document)
+        held = _opened(document) if isinstance(document, os.PathLike) else document
+        if isinstance(held, str | bytes):
+            size += len(held)
+        elif not isinstance(held, os.PathLike):
+            raise TypeError(
+                f"a document is a str, bytes or a pathlib.Path; document {number} of the corpus is of type "
+                f"{type(document).__name__}"
+            )
+        batch.append(held)
     yield batch, True
 
 
-def _size_to_hold(document: Document, number: int) -> int:
-    """Return the bytes of memory, roughly, that `document` takes while it is counted; check that it can be."""
-    if isinstance(document, str | bytes):
-        return len(document)
-    if isinstance(document, os.PathLike):
-        _check_file(document)
-        return 0
-    raise TypeError(
-        f"a document is a str, bytes or a pathlib.Path; document {number} of the corpus is of type {type(document).__name__}"
-    )
+def _opened(path: os.PathLike[str]) -> os.PathLike[str] | bytes:
+    """Return the path of a file of text, which can be read, or what comes through a pipe.
 
+    Raises:
+        CorpusError: it holds piece counts.
+        OSError: it cannot be read; the error names it.
+    """
+    from io import BytesIO
+    from shutil import copyfileobj
 
-def _check_file(path: os.PathLike[str]) -> None:
-    """Raise the OSError that names `path` if it cannot be read as a file. A pipe is not tried: its writer would be left alone."""
-    if Path(path).is_fifo():
-        return
+    from minbpe.formats.counts import KIND, are_counts, in_a_pipe
+
     try:
-        with open(path, "rb"):  # noqa: PTH123 (any os.PathLike)
-            pass
+        with open(path, "rb") as file:  # noqa: PTH123 (any os.PathLike)
+            begins = file.read(len(KIND))
+            if not file.seekable():
+                if are_counts(path, begins):
+                    raise in_a_pipe(path)
+                held = BytesIO(begins)  # which grows where it is, and is not copied in the end
+                held.seek(0, os.SEEK_END)
+                copyfileobj(file, held, 1 << 20)
+                return held.getvalue()
+            if not are_counts(path, begins):
+                return path
+        raise CorpusError(
+            f"{os.fspath(path)} holds piece counts, and stands among documents: give it alone, or in a list of such files"
+        )
     except IsADirectoryError as error:
         what = "is a directory: give its files, as in sorted(path.rglob('*.txt'))"
         raise IsADirectoryError(error.errno, what, os.fspath(path)) from None

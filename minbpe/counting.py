@@ -10,8 +10,9 @@ from itertools import chain
 from minbpe import _core
 from minbpe.ceiling import Ceiling
 from minbpe.errors import CorpusError
-from minbpe.gathering import MOST, Progress, gather, telling
+from minbpe.gathering import MOST, Progress, telling
 from minbpe.patterns import resolve, shown
+from minbpe.wording import several
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ class PieceCounts:
         return hash((len(self), self.total))
 
     def __repr__(self) -> str:
-        return f"<PieceCounts of {self.total} pieces, {len(self)} of them distinct>"
+        return f"<PieceCounts of {several(self.total, 'piece')}, {len(self):,} of them distinct>"
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"PieceCounts never change: cannot set {name}")
@@ -253,7 +254,7 @@ def common_pattern(patterns: Iterable[Pattern | EllipsisType]) -> Pattern | Elli
 def count(
     corpus: Corpus,
     *,
-    pattern: GivenPattern = "gpt4",
+    pattern: GivenPattern | EllipsisType = ...,
     threads: int | None = None,
     max_memory: int | None = None,
     spill_to: str | os.PathLike[str] | None = None,
@@ -267,8 +268,10 @@ def count(
 
     Args:
         corpus: a text as str or bytes, a file as `pathlib.Path` (its bytes as they are), or an iterable of these, one document
-            each; of an iterator, some 32 MB are held at a time. No piece crosses from one document to the next.
+            each; of an iterator, some 32 MB are held at a time. No piece crosses from one document to the next. A file that
+            `save` wrote, or a list of such, is not counted but added up, its documents after those of the file before.
         pattern: a name or a regular expression; a list: each splits the pieces of the one before; None: a document is a piece.
+            By default "gpt4", or for files of counts the pattern that made the pieces.
         threads: how many work side by side, by default as many as there are cores. The result does not depend on it.
         max_memory: bytes that counting may take, besides the interpreter and the documents of its threads. Distinct pieces
             past it go to disk and are merged in the end; the result is the same.
@@ -276,13 +279,15 @@ def count(
             system's for temporary files.
         checkpoint: a directory for what is counted, written each minute and when an exception ends the counting. The same counting
             goes on from it, to the counts of one run, and removes it. An iterator gives its documents again, and needs a name.
-        progress: called some twenty times a second, and at the end of each stage. What it raises ends the counting.
+        progress: called some twenty times a second, and at the end of each stage. What it raises ends the counting, and what
+            was counted is then kept, if there is a checkpoint.
 
     Raises:
         PatternError: the pattern does not compile, or gave up on a text.
         CorpusError: a piece of 4 GiB or more, or distinct pieces that alone take more than `max_memory`, or `checkpoint` is of
-            another corpus or another pattern, or of an iterator without a name.
-        FormatError: `checkpoint` is damaged.
+            another corpus or another pattern, or of an iterator without a name; or files of counts beside text, or of another
+            pattern.
+        FormatError: `checkpoint` or a file of counts is damaged.
         MemoryError: the distinct pieces take more memory than the system gives; set `max_memory`.
         TypeError: what is given is no corpus.
         OSError: a file cannot be read, or `spill_to` cannot be written.
@@ -290,20 +295,21 @@ def count(
     Warns:
         PatternWarning: the pattern is one that only the slow engine takes. Said once for each pattern.
     """
-    from minbpe.checkpoint import keeping
+    from minbpe.source import counts_of
 
-    regex = resolve(pattern)
-    with keeping(checkpoint, corpus, regex) as parts:
-        counted = gather(corpus, regex, 1, threads, Ceiling(max_memory, spill_to), progress, parts)
-        with telling("load", progress) as told:
-            return PieceCounts._from_core(counted.counts(told), regex)
+    ceiling = Ceiling(max_memory, spill_to)
+    with (
+        counts_of(corpus, pattern, 1, threads, ceiling, checkpoint, progress) as (counted, regex),
+        telling("load", progress) as told,
+    ):
+        return PieceCounts._from_core(counted.counts(told), regex)
 
 
 def count_to_file(
     corpus: Corpus,
     path: str | os.PathLike[str],
     *,
-    pattern: GivenPattern = "gpt4",
+    pattern: GivenPattern | EllipsisType = ...,
     min_count: int = 1,
     threads: int | None = None,
     max_memory: int | None = None,
@@ -323,10 +329,9 @@ def count_to_file(
     ...     PieceCounts.load(Path(directory) / "rose.counts")
     <PieceCounts of 5 pieces, 4 of them distinct>
     """
-    from minbpe.checkpoint import keeping
     from minbpe.formats.counts import save_counted
+    from minbpe.source import counts_of
 
-    regex = resolve(pattern)
-    with keeping(checkpoint, corpus, regex) as parts:
-        counted = gather(corpus, regex, min_count, threads, Ceiling(max_memory, spill_to), progress, parts)
+    ceiling = Ceiling(max_memory, spill_to)
+    with counts_of(corpus, pattern, min_count, threads, ceiling, checkpoint, progress) as (counted, regex):
         save_counted(counted, regex, path, progress)

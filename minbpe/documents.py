@@ -5,10 +5,12 @@ import json
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from minbpe.errors import CorpusError
+from minbpe.formats.counts import are_counts, in_a_pipe
 
 Stream = BinaryIO | gzip.GzipFile
 JSON_LINES = (".jsonl", ".ndjson")
@@ -109,7 +111,7 @@ def read_documents(
         progress: Called with the bytes of the files (compressed as they are) read so far.
 
     Raises:
-        CorpusError: A file that is damaged, a record without the field, or parquet without pyarrow.
+        CorpusError: A file that is damaged, a record without the field, parquet without pyarrow, or piece counts in a pipe.
     """
     before = 0
     for path in files:
@@ -133,11 +135,19 @@ def _read_file(path: Path, raw: BinaryIO, field: str, lines: bool) -> Iterator[b
     elif kind == ".parquet":
         yield from _read_parquet(path, stream, field)
     elif lines:
-        yield from (line.removesuffix(b"\n") for line in stream)
+        yield from (line.removesuffix(b"\n") for line in _text(path, raw, iter(stream)))
     elif not zipped and (size := path.stat().st_size) > LONG:
         yield File(path, size)
     else:
-        yield stream.read()
+        yield from _text(path, raw, iter([stream.read()]))
+
+
+def _text(path: Path, raw: BinaryIO, parts: Iterator[bytes]) -> Iterator[bytes]:
+    """Return the parts of a text. What comes through a pipe may be piece counts, for which only files were looked at before."""
+    first = [*islice(parts, 1)]
+    if first and not raw.seekable() and are_counts(path, first[0]):
+        raise in_a_pipe(path)
+    return chain(first, parts)
 
 
 def _read_records(path: Path, stream: Stream, field: str) -> Iterator[str]:

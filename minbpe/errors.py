@@ -50,8 +50,8 @@ class PatternWarning(UserWarning):
 
 
 def warn(message: str, category: type[Warning]) -> None:
-    """Warn at the line that called minbpe."""
+    """Warn at the line that called minbpe, which its context managers call through contextlib."""
     frame, level = sys._getframe(), 1
-    while frame.f_back and str(frame.f_globals.get("__name__")).startswith("minbpe."):
+    while frame.f_back and str(frame.f_globals.get("__name__")).startswith(("minbpe.", "contextlib")):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)

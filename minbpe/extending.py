@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from minbpe.ceiling import Ceiling
 from minbpe.errors import VocabularyError
-from minbpe.source import counted
+from minbpe.source import counted, recognised
 from minbpe.training import Limits, run, warn_of_early_end
 from minbpe.vocabulary import Vocabulary
 
@@ -69,7 +69,9 @@ def extend(
     if tokens < 0:
         raise VocabularyError(f"cannot extend by {tokens} tokens: give 0 or more, or truncate to a smaller size")
     limits = Limits(min_frequency, max_token_length)
-    corpus = counted(source, vocabulary.pattern, min_count, threads, Ceiling(max_memory, spill_to), progress)
+    corpus = counted(
+        recognised(source, progress), vocabulary.pattern, min_count, threads, Ceiling(max_memory, spill_to), progress
+    )
     learned = run(corpus.core, vocabulary._core, tokens, tie_break, limits, progress)
     first = vocabulary.n_vocab
     extended = Vocabulary.from_merges(

@@ -7,13 +7,14 @@ memory. In the end the parts are added up, within whatever ceiling of memory cou
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import astuple
 from time import monotonic
 
 from minbpe import _core
 from minbpe.errors import CorpusError, FormatError
 from minbpe.formats.counts import save_counted
-from minbpe.gathering import Place
+from minbpe.gathering import Place, summed
 from minbpe.loading import add_up, check
 from minbpe.patterns import from_json
 from minbpe.state import WAY_OUT, read_state, write_state
@@ -69,13 +70,14 @@ class Parts:
 
     @property
     def patience(self) -> float:
-        """The seconds until something is to be kept again."""
-        return max(0.0, self._next - monotonic())
+        """The seconds until something is to be kept again, or an hour: there is no time that is endlessly far off."""
+        return min(max(0.0, self._next - monotonic()), 3600.0)
 
-    def keep(self, counter: _core.Counter) -> None:
+    def keep(self, counter: _core.Counter, progress: Callable[[Progress], object] | None = None) -> None:
         """Keep what was counted since the last time, unless that is nothing; nothing more can be added to the counter.
 
-        What it has counted is lost if an exception came in the middle of a long document that has no proven cut.
+        What it has counted is lost if an exception came in the middle of a long document that has no proven cut. What was kept
+        before stays, whatever ends this.
 
         Raises:
             OSError: there is no room for it.
@@ -89,21 +91,31 @@ class Parts:
             if not self._digests and not self._checkpoint.resume:
                 self._checkpoint.remove()
             self._path.mkdir(exist_ok=True)
-            digest = save_counted(counter.gather(1, None), self._pattern, self._file(len(self._digests)))
+            counted = summed(counter, 1, progress)
+            digest = save_counted(counted, self._pattern, self._file(len(self._digests)), progress)
             digests = [*self._digests, digest]
             write_state(self._path / STATE, {**self._about, "parts": digests, "place": astuple(place)})
         except OSError as error:
-            if self._path.is_dir() and not any(self._path.iterdir()):
-                self._path.rmdir()
             what = f"{error.strerror or error}: counting cannot be kept in {self._path}; make room there"
             raise OSError(what) from error
+        finally:
+            if self._path.is_dir() and not any(self._path.iterdir()):
+                self._path.rmdir()
         self._digests, self.place = digests, place
         self._next = monotonic() + max(self._checkpoint.every, SHARE * (monotonic() - began))
 
-    def rescue(self) -> None:
-        """Keep what an exception would lose. Where all is counted that may still be its sum, or half a file."""
+    def rescue(self, progress: Callable[[Progress], object] | None) -> None:
+        """Keep what an exception would lose. Where all is counted that may still be its sum, or half a file.
+
+        The exception may be one of `progress`, which goes on being told; what it raises then is passed over.
+        """
+
+        def told(now: Progress) -> None:
+            with suppress(Exception):
+                progress(now)  # type: ignore[misc]
+
         if self.counter:
-            self.keep(self.counter)
+            self.keep(self.counter, progress and told)
 
     def add_up(
         self, counter: _core.Counter, ceiling: Ceiling, progress: Callable[[Progress], object] | None
@@ -111,7 +123,7 @@ class Parts:
         """Return what holds all parts and what `counter` has counted since, with which the corpus has come to its end."""
         if not self.kept:
             return counter
-        self.keep(counter)
+        self.keep(counter, progress)
         self.counter = None
         whole = _core.Counter(self._pattern, 1, ceiling.for_core(), (0, 0))
         files = check(map(self._file, range(len(self._digests))), progress)

@@ -33,6 +33,8 @@ class Bars:
             transient=True,
         )
         self._stages: dict[str, tuple[TaskID, float]] = {}
+        self._told = (0, 0)
+        """What the last call told, drawn or not."""
         self._patience = monotonic() + PATIENCE
         self._next = 0.0
 
@@ -50,11 +52,13 @@ class Bars:
         if not self._drawn:
             return
         now = monotonic()
-        if stage not in self._stages:
-            for task in self._progress.tasks:
-                self._progress.update(task.id, total=task.total or 1, completed=task.total or 1)
+        new = stage not in self._stages
+        if new:
+            for task in self._progress.tasks[-1:]:
+                self._progress.update(task.id, completed=self._told[0], total=self._told[1])
             self._stages[stage] = (self._progress.add_task(stage, total=total, amount=""), now)
-        elif now < self._next:
+        self._told = (done, done if total is None else total)
+        if not new and now < self._next:
             return
         if now < self._patience:
             return

@@ -13,6 +13,7 @@ from minbpe.atomic import replacing
 from minbpe.documents import File, parts_of, size_of
 from minbpe.errors import CorpusError, FormatError
 from minbpe.manifest import Shard
+from minbpe.wording import several
 
 HEADER = struct.Struct("<256i")
 LARGEST = 2**31 - 1
@@ -124,7 +125,9 @@ def read_shard(path: str | Path) -> Ids:
         if kind is None:
             raise FormatError(f"{path} is no shard: it does not begin with llm.c's header for uint16 or uint32 ids")
         if size != HEADER.size + tokens * kind.width:
-            raise FormatError(f"{path} is damaged: its header says {tokens:,} ids, but it is {size:,} bytes long")
+            raise FormatError(
+                f"{path} is damaged: its header says {several(tokens, 'id')}, but it is {several(size, 'byte')} long"
+            )
         ids = _little_endian(_map(file)[HEADER.size :].cast(kind.code))
     index = path.with_suffix(".idx")
     if not index.exists():

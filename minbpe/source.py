@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from minbpe import _core
 from minbpe.ceiling import Ceiling
@@ -13,14 +16,17 @@ from minbpe.patterns import GPT4_SPLIT_PATTERN, resolve, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from types import EllipsisType
+    from typing import TypeVar
 
-    from minbpe.checkpoint import Keeper
+    from minbpe.checkpoint import Checkpoint, Keeper
+    from minbpe.corpus import Corpus
     from minbpe.gathering import Progress
     from minbpe.patterns import GivenPattern, Pattern
     from minbpe.training import Source
+
+    Given = TypeVar("Given")
 
 NAMED = 3
 """How many files an error about their sum names."""
@@ -43,15 +49,25 @@ class SavedCounts:
     def __init__(
         self, paths: Iterable[str | os.PathLike[str]], progress: Callable[[Progress], object] | None = None
     ) -> None:
-        """Check the files; errors and warnings are those of `PieceCounts.load`.
-
-        Raises:
-            CorpusError: their patterns are not the same.
-        """
+        """Check the files; errors and warnings are those of `PieceCounts.load`."""
         from minbpe.loading import check
 
         self._files = check(paths, progress)
-        self.pattern = common_pattern(file.pattern for file in self._files)
+
+    @property
+    def pattern(self) -> Pattern | EllipsisType:
+        """As `PieceCounts.pattern`.
+
+        Raises:
+            CorpusError: the files are of several patterns.
+        """
+        return common_pattern(file.pattern for file in self._files)
+
+    def each(self, progress: Callable[[Progress], object] | None) -> list[PieceCounts]:
+        """Return the counts of each file."""
+        from minbpe.loading import load
+
+        return load(self._files, progress)
 
     def gather(
         self, min_count: int, ceiling: Ceiling, progress: Callable[[Progress], object] | None = None
@@ -71,6 +87,60 @@ class SavedCounts:
             named = [str(file.path) for file in self._files]
             more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
             raise CorpusError(f"in {', '.join(named[:NAMED])}{more}, {error}") from error
+
+
+def recognised(source: Given, progress: Callable[[Progress], object] | None) -> Given | SavedCounts:
+    """Return a file of piece counts, or a list of them, as `SavedCounts`, and any other source as it is.
+
+    Raises:
+        CorpusError: some of a list are files of counts, and some are not.
+        FormatError: a file is damaged.
+    """
+    from minbpe.formats.counts import is_counts
+
+    documents = [source] if isinstance(source, os.PathLike) else source
+    if not isinstance(documents, list | tuple):
+        return source
+    counts = [isinstance(document, os.PathLike) and is_counts(document) for document in documents]
+    if not any(counts):
+        return source
+    if not all(counts):
+        first, other = (documents[counts.index(which)] for which in (True, False))
+        named = other if isinstance(other, os.PathLike) else "a document"
+        way_out = f"{named} does not: run minbpe count on {named} first"
+        if not isinstance(other, os.PathLike) or not Path(other).is_file():
+            way_out = f"{named} beside it is no file: write that to one first"
+        raise CorpusError(f"{first} holds piece counts, and {way_out}")
+    return SavedCounts(documents, progress)
+
+
+@contextmanager
+def counts_of(
+    corpus: Corpus | SavedCounts,
+    pattern: GivenPattern | EllipsisType,
+    min_count: int,
+    threads: int | None,
+    ceiling: Ceiling,
+    checkpoint: Checkpoint | str | os.PathLike[str] | None,
+    progress: Callable[[Progress], object] | None,
+) -> Iterator[tuple[_core.Counted, Pattern | EllipsisType]]:
+    """Yield the counts of a corpus, be it text or files of counts, and what made its pieces, for a block that puts them somewhere.
+
+    Of text the checkpoint has what was counted until the block ends well; files of counts are on disk anyway.
+
+    Raises:
+        CorpusError: as `recognised`, `pattern_of` and `keeping` do, and for counts that add up past 2^63.
+    """
+    from minbpe.checkpoint import keeping
+
+    source = recognised(corpus, progress)
+    if isinstance(source, SavedCounts):
+        regex = source.pattern if pattern is ... else pattern_of(source, pattern)
+        yield source.gather(min_count, ceiling, progress), regex
+        return
+    regex = pattern_of(source, pattern)
+    with keeping(checkpoint, source, regex, progress) as parts:
+        yield gather(source, regex, min_count, threads, ceiling, progress, parts), regex
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +191,7 @@ def counted(
             core.counts(told)
     except BaseException:
         if parts:
-            parts.rescue()
+            parts.rescue(progress)
         raise
     pieces, _, size = core.kept
     return Counted(core, regex, pieces, size, dropped or core.dropped)

@@ -15,9 +15,10 @@ from minbpe import _core
 from minbpe.counting import PieceCounts
 from minbpe.errors import CorpusError, VocabularyError
 from minbpe.patterns import resolve, shown
-from minbpe.source import counted
+from minbpe.source import SavedCounts, counted
 from minbpe.training import Training, run
 from minbpe.vocabulary import Vocabulary
+from minbpe.wording import several
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,13 +87,14 @@ def learn_stages(
     pair_counts: list[int] = []
     token_counts: list[int] = []
     pieces = 0
-    for stage, part in zip(stages, _sources(source, stages), strict=True):
+    parts = _sources(source.each(progress) if isinstance(source, SavedCounts) else source, stages)
+    for stage, part in zip(stages, parts, strict=True):
         corpus = counted(part, stage.pattern, 1, threads, ceiling, progress)
         token_counts = token_counts or [corpus.size]
         if corpus.size != token_counts[0]:
             raise CorpusError(
-                f"stage 1 was trained on {token_counts[0]} bytes, and stage {len(begun) + 1} is given {corpus.size}: each "
-                "stage takes the same corpus, which reads the same each time"
+                f"stage 1 was trained on {several(token_counts[0], 'byte')}, and stage {len(begun) + 1} is given "
+                f"{corpus.size:,}: each stage takes the same corpus, which reads the same each time"
             )
         start = (vocabulary._core,) if begun else order
         tokens = _core.tokens_at_start(corpus.core.counts(None), start)
@@ -127,7 +129,7 @@ def _one_for_each(parts: Sequence[object], stages: Sequence[Stage]) -> Sequence[
     if not len(counts) == len(parts) == len(stages):
         patterns = ", ".join(shown(stage.pattern) for stage in stages)
         raise CorpusError(
-            f"{len(stages)} stages take one PieceCounts each, made with the patterns {patterns}: give a list of these, or a "
-            "file of counts for each, in this order"
+            f"for {several(len(stages), 'stage')} give as many PieceCounts, made with the patterns {patterns}: a list of these, or "
+            "a file of counts for each, in this order"
         )
     return counts

@@ -13,9 +13,10 @@ from minbpe.ceiling import Ceiling
 from minbpe.counting import PieceCounts
 from minbpe.errors import VocabularyError, warn
 from minbpe.gathering import MOST, Progress
-from minbpe.source import counted, pattern_of
+from minbpe.source import counted, pattern_of, recognised
 from minbpe.special_ids import check_ids, listed, with_ids
 from minbpe.vocabulary import Vocabulary
+from minbpe.wording import several
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -146,7 +147,8 @@ def train(
     [b'go', b' o', b' on', b'go on']
 
     Args:
-        source: a text as str or bytes, a file as `pathlib.Path`, an iterable of these, one document each, or `PieceCounts`.
+        source: a text as str or bytes, a file as `pathlib.Path`, an iterable of these, one document each, or `PieceCounts`, or a
+            file of them or a list of such files, as one corpus (for stages: a file for each).
         vocab_size: at least 256 and the number of special tokens.
         pattern: the name of a split pattern, or a regular expression; a list: each splits the pieces of the one before; None: a
             document is one piece. By default "gpt4", or for `PieceCounts` the pattern that made the pieces, where they know it.
@@ -180,7 +182,7 @@ def train(
         PatternError: the pattern does not compile, or gave up on a text.
         CorpusError: counts of 2^63 or more, distinct pieces of 4 GiB or more or past `max_memory`, or `PieceCounts` of
             another pattern, or an iterator for several stages, or `checkpoint` is of another corpus or other options.
-        FormatError: `checkpoint` is damaged.
+        FormatError: `checkpoint` or a file of counts is damaged.
         MemoryError: as for `count`.
         TypeError: what is given is no corpus.
         OSError: a file cannot be read.
@@ -240,9 +242,10 @@ def learn(
     wanted = vocab_size - 256 - room
     if wanted < 0:
         raise VocabularyError(
-            f"vocab_size is {vocab_size}, and the 256 bytes and {room} special tokens alone are {256 + room}: give that or more"
+            f"vocab_size is {vocab_size}, and 256 bytes and {several(room, 'special token')} are {256 + room}: give that or more"
         )
     check_ids(given, 256 + wanted)
+    source = recognised(source, progress)
     if stages is not None:
         from minbpe.stages import learn_stages, plan
 
@@ -383,8 +386,8 @@ def warn_of_early_end(learned: int, wanted: int, tokens: int, vocab_size: int, l
         return
     within = f" within {limits}" if str(limits) else ""
     warn(
-        f"the corpus has no pairs left{within} after {learned} merges, so there are {tokens} tokens and not {vocab_size}: "
-        "train on more text, or ask for fewer tokens",
+        f"the corpus has no pairs left{within} after {several(learned, 'merge')}, so there are {tokens} tokens and "
+        f"not {vocab_size}: train on more text, or ask for fewer tokens",
         VocabularyWarning,
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from minbpe import _core
 from minbpe.errors import UnknownTokenError, VocabularyError
+from minbpe.wording import several
 
 TYPE_CHECKING = False  # `typing` takes longer to import than this package
 if TYPE_CHECKING:
@@ -339,7 +340,8 @@ class Vocabulary:
         return hash(self.digest)
 
     def __repr__(self) -> str:
-        return f"<Vocabulary of {len(self)} tokens and {len(self._special_tokens)} special tokens, {self.digest[:8]}>"
+        special = several(len(self._special_tokens), "special token")
+        return f"<Vocabulary of {len(self):,} tokens and {special}, {self.digest[:8]}>"
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Vocabulary never changes: cannot set {name}")

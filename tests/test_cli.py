@@ -120,7 +120,7 @@ def test_stages_take_a_file_of_counts_each(corpus: Path, tmp_path: Path, capfd: 
         output(capfd, "count", corpus, "--out", file, "--pattern", file.stem)
     assert json.loads(output(capfd, "train", *files, *arguments, "--json"))["digest"] == digest
     message = error(capfd, 1, "train", *files, files[0], *arguments)
-    assert "2 stages take one PieceCounts each" in message
+    assert "for 2 stages give as many PieceCounts" in message
     assert "a file of counts for each, in this order" in message
     assert "do not add up" in error(capfd, 1, "train", *files, *arguments[:-4])
 
@@ -187,6 +187,18 @@ def test_decode_takes_arguments_files_and_json(tmp_path: Path, capfd: pytest.Cap
     assert output(capfd, "decode", "-t", "gpt2", "--json", "--file", tmp_path / "ids") == '"hello world"\n"hello"\n'
 
 
+@pytest.mark.parametrize(
+    "line", ['["a"]', "[1.5]", "[[1]]", "[null]", "[true]", "[1, 2", "[" * 100_000, "1 x", "9" * 5000, "\\x00\\xff"]
+)
+def test_a_line_that_holds_no_ids_is_an_error_that_shows_how_it_begins(
+    line: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "ids").write_text(f"\n{line}\n")
+    message = error(capfd, 1, "decode", "-t", "gpt2", "--file", tmp_path / "ids")
+    assert "ids:2: b" in message
+    assert "is no line of ids: write them as `1 2 3` or `[1, 2, 3]`" in message
+
+
 def test_shard_writes_and_verifies(
     corpus: Path, model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -209,6 +221,10 @@ def test_inspect_shows_vocabularies_and_shards(
     output(capfd, "shard", corpus, "-t", model, "-o", tmp_path / "shards")
     facts = json.loads(output(capfd, "inspect", tmp_path / "shards", "--json"))
     assert (facts["documents"], facts["digest"]) == (2, digest)
+    first = tmp_path / "shards" / "train_000000.bin"
+    first.write_bytes(first.read_bytes()[:1024] + b"\xff" * (first.stat().st_size - 1024))
+    message = error(capfd, 1, "inspect", tmp_path / "shards")
+    assert f"{first} is damaged: no token has the id 65535: ids go up to 269; the command that wrote it" in message
 
 
 def test_an_empty_file_is_said_to_be_empty(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -224,6 +240,11 @@ def test_an_empty_file_is_said_to_be_empty(tmp_path: Path, capfd: pytest.Capture
         (["decode", "-t", "gpt2", "99999"], "no token has the id 99999"),
         (["train", "nowhere", "--out", "x"], "nowhere: no such file"),
         (["train", __file__, "--out", "x", "--pattern", "("], "pattern"),
+        (
+            ["train", __file__, "--out", "x", "--pattern", "none", "--pattern", "gpt2"],
+            "none takes each document as one",
+        ),
+        (["train", __file__, "--out", "x", "--size", "256"], "256 bytes and 1 special token are 257: give"),
         (["train", __file__, "--out", "no/such/place/x", "--size", "260"], "no/such/place: no such directory"),
         (["train", __file__, "--out", ".model"], "--out '.model' names no file"),
         (["shard", __file__, "-t", "gpt2", "--out", __file__], f"File exists: '{__file__}'"),

@@ -116,6 +116,25 @@ def test_what_would_be_lost_is_not_written_over(parts: list[Path], capfd: pytest
         assert PieceCounts.load(out) == count(parts)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="pipes and links as on POSIX")
+def test_what_is_no_file_is_not_replaced_by_one_and_a_link_stays_a_link(
+    parts: list[Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    pipe, link = (parts[0].with_name(name) for name in ("pipe", "tok.model"))
+    os.mkfifo(pipe)
+    assert "pipe is no file: name a file to write" in error(capfd, 1, "count", *parts, "--out", pipe)
+    with pytest.raises(FileExistsError, match=r"this is no file, and is not replaced by one: '.*pipe'"):
+        count(parts).save(pipe)
+    assert pipe.is_fifo()
+    link.symlink_to(pipe)
+    assert "tok.model is no file" in error(capfd, 1, "train", *parts, "--out", link.with_name("tok"))
+    link.unlink()
+    link.symlink_to("model of mine")
+    output(capfd, "train", *parts, "--size", "270", "--out", link)
+    assert link.is_symlink()
+    assert Vocabulary.load(link.with_name("model of mine")) == train(parts, 270, special_tokens=["<|endoftext|>"])
+
+
 @pytest.mark.parametrize("kind", ["model", "vocab"])
 def test_a_vocabulary_is_not_written_over_what_it_is_trained_on(
     kind: str, parts: list[Path], capfd: pytest.CaptureFixture[str]

@@ -48,7 +48,7 @@ def test_counts_are_those_of_the_pieces_in_first_seen_order(
 def test_counts_do_not_depend_on_threads(pattern: str | None) -> None:
     documents = [prose(40_000), prose(1000), "", prose(60_000)]
     alone = count(documents, pattern=pattern, threads=1)
-    assert all(count(documents, pattern=pattern, threads=threads) == alone for threads in (None, 2, 3))
+    assert all(count(documents, pattern=pattern, threads=threads) == alone for threads in (None, 2, 3, 100_000))
 
 
 def test_counts_do_not_depend_on_batches(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,17 +35,17 @@ PATTERN = r"(?<=a)b|[a-z]+|\s"
 
 INTERRUPTED = """
 import os, sys
-from itertools import count
 from minbpe.cli import main
 from minbpe.progress import Bars
-calls, how = count(1), int(sys.argv[1])
+how, left = int(sys.argv[1]), dict.fromkeys(sys.argv[2].split(","), int(sys.argv[3]))
 def show(bars, stage, *_):
-    if stage == sys.argv[2] and next(calls) == int(sys.argv[3]):
+    left[stage] = left.get(stage, 0) - 1
+    if left[stage] == 0:
         os.kill(os.getpid(), how)
 Bars.show = show
 sys.exit(main(sys.argv[4:]))
 """
-"""The command line, which gets a signal when it tells for so many times how far a stage is."""
+"""The command line, which gets a signal when it tells for so many times how far a stage is, or each of several."""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
@@ -106,6 +106,12 @@ def test_ctrl_c_while_runs_are_merged_or_saved_loses_nothing(stage: str, tmp_pat
         line = [sys.executable, "-c", INTERRUPTED, str(int(signal.SIGINT)), stage, "1", "count", str(text)]
         return subprocess.run([*line, *options, *more], capture_output=True, text=True, check=False)
 
+    twice = run("sum,save")
+    assert (twice.returncode, twice.stderr) == (
+        130,
+        "minbpe: interrupted: nothing half-written is left; nothing is kept\n",
+    )
+    assert list(tmp_path.iterdir()) == [text]
     stopped = run(stage)
     assert stopped.returncode == 130
     assert stopped.stderr.endswith(f"minbpe count --resume goes on from {out}.checkpoint\n")

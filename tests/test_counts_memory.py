@@ -1,4 +1,4 @@
-"""Files of counts are added up and inspected in little memory."""
+"""Files of counts are added up and inspected in little memory, and files of text are counted in it."""
 
 import json
 import subprocess
@@ -51,3 +51,26 @@ def test_counts_in_files_are_added_up_within_the_ceiling_and_inspected_without_b
     inspected = run("inspect", str(tmp_path / "whole"), "--json")
     assert inspected.returncode == 0, inspected.stderr
     assert json.loads(inspected.stdout.splitlines()[-1])["distinct"] == len(whole)
+
+
+PEAK = r"""
+import re, sys
+from pathlib import Path
+from minbpe.counting import count
+def peak():
+    return int(re.search(r"VmHWM:\s*([0-9]+) kB", Path("/proc/self/status").read_text())[1]) << 10
+small, large = map(Path, sys.argv[1:])
+count(small, pattern="(?s).{1,9}", threads=1)
+before = peak()
+assert count(large, pattern="(?s).{1,9}", threads=1).corpus_bytes == large.stat().st_size
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the most memory that a process had")
+def test_a_file_whose_pattern_proves_no_cut_leaves_no_pages_behind(tmp_path: Path) -> None:
+    for name, times in (("small", 1), ("large", 1 << 20)):
+        (tmp_path / name).write_text("ninebytes" * 8 * times)
+    line = [sys.executable, "-c", PEAK, str(tmp_path / "small"), str(tmp_path / "large")]
+    peak = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert int(peak.stdout) < (tmp_path / "large").stat().st_size / 4

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from minbpe import learn, parts, train
+from minbpe.atomic import replacing
 from minbpe.ceiling import LEAST_MEMORY
 from minbpe.checkpoint import MERGES, Checkpoint, name_of
 from minbpe.counting import PieceCounts, count, count_to_file
@@ -64,8 +65,8 @@ def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     def stop_after(times: int) -> None:
         numbers = iter(range(1, 1 << 30))
 
-        def stop(kept: Parts, counter: Any) -> None:
-            keep(kept, counter)
+        def stop(kept: Parts, counter: Any, progress: Any = None) -> None:
+            keep(kept, counter, progress)
             if next(numbers) == times:
                 raise StoppedError
 
@@ -211,6 +212,75 @@ def test_an_interruption_while_a_part_is_written_is_raised_as_it_is_and_loses_no
         count(texts, checkpoint=kept)
     assert state_in(tmp_path / "kept")["place"][0] > 0
     assert count(texts, checkpoint=kept) == count(texts)
+
+
+NUMBERS = r"\S+|\s"
+
+
+@pytest.mark.parametrize("how", [count, partial(learn, vocab_size=SIZE)])
+def test_what_an_exception_ends_is_kept_though_progress_raises_again_and_it_hears_of_that(
+    how: Callable[..., Any], tmp_path: Path
+) -> None:
+    text, kept = tmp_path / "text", tmp_path / "kept"
+    text.write_text(" ".join(map(hex, range(1 << 19))))
+    told: list[str] = []
+
+    def stop(progress: Progress) -> None:
+        told.append(progress.stage)
+        if progress.stage != "count":
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        how(text, pattern=NUMBERS, max_memory=1 << 23, threads=1, checkpoint=kept, progress=stop)
+    assert [stage for stage, _ in groupby(told)] == ["count", "sum", "save"]
+    assert state_in(kept)["place"][2] == text.stat().st_size
+    assert how(text, pattern=NUMBERS, checkpoint=kept) == how(text, pattern=NUMBERS)
+
+
+@pytest.mark.parametrize("every", [1e9, float("inf")])
+def test_what_is_kept_seldom_or_never_is_kept_when_an_exception_ends_the_counting(
+    corpus: Path, every: float, tmp_path: Path
+) -> None:
+    files, calls = [corpus / "0.txt"] * 8, iter(range(1, 1 << 30))
+
+    def stop(_: Progress) -> None:
+        if next(calls) == 1:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        count(files, threads=1, checkpoint=Checkpoint(tmp_path / "kept", every=every), progress=stop)
+    assert 0 < state_in(tmp_path / "kept")["place"][2] < 8 * files[0].stat().st_size
+    assert count(files, checkpoint=tmp_path / "kept") == count(files)
+
+
+def test_a_second_interruption_while_a_part_is_kept_leaves_what_was_kept_before(
+    corpus: Path, stop_after: Callable[[int], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, kept = sorted(corpus.iterdir()), tmp_path / "kept"
+
+    def stop(progress: Progress) -> None:
+        raise KeyboardInterrupt
+
+    def stop_again(_: Any, __: Any, path: Path, ___: Any) -> str:
+        with replacing(path) as file:
+            file.write(b"minbpe counts v1")
+            raise KeyboardInterrupt
+
+    def stopped_twice() -> None:
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(parts, "save_counted", stop_again)
+            count(files, checkpoint=kept, progress=stop)
+
+    stopped_twice()
+    assert not kept.exists()
+    stop_after(1)
+    with pytest.raises(StoppedError):
+        count(files, checkpoint=Checkpoint(kept, every=0))
+    stop_after(0)
+    before = {path.name: path.read_bytes() for path in kept.iterdir()}
+    stopped_twice()
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
+    assert count(files, checkpoint=kept) == count(files)
 
 
 def test_parts_of_another_corpus_or_pattern_are_refused(

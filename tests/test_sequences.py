@@ -177,7 +177,7 @@ def test_the_command_line_takes_a_pattern_several_times(tmp_path: Path, capfd: p
     for _ in range(2):  # the second time it finds what the first has written
         output(capfd, "shard", text, "--tokenizer", f"{tok}.model", "--out", tmp_path / "shards")
     assert json.loads((tmp_path / "shards" / "manifest.json").read_bytes())["pattern"] == list(TWO)
-    assert "no split pattern is named 'none'" in error(
+    assert "none takes each document as one piece, and goes with no other" in error(
         capfd, 1, "train", text, "--out", tok, *each, "--pattern", "none"
     )
 

@@ -247,13 +247,13 @@ def test_piece_counts_are_given_one_for_each_stage() -> None:
     assert train(counts[:1], 350, stages=stages[:1]) == train(text, 350)
     for wrong in (counts[0], counts[:1], [*counts, counts[0]], [counts[0], text]):
         with pytest.raises(
-            CorpusError, match="2 stages take one PieceCounts each, made with the patterns 'gpt4', None"
+            CorpusError, match="for 2 stages give as many PieceCounts, made with the patterns 'gpt4', None"
         ):
             train(wrong, 400, stages=stages)
     with pytest.raises(CorpusError, match="made with the pattern None, and 'gpt4' is asked for"):
         train(counts[::-1], 400, stages=stages)
     with pytest.raises(
-        CorpusError, match="trained on 1127 bytes, and stage 2 is given 5: each stage takes the same corpus"
+        CorpusError, match="trained on 1,127 bytes, and stage 2 is given 5: each stage takes the same corpus"
     ):
         train([counts[0], count("other", pattern=None)], 400, stages=stages)
 

@@ -338,7 +338,7 @@ def test_limits_are_those_of_the_reference(
 
 def test_limits_name_themselves_where_they_end_the_training() -> None:
     with pytest.warns(
-        VocabularyWarning, match="no pairs left within min_frequency=3 and max_token_length=2 after 1 merges"
+        VocabularyWarning, match="no pairs left within min_frequency=3 and max_token_length=2 after 1 merge,"
     ):
         vocabulary = train("abab abab", 300, pattern=None, min_frequency=3, max_token_length=2)
     assert tokens_of(vocabulary) == [b"ab"]

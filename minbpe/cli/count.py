@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from minbpe.ceiling import Ceiling
-from minbpe.checkpoint import Checkpoint, keeping, name_of
+from minbpe.checkpoint import Checkpoint, name_of
 from minbpe.cli.freed import give_back_what_is_freed
 from minbpe.cli.shared import (
     CORPUS,
@@ -29,17 +29,18 @@ from minbpe.cli.shared import (
     spare,
 )
 from minbpe.documents import find_files, is_plain_text
-from minbpe.errors import CorpusError, MinbpeError
+from minbpe.errors import MinbpeError
 from minbpe.formats.counts import is_counts, save_counted
-from minbpe.gathering import Progress, gather
+from minbpe.gathering import Progress
 from minbpe.patterns import shown
 from minbpe.progress import Bars
-from minbpe.source import SavedCounts, memory_to_train, pattern_of
+from minbpe.source import counts_of, memory_to_train, recognised
 
 if TYPE_CHECKING:
     from minbpe import _core
     from minbpe.corpus import Corpus
     from minbpe.patterns import Pattern
+    from minbpe.source import SavedCounts
 
 SIZE = 32768
 """The vocabulary that one trains if nothing else is said."""
@@ -79,8 +80,6 @@ def count(
     """
     if not out.parent.is_dir():
         raise MinbpeError(f"{out.parent}: no such directory to write {out.name} in: make it first")
-    if out.is_dir():
-        raise MinbpeError(f"{out} is a directory: name a file to write")
     files = find_files(sources, glob=reading.glob)
     if not (out.exists() and is_counts(out)):
         spare(out, files)
@@ -93,17 +92,11 @@ def count(
     began = perf_counter()
     with Bars() as bars, interruptible(lambda: goes_on("minbpe count", kept)):
         tell = partial(show, bars)
-        if hold_counts(files):
-            saved = SavedCounts(files, tell)
-            regex = saved.pattern if named is ... else pattern_of(saved, named)
-            counted = saved.gather(min_count, ceiling, tell)
+        corpus: Corpus | SavedCounts = recognised(files, tell)
+        if corpus is files and not whole:
+            corpus = reading.documents(sources, bars, "read")
+        with counts_of(corpus, named, min_count, threads, ceiling, checkpoint, tell) as (counted, regex):
             save_counted(counted, regex, out, tell)
-        else:
-            source: Corpus = files if whole else reading.documents(sources, bars, "read")
-            regex = pattern_of(source, named)
-            with keeping(checkpoint, source, regex) as parts:
-                counted = gather(source, regex, min_count, threads, ceiling, tell, parts)
-                save_counted(counted, regex, out, tell)
     dropped = dict(zip(("dropped", "dropped distinct"), counted.dropped, strict=True)) if min_count > 1 else {}
     spilled = {"spilled": counted.spilled} if max_memory is not None else {}
     seconds = round(perf_counter() - began, 2)
@@ -118,19 +111,6 @@ def count(
         },
         json,
     )
-
-
-def hold_counts(files: list[Path]) -> bool:
-    """Whether `files` hold piece counts, and not text.
-
-    Raises:
-        CorpusError: Some hold counts, and some text.
-    """
-    parts = [file for file in files if is_counts(file)]
-    if parts and len(parts) < len(files):
-        text = next(file for file in files if file not in parts)
-        raise CorpusError(f"{parts[0]} holds piece counts, and {text} does not: run minbpe count on {text} first")
-    return bool(parts)
 
 
 def said(

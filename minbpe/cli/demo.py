@@ -14,6 +14,7 @@ from minbpe.cli.shared import Json
 from minbpe.demo import Corpus, Result, run
 from minbpe.encoding import Encoding
 from minbpe.progress import Bars
+from minbpe.wording import several
 
 WIDTH_OF_A_FILE = 120
 COLOURS = ("blue", "magenta", "green", "cyan", "red")
@@ -58,7 +59,9 @@ def _print(result: Result, console: Console) -> None:
     corpus, manifest = result.corpus, result.manifest
     more = f", {corpus.skipped} skipped that are not UTF-8" if corpus.skipped else ""
     more += ", cut there" if corpus.cut else ""
-    console.print(f"\nThe corpus: {corpus.bytes / 1e6:.1f} MB in {corpus.files:,} files of {corpus.place}{more}\n")
+    console.print(
+        f"\nThe corpus: {corpus.bytes / 1e6:.1f} MB in {several(corpus.files, 'file')} of {corpus.place}{more}\n"
+    )
     console.print(_table(result))
     console.print("\nMB/s: one thread, a text at a time, median of three interleaved runs on a sample.")
     console.print("Ids of minbpe and tiktoken were compared on the whole corpus; the shards were decoded and compared.")
@@ -68,7 +71,7 @@ def _print(result: Result, console: Console) -> None:
     speed = manifest.bytes / 1e6 / max(result.sharding_seconds, 1e-9)
     console.print(f"\nThe vocabulary: {result.model} (to read: {result.model.with_suffix('.vocab')})")
     console.print(
-        f"The shards:     {result.shards}, {manifest.tokens:,} ids of {manifest.documents:,} documents, "
+        f"The shards:     {result.shards}, {manifest.tokens:,} ids of {several(manifest.documents, 'document')}, "
         f"written at {speed:.0f} MB/s, verified\n"
     )
     console.print(f"Go on:  minbpe encode -t {result.model} 'def main():'\n        minbpe inspect {result.shards}")

@@ -104,9 +104,13 @@ def _lines(files: list[Path] | None) -> Iterator[tuple[str, bytes]]:
 def _ids_of(lines: Iterable[tuple[str, bytes]]) -> Iterator[list[int]]:
     for place, line in lines:
         try:
-            yield json.loads(line) if line.startswith(b"[") else [int(word) for word in line.split()]
-        except ValueError as error:
-            raise CorpusError(f"{place}: not a line of ids ({error}): write them as `1 2 3` or `[1, 2, 3]`") from error
+            ids = json.loads(line) if line.startswith(b"[") else [int(word) for word in line.split()]
+            if any(type(token_id) is not int for token_id in ids):
+                raise ValueError(line)
+        except (ValueError, RecursionError) as error:
+            shown = f"{line[:40]!r}{'...' if len(line) > 40 else ''}"
+            raise CorpusError(f"{place}: {shown} is no line of ids: write them as `1 2 3` or `[1, 2, 3]`") from error
+        yield ids
 
 
 def _quoted(content: bytes) -> bytes:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from minbpe.cli.count import said, show
 from minbpe.cli.shared import Json, load_encoding, print_facts
+from minbpe.errors import FormatError, UnknownTokenError
 from minbpe.formats.counts import is_counts
 from minbpe.loading import check, survey
 from minbpe.manifest import FILE, Manifest
@@ -100,8 +101,11 @@ def _of_shards(manifest: Manifest, directory: Path, encoding: "Encoding") -> dic
         "written by": manifest.library,
     }
     if manifest.shards:
-        ids = read_shard(directory / manifest.shards[0].file).ids[:PREVIEW].tolist()
-        facts["begins"] = _shown(encoding.decode_bytes(ids))
+        first = directory / manifest.shards[0].file
+        try:
+            facts["begins"] = _shown(encoding.decode_bytes(read_shard(first).ids[:PREVIEW].tolist()))
+        except UnknownTokenError as error:
+            raise FormatError(f"{first} is damaged: {error}; the command that wrote it repairs it") from error
     return facts
 
 

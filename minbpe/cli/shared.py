@@ -35,7 +35,15 @@ Threads = Annotated[int | None, Parameter(validator=Number(gte=1))]
 
 
 def named_pattern(given: list[str]) -> list[str] | None:
-    """Return the split pattern that is given by one name or several; `none` is one too."""
+    """Return the split pattern that is given by one name or several; `none` is one too.
+
+    Raises:
+        MinbpeError: `none` is one of several.
+    """
+    if "none" in given and len(given) > 1:
+        raise MinbpeError(
+            "--pattern none takes each document as one piece, and goes with no other: leave it out, or the others"
+        )
     return None if given == ["none"] else given
 
 
@@ -81,7 +89,9 @@ class Reading:
 
 
 def spare(written: Path, files: Sequence[Path]) -> None:
-    """Raise a MinbpeError if a file to write is one of those to read."""
+    """Raise a MinbpeError if a file to write is one of those to read, or something else than a file is there."""
+    if written.exists() and not written.is_file():
+        raise MinbpeError(f"{written} is {'a directory' if written.is_dir() else 'no file'}: name a file to write")
     if written.exists() and any(map(written.samefile, files)):
         raise MinbpeError(f"{written} is a file to read, and would be lost: name another one to write")
 
@@ -129,7 +139,7 @@ def load_encoding(name: str) -> "Encoding":
         path = path / f"{VOCABULARY}.model"
         if not path.exists():
             raise MinbpeError(f"{name} is a directory that holds no shards: name one that does, or a .model file")
-    if path.is_file():
+    if path.exists():
         return Encoding.from_vocabulary(Vocabulary.load(path), name=path.stem)
     names = list_encoding_names()
     if name in names:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from minbpe.cli.count import SIZE, hold_counts, show
+from minbpe.cli.count import SIZE, show
 from minbpe.cli.freed import give_back_what_is_freed
 from minbpe.cli.shared import (
     CORPUS,
@@ -85,8 +85,7 @@ def train(
         json: Print the result as JSON.
     """
     from minbpe.checkpoint import Checkpoint, name_of
-    from minbpe.loading import check, load
-    from minbpe.source import SavedCounts
+    from minbpe.source import recognised
     from minbpe.training import learn
 
     prefix = Path(out.removesuffix(".model"))
@@ -105,9 +104,9 @@ def train(
     began = perf_counter()
     with Bars() as bars, interruptible(lambda: goes_on("minbpe train", kept if keeps else None)):
         tell = partial(show, bars)
-        source: Source = files if whole else Anew(lambda: reading.documents(sources, bars, "read"))
-        if hold_counts(files):
-            source = SavedCounts(files, tell) if stage is None else load(check(files, tell), tell)
+        source: Source = recognised(files, tell)
+        if source is files and not whole:
+            source = Anew(lambda: reading.documents(sources, bars, "read"))
         training = learn(
             source,
             size,

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from minbpe import _core
 from minbpe.atomic import replacing
 from minbpe.counting import PieceCounts
-from minbpe.errors import FormatError, warn
+from minbpe.errors import CorpusError, FormatError, warn
 from minbpe.gathering import telling
 from minbpe.patterns import from_json
 
@@ -93,6 +93,7 @@ class CountsFile:
         UserWarning: the pieces were split with other Unicode tables than this minbpe splits with.
 
     Raises:
+        CorpusError: it is a pipe.
         FormatError: the file is of another kind or version, truncated or changed.
         OSError: the file cannot be read.
     """
@@ -100,6 +101,8 @@ class CountsFile:
     def __init__(self, path: str | os.PathLike[str], heard: Heard = None) -> None:
         self.path = Path(path)
         with self.path.open("rb") as file:
+            if not file.seekable():
+                raise in_a_pipe(path)
             magic, line, checksum = (file.readline(LONGEST_LINE) for _ in range(3))
             if magic != MAGIC:
                 raise FormatError(f"{self.path} {_fault(magic)}")
@@ -177,17 +180,28 @@ class CountsFile:
 
 
 def is_counts(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is one of piece counts, of whatever version: by how it begins, be it cut in its first line, or by its name.
+    """Whether a file is one of piece counts, of whatever version: by its name, or by how it begins.
 
-    A pipe is not: what is read of it is gone.
+    Of a pipe only the name is looked at: what is read of it is gone.
     """
-    if ".counts" in Path(path).suffixes[-2:]:
-        return True
     if not Path(path).is_file():
-        return False
+        return are_counts(path, b"")
     with Path(path).open("rb") as file:
-        begins = file.read(len(KIND))
-    return begins.startswith(NAME) and KIND.startswith(begins)
+        return are_counts(path, file.read(len(KIND)))
+
+
+def are_counts(path: str | os.PathLike[str], begins: bytes) -> bool:
+    """Whether what begins so are piece counts, be they cut in their first line; or a file with this name, however it begins."""
+    begins = begins[: len(KIND)]
+    return ".counts" in Path(path).suffixes[-2:] or (begins.startswith(NAME) and KIND.startswith(begins))
+
+
+def in_a_pipe(path: str | os.PathLike[str]) -> CorpusError:
+    """Return the error for piece counts that can be read only once."""
+    return CorpusError(
+        f"{os.fspath(path)} is a pipe of piece counts, and these are checked to their end before they are read: write them to a "
+        "file, and name that"
+    )
 
 
 def _facts(counts: PieceCounts) -> dict[str, object]:

@@ -31,6 +31,7 @@ from pathlib import Path
 from minbpe.atomic import replacing
 from minbpe.errors import FormatError, MinbpeError
 from minbpe.vocabulary import Vocabulary
+from minbpe.wording import several
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ class _Lines:
         (digits,) = self.match(re.compile(rf"{prefix}({_NUMBER})"), f"'{prefix}<how many>'")
         left = len(self.lines) - self.number
         if int(digits) > left:
-            self.fail(f"{digits} lines of {each} after this one", str(left))
+            self.fail(f"{several(int(digits), 'line')} of {each} after this one", str(left))
         return int(digits)
 
     def rows(self, count: int, pattern: re.Pattern[str], expected: str) -> Iterator[tuple[str, ...]]:

@@ -4,7 +4,7 @@
 
 use std::num::NonZero;
 use std::ops::ControlFlow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use minbpe_core::count::{Ceiling, Counter, Document, PieceCounts, Position};
 use minbpe_core::error::Error;
@@ -78,8 +78,12 @@ fn a_counter_that_was_stopped_counts_on_from_the_place_it_has_reached() {
     loop {
         let place = counter.reached().unwrap();
         let rest = &documents[place.source as usize..];
-        match counter.add(rest, &mut |_, _| if stops < 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-        {
+        let mut told = 0;
+        let mut once = |_, _| {
+            told += 1;
+            if stops < 3 && told == 1 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        match counter.add_until(later(), rest, &mut once) {
             Ok(()) => break,
             Err(error) => assert_eq!(error, Error::Interrupted),
         }
@@ -95,8 +99,28 @@ fn a_counter_that_was_stopped_counts_on_from_the_place_it_has_reached() {
 fn a_counter_that_was_stopped_in_a_long_text_without_a_cut_knows_no_place() {
     let text = "ab ".repeat(2 << 20);
     let mut counter = counter("(?<=a)b|.", 1);
-    let result = counter.add(&documents(&[&text]), &mut |_, _| ControlFlow::Break(()));
+    let result = counter.add_until(later(), &documents(&[&text]), &mut |_, _| ControlFlow::Break(()));
     assert_eq!((result, counter.reached()), (Err(Error::Interrupted), None));
+}
+
+fn later() -> Option<Instant> {
+    Some(Instant::now() + Duration::from_secs(3600))
+}
+
+#[test]
+fn what_is_begun_is_left_at_a_second_stop_or_where_nobody_is_to_go_on() {
+    let text = format!("{}\n", " ".repeat(2047)).repeat(40);
+    for (deadline, breaks) in [(later(), 2), (None, 1)] {
+        let mut counter = counter(" (?= *x)| |\n", 1);
+        let mut left = breaks;
+        let mut stop = |_, _| {
+            left -= 1;
+            if left >= 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let result = counter.add_until(deadline, &documents(&[&text]), &mut stop);
+        assert_eq!((result, counter.reached()), (Err(Error::Interrupted), None));
+        assert!(counter.done() < text.len() as u64);
+    }
 }
 
 #[test]

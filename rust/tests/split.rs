@@ -225,3 +225,47 @@ proptest! {
         prop_assert_eq!(splitter.cut(bytes, lo, hi), expected);
     }
 }
+
+#[test]
+fn text_that_is_looked_at_a_stretch_at_a_time_ends_where_it_is_no_longer_utf_8() {
+    // Stretches are 2^16 bytes and more, so the long text ends in the second or third of them.
+    for pattern in ["(?s).{1,9}", "gpt4", "[^x]+"] {
+        let splitter = splitter(pattern);
+        for unit in ["naïve 中文 text. ", "ascii 123\n", "𝒳"] {
+            for length in (0..24).chain(1 << 16..(1 << 16) + 24).chain((1 << 17) - 8..(1 << 17) + 8) {
+                for wrong in [&b"\xff"[..], b"\xe4\xb8", b"\x80\x80", b"\xf0\x9f"] {
+                    let bytes: Vec<u8> =
+                        unit.bytes().cycle().take(length).chain(wrong.iter().copied()).chain("é".bytes()).collect();
+                    let mut expected: Vec<&[u8]> = Vec::new();
+                    let mut invalid = 0..0;
+                    for chunk in bytes.utf8_chunks() {
+                        let start = chunk.valid().as_ptr().addr() - bytes.as_ptr().addr();
+                        if !chunk.valid().is_empty() {
+                            expected.extend(Some(&bytes[invalid]).filter(|invalid| !invalid.is_empty()));
+                            expected.extend(pieces_of_text(&splitter, chunk.valid()));
+                            invalid = start + chunk.valid().len()..0;
+                        }
+                        invalid.end = start + chunk.valid().len() + chunk.invalid().len();
+                    }
+                    expected.extend(Some(&bytes[invalid]).filter(|invalid| !invalid.is_empty()));
+                    assert!(pieces(&splitter, &bytes) == expected, "{pattern} {unit} {length} {wrong:?}");
+                }
+            }
+        }
+    }
+}
+
+/// The pieces of what is known to be text.
+fn pieces_of_text<'a>(splitter: &Splitter, text: &'a str) -> Vec<&'a [u8]> {
+    let mut pieces = Vec::new();
+    let mut from = 0;
+    let flow = splitter.split(text, &mut Scratch::default(), |base, ends| {
+        for &end in ends {
+            pieces.push(&text.as_bytes()[from..base + end as usize]);
+            from = base + end as usize;
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    assert_eq!(flow, Ok(ControlFlow::Continue(())));
+    pieces
+}

@@ -27,9 +27,12 @@ use crate::split::{Scratch, Splitter};
 
 /// Bytes of a document that one thread takes at once, where the pattern lets it be cut.
 const STRETCH: usize = 1 << 20;
+/// Threads that one may ask for whatever the machine has; each has a table, and their sum looks up each piece in all of them.
+const MANY: usize = 64;
 /// Less text than this is counted at once, in the caller's thread: some milliseconds by the slowest pattern.
 const SMALL: usize = 1 << 16;
-/// A stretch that is no longer is counted to its end when the work is to stop, so that where it stopped is known.
+/// A stretch that is no longer is counted to its end when the work is to stop, so that where it stopped is known. Of a longer one, which
+/// its pattern proves no cut of, so much is let go at a time.
 const FINISHED: usize = 4 * STRETCH;
 
 /// Counts the pieces of documents.
@@ -38,6 +41,8 @@ pub struct Counter {
     stretch: usize,
     workers: Vec<Worker>,
     ceiling: Option<Ceiling>,
+    /// Whether nobody waits for what is counted any more: work is left where it is.
+    abandoned: Arc<AtomicBool>,
     /// What the workers' tables have become, once their counts are gathered.
     gathered: Option<Gathered>,
     /// Where the first byte stands that is not counted.
@@ -75,20 +80,24 @@ struct Shared<'a> {
     done: &'a AtomicU64,
     deadline: Option<Instant>,
     stop: AtomicBool,
+    abandoned: &'a AtomicBool,
     /// Whether a stretch was left before its end.
     broken: AtomicBool,
 }
 
 impl Counter {
-    /// A counter of the pieces that `splitter` makes. `threads` is how many work side by side: all cores if `None`.
+    /// A counter of the pieces that `splitter` makes. `threads` is how many work side by side: all cores if `None`, and no more than
+    /// there may be some use for.
     pub fn new(splitter: Splitter, threads: Option<NonZero<usize>>) -> Counter {
-        let threads = threads.or(std::thread::available_parallelism().ok()).map_or(1, NonZero::get);
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = threads.map_or(cores, NonZero::get).min(cores.max(MANY));
         let seeds = Seeds::random();
         Counter {
             splitter,
             stretch: STRETCH,
             workers: (0..threads).map(|_| Worker::new(Table::seeded(seeds))).collect(),
             ceiling: None,
+            abandoned: Arc::default(),
             gathered: None,
             reached: Position::default(),
             exact: true,
@@ -100,7 +109,8 @@ impl Counter {
     pub fn with_ceiling(self, ceiling: Ceiling) -> Counter {
         let each = ceiling.bytes / self.workers.len();
         let seeds = Seeds::random();
-        let worker = |_| Worker::new(Table::under(each, Runs::new(&ceiling.directory), seeds));
+        let table = || Table::under(each, Runs::new(&ceiling.directory), seeds, Arc::clone(&self.abandoned));
+        let worker = |_| Worker::new(table());
         let workers = self.workers.iter().map(worker).collect();
         Counter { workers, ceiling: Some(ceiling), ..self }
     }
@@ -120,12 +130,14 @@ impl Counter {
     /// bytes counted and the bytes given so far.
     ///
     /// `Error::Io` for a file that cannot be read, `Error::Pattern` if the pattern gives up on a text, `Error::Interrupted` if
-    /// `progress` breaks. After an error the counter is of use only while `reached` tells a place.
+    /// `progress` breaks: what was counted is then lost.
     pub fn add(&mut self, documents: &[Document<'_>], progress: &mut Progress<'_>) -> Result<()> {
         self.add_until(None, documents, progress)
     }
 
-    /// As `add`, but after `deadline` no stretch is begun: `reached` tells how far it came.
+    /// As `add`, but after `deadline` no stretch is begun: `reached` tells how far it came. So it does where there is a deadline and
+    /// `progress` breaks, for what is begun is then ended; if `progress` breaks again meanwhile, it is not. After an error the counter is of
+    /// use only while `reached` tells a place.
     pub fn add_until(
         &mut self,
         deadline: Option<Instant>,
@@ -152,6 +164,7 @@ impl Counter {
             done: &self.done,
             deadline,
             stop: AtomicBool::new(false),
+            abandoned: &self.abandoned,
             broken: AtomicBool::new(false),
         };
         let result = if bytes < SMALL && self.stretch == STRETCH {
@@ -269,9 +282,10 @@ fn share(workers: &mut [Worker], shared: &Shared<'_>, given: u64, progress: &mut
         drop(finished);
         let mut interrupted = false;
         while all_finished.recv_timeout(Duration::from_millis(20)) == Err(RecvTimeoutError::Timeout) {
-            if !interrupted && progress(shared.done.load(Relaxed), given).is_break() {
-                interrupted = true;
+            if progress(shared.done.load(Relaxed), given).is_break() {
+                shared.abandoned.store(interrupted || shared.deadline.is_none(), Relaxed);
                 shared.stop.store(true, Relaxed);
+                interrupted = true;
             }
         }
         let mut result = if interrupted { Err(Error::Interrupted) } else { Ok(()) };
@@ -294,8 +308,9 @@ impl Gathered {
         pulse: &mut Pulse<'_>,
     ) -> Result<Gathered> {
         if let Some(ceiling) = ceiling.filter(|ceiling| !Worker::sum_fits(workers, ceiling)) {
-            let runs = Worker::take_tables(workers).filter_map(|table| table.into_runs().transpose());
-            return Ok(Gathered::OnDisk(runs.collect::<Result<_>>()?, ceiling.clone()));
+            workers.iter_mut().try_for_each(|worker| worker.table.spill(&mut |steps| pulse.step(steps)))?;
+            let runs = Worker::take_tables(workers).filter_map(Table::into_runs);
+            return Ok(Gathered::OnDisk(runs.collect(), ceiling.clone()));
         }
         let sums = match &workers[..] {
             [_] => None,
@@ -347,12 +362,19 @@ impl Worker {
         let source = shared.first_source + stretch.document as u64;
         let position = |at: usize| Position { source, offset: (stretch.start + at) as u64 };
         let Worker { table, scratch } = self;
+        let mut behind = 0;
         let stopped = shared.splitter.split_bytes(text, scratch, |base, ends| {
             if let Err(error) = table.count(text, base, ends, position) {
+                shared.broken.store(true, Relaxed);
                 return ControlFlow::Break(Err(error));
             }
             shared.done.fetch_add(ends.last().map_or(0, |&end| u64::from(end)), Relaxed);
-            if text.len() <= FINISHED || !shared.stop.load(Relaxed) {
+            if base - behind >= FINISHED {
+                document.let_go(stretch.start + behind..stretch.start + base);
+                behind = base;
+            }
+            let ended = text.len() <= FINISHED && !shared.abandoned.load(Relaxed);
+            if ended || !shared.stop.load(Relaxed) {
                 return ControlFlow::Continue(());
             }
             shared.broken.store(true, Relaxed);

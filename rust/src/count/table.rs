@@ -6,6 +6,10 @@
 
 mod growth;
 
+use std::cmp::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use super::key::{Key, Seeds};
 use super::runs::Runs;
 use super::{Piece, PieceCounts, Position, add, add_of, room};
@@ -16,6 +20,9 @@ use crate::processor::{Baseline, Instructions, Work, prefetch, widest};
 const GROUP: usize = 128;
 /// Slots of a new table.
 const SLOTS: usize = 2 * GROUP;
+/// Slots that are sorted between two looks at whether to stop, and pieces that are written: some 30 and 6 milliseconds.
+const SORTED: usize = 1 << 18;
+const WRITTEN: usize = 1 << 14;
 
 /// Distinct pieces in the order they were added, which is that of their positions.
 pub(super) struct Table {
@@ -33,6 +40,8 @@ pub(super) struct Table {
 struct Overflow {
     ceiling: usize,
     runs: Runs,
+    /// Whether nobody waits for what is counted any more.
+    abandoned: Arc<AtomicBool>,
 }
 
 /// A piece, by its key, and what was counted of it. Aligned, so that none lies across two cache lines.
@@ -122,9 +131,10 @@ impl Table {
         Ok(table)
     }
 
-    /// An empty table that takes `ceiling` bytes at most, unless a single piece needs more; what passes it goes to `runs`.
-    pub(super) fn under(ceiling: usize, runs: Runs, seeds: Seeds) -> Table {
-        Table { overflow: Some(Overflow { ceiling, runs }), ..Table::seeded(seeds) }
+    /// An empty table that takes `ceiling` bytes at most, unless a single piece needs more; what passes it goes to `runs`, unless it is
+    /// `abandoned`, of which counting more is then an error.
+    pub(super) fn under(ceiling: usize, runs: Runs, seeds: Seeds, abandoned: Arc<AtomicBool>) -> Table {
+        Table { overflow: Some(Overflow { ceiling, runs, abandoned }), ..Table::seeded(seeds) }
     }
 
     /// Counts each of the pieces of `text` that end at `ends`, relative to `start`, where the first begins. `position` tells
@@ -234,14 +244,14 @@ impl Table {
         self.overflow.as_ref().is_some_and(|overflow| overflow.runs.len() > 0)
     }
 
-    /// The runs of a table that has a ceiling, the pieces that are here now in the last of them.
-    pub(super) fn into_runs(mut self) -> Result<Option<Runs>> {
-        self.spill()?;
-        Ok(self.overflow.map(|overflow| overflow.runs))
+    /// The runs of a table that has a ceiling.
+    pub(super) fn into_runs(self) -> Option<Runs> {
+        self.overflow.map(|overflow| overflow.runs)
     }
 
-    /// Writes the pieces as a run, and forgets them. The slots are sorted where they are, so this takes no memory.
-    fn spill(&mut self) -> Result<()> {
+    /// Writes the pieces as a run, and forgets them. The slots are sorted where they are, so this takes no memory. `look` is told of steps
+    /// of some nanoseconds; if it fails, pieces that are not written are no longer found, and wait for another call.
+    pub(super) fn spill(&mut self, look: &mut dyn FnMut(usize) -> Result<()>) -> Result<()> {
         let Table { slots, bytes, ends, firsts, overflow: Some(Overflow { runs, .. }), .. } = self else {
             return Ok(());
         };
@@ -256,15 +266,22 @@ impl Table {
             }
         }
         let piece = |index: usize| &bytes[if index == 0 { 0 } else { ends[index - 1] }..ends[index]];
-        slots[..taken].sort_unstable_by(|a, b| match a.key.is_short() && b.key.is_short() {
+        let order = |a: &Slot, b: &Slot| match a.key.is_short() && b.key.is_short() {
             true => a.key.cmp(&b.key),
             false => b.key.is_short().cmp(&a.key.is_short()).then_with(|| piece(a.index).cmp(piece(b.index))),
-        });
-        for &Slot { count, index, .. } in &slots[..taken] {
-            runs.push(Piece { first: firsts[index], bytes: piece(index), count })?;
+        };
+        sort(&mut slots[..taken], &order, look)?;
+        for written in slots[..taken].chunks_mut(WRITTEN) {
+            for &Slot { count, index, .. } in &*written {
+                runs.push(Piece { first: firsts[index], bytes: piece(index), count })?;
+            }
+            written.fill(Slot::default());
+            if let Err(stopped) = look(8 * WRITTEN) {
+                runs.end_run()?;
+                return Err(stopped);
+            }
         }
         runs.end_run()?;
-        slots.fill(Slot::default());
         bytes.clear();
         ends.clear();
         firsts.clear();
@@ -325,6 +342,22 @@ impl Table {
 /// By how much a hash is shifted to give the place where the search for its key begins.
 fn shift(slots: &[Slot]) -> u32 {
     u64::BITS - slots.len().trailing_zeros()
+}
+
+/// Sorts slots a part at a time: the lower half, then the upper one.
+fn sort(
+    slots: &mut [Slot],
+    order: &impl Fn(&Slot, &Slot) -> Ordering,
+    look: &mut dyn FnMut(usize) -> Result<()>,
+) -> Result<()> {
+    look(SORTED)?;
+    if slots.len() <= SORTED {
+        slots.sort_unstable_by(order);
+        return Ok(());
+    }
+    let (lower, _, upper) = slots.select_nth_unstable_by(slots.len() / 2, order);
+    sort(lower, order, look)?;
+    sort(upper, order, look)
 }
 
 fn taken(slots: &[Slot]) -> impl Iterator<Item = &Slot> {

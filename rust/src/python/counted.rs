@@ -53,7 +53,8 @@ impl Counter {
     }
 
     /// Counts documents, each the next source: str, bytes, or the path of a file; the first is the one that `reached` stands in.
-    /// Gives how many of them it is done with: after `seconds` it soon stops. After an exception `reached` tells how far it came.
+    /// Gives how many of them it is done with: after `seconds` it soon stops. After an exception `reached` then tells how far it came,
+    /// unless a second one comes meanwhile. Without `seconds` an exception ends it at once.
     fn add(
         &mut self,
         py: Python<'_>,

@@ -55,7 +55,11 @@ fn watched_by<T: Send>(
             if last.elapsed() < INTERVAL {
                 return ControlFlow::Continue(());
             }
-            let told = Python::attach(|py| heard(py, done, total).and_then(|()| py.check_signals()));
+            let told = Python::attach(|py| match raised {
+                None => heard(py, done, total).and_then(|()| py.check_signals()),
+                // What goes on to some place hears of signals alone.
+                Some(_) => py.check_signals(),
+            });
             last = Instant::now();
             match told {
                 Ok(()) => ControlFlow::Continue(()),

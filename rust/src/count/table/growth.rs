@@ -1,8 +1,11 @@
 //! How a table grows: where it is, as far as it has addresses.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
 use super::super::{Position, no_memory, room};
 use super::{Slot, Table};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A table gets addresses for so many times the slots that it needs, and grows where it is: memory is taken as it is written, and new pages
 /// have to be cleared. With a ceiling it gets no more than it needs, for some ceilings are on addresses.
@@ -14,8 +17,11 @@ impl Table {
         if self.slots_for(pieces) <= self.slots.len() && self.bytes.capacity() - self.bytes.len() >= bytes {
             return Ok(());
         }
-        if self.overflow.as_ref().is_some_and(|overflow| self.while_growing(pieces, bytes) > overflow.ceiling) {
-            self.spill()?;
+        if let Some(overflow) = &self.overflow
+            && self.while_growing(pieces, bytes) > overflow.ceiling
+        {
+            let abandoned = Arc::clone(&overflow.abandoned);
+            self.spill(&mut |_| if abandoned.load(Relaxed) { Err(Error::Interrupted) } else { Ok(()) })?;
         }
         self.grow(pieces, bytes)
     }
