@@ -29,7 +29,8 @@ class Progress:
     """How far a stage of the work is: `done` of `total` bytes, and of merges while training.
 
     Text is counted, and files of piece counts are checked, then loaded. What several threads or runs on disk have of the pieces is
-    summed, and, as it is asked for, loaded from disk or saved. The total is None while an iterator may still give more.
+    summed, and, as it is asked for, loaded from disk or saved. The total is None while an iterator may still give more,
+    or while what memory holds is sorted for the disk.
     """
 
     stage: Literal["check", "load", "count", "sum", "save", "train"]
@@ -109,7 +110,7 @@ def telling(
     def told(done: int, total: int) -> None:
         nonlocal last
         last = total
-        progress(Progress(stage, done, total))
+        progress(Progress(stage, done, total or None))
 
     yield told
     if last:
