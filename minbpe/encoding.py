@@ -9,6 +9,7 @@ The file is long because tiktoken's class is: three lines in four are docstrings
 from __future__ import annotations
 
 from minbpe import _core
+from minbpe._core import BaseEncoding
 from minbpe.errors import MinbpeError, UnknownTokenError, VocabularyError
 from minbpe.special import NONE, SpecialTokens
 from minbpe.vocabulary import Vocabulary
@@ -31,7 +32,7 @@ NO_LIMIT = 2**63 - 1
 MOST_THREADS = 256
 
 
-class Encoding:
+class Encoding(BaseEncoding):
     """Encodes text to ids and decodes ids to text.
 
     >>> import minbpe
@@ -106,12 +107,14 @@ class Encoding:
             raise MinbpeError(
                 f"cache_size is {cache_size}, but a cache has 0 bytes or more: leave it out for the usual size"
             )
+        core = _core.Encoder(vocabulary._core, cache_size)
+        self._hold(core)
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "vocabulary", vocabulary)
         object.__setattr__(self, "cache_size", cache_size)
-        object.__setattr__(self, "_core", _core.Encoder(vocabulary._core, cache_size))
+        object.__setattr__(self, "_core", core)
         object.__setattr__(self, "_ranks", None)
-        object.__setattr__(self, "_special", SpecialTokens(vocabulary._special_tokens))
+        object.__setattr__(self, "_special", SpecialTokens(vocabulary._special_tokens, core))
         for pattern, refusal in vocabulary._core.refusals():
             from minbpe.patterns import warn_of_refusal
 
@@ -165,14 +168,7 @@ class Encoding:
 
     # Encoding
 
-    def encode_ordinary(self, text: str) -> list[int]:
-        """Encode, with special tokens as the plain text they are: `encode(text, disallowed_special=())`.
-
-        >>> import minbpe
-        >>> minbpe.get_encoding("gpt2").encode_ordinary("hello world")
-        [31373, 995]
-        """
-        return self._core.encode_ordinary(text)
+    encode_ordinary = BaseEncoding.encode_ordinary
 
     def encode(
         self,

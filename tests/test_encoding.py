@@ -1,9 +1,12 @@
 """Every method of `Encoding` on one text: what tiktoken also has gives tiktoken's results, the rest equals a naive reference."""
 
 import copy
+import gc
+import inspect
 import pickle
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from itertools import pairwise
 from types import ModuleType
@@ -35,6 +38,9 @@ TEXTS = (
     " " * 3000,
     "\x00\x01\x7f\ufeff\uffff\U0010ffff",
 )
+
+# The example of a method in Rust, which pytest does not find by itself.
+__test__ = {"encode_ordinary": Encoding.encode_ordinary}
 
 # Letters, white space and marks of every kind, halves of surrogate pairs, and pieces of special tokens.
 texts = st.lists(
@@ -331,6 +337,63 @@ def test_an_encoding_never_changes() -> None:
         del encoding.vocabulary
     encoding._special_tokens.clear()
     assert encoding.special_tokens_set == {"<end>", "<stop>"}
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_the_method_in_rust_is_pickled_with_the_encoding_that_it_is_bound_to(protocol: int) -> None:
+    for encoding in (minbpe.get_encoding("gpt2"), custom()):
+        method = pickle.loads(pickle.dumps(encoding.encode_ordinary, protocol=protocol))
+        assert method("abc é") == encoding.encode_ordinary("abc é")
+        assert method.__self__.vocabulary == encoding.vocabulary
+    assert len(pickle.dumps(minbpe.get_encoding("gpt2").encode_ordinary)) < 150
+
+
+def test_the_method_in_rust_is_a_method_of_the_class_like_the_others() -> None:
+    encoding = custom()
+    assert str(inspect.signature(encoding.encode_ordinary)) == "(text)"
+    assert encoding.encode_ordinary(text="abc") == Encoding.encode_ordinary(encoding, "abc") == [300]
+    assert "encode_ordinary" in vars(Encoding)
+    with pytest.raises(TypeError, match="expected str, got bytes"):
+        encoding.encode_ordinary(b"abc")  # type: ignore[arg-type]
+
+
+def test_a_subclass_may_have_an_init_of_its_own() -> None:
+    class Letters(Encoding):
+        def __init__(self, letters: str, *, last: int) -> None:
+            ranks = {bytes([value]): value for value in range(256)} | {letters.encode(): last}
+            super().__init__("letters", pat_str=None, mergeable_ranks=ranks, special_tokens={})
+            object.__setattr__(self, "letters", letters)
+
+    class Plain(Encoding):
+        pass
+
+    assert Letters("ab", last=300).encode_ordinary("ab") == Letters("ab", last=300).encode("ab") == [300]
+    assert Letters("ab", last=300).letters == "ab"  # type: ignore[attr-defined]
+    assert Plain("", pat_str=None, mergeable_ranks=RANKS, special_tokens={}).encode_ordinary("abc") == [300]
+    assert Plain.from_vocabulary(custom().vocabulary).encode_ordinary("abc") == [300]
+
+
+def test_an_encoding_without_a_vocabulary_says_so_and_one_with_it_keeps_it() -> None:
+    with pytest.raises(AttributeError, match="no vocabulary yet"):
+        Encoding.__new__(Encoding).encode_ordinary("abc")
+    encoding = custom()
+    with pytest.raises(AttributeError, match="never changes"):
+        encoding.__init__("again", pat_str=None, mergeable_ranks=RANKS, special_tokens={})  # type: ignore[misc]
+    assert (encoding.name, encoding.special_tokens_set) == ("custom", {"<end>", "<stop>"})
+
+
+def test_an_encoding_is_freed_when_nothing_holds_it_and_a_bound_method_holds_it() -> None:
+    encoding = custom()
+    gone = weakref.ref(encoding)
+    method = encoding.encode_ordinary
+    del encoding
+    assert gone() is method.__self__
+    gc.disable()
+    try:
+        del method
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 # To and from tiktoken

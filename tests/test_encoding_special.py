@@ -138,6 +138,21 @@ def test_what_is_like_a_set_is_allowed_and_an_iterator_disallowed() -> None:
         encoding.encode_batch(["a", "b foo"], disallowed_special=iter(["foo"]))
 
 
+def test_settings_that_change_are_looked_at_anew() -> None:
+    encoding = minbpe.get_encoding("gpt2")
+    allowed, disallowed = {END}, ["foo"]
+    assert encoding.encode(END, allowed_special=allowed, disallowed_special=disallowed) == [50256]
+    allowed.clear()
+    assert len(encoding.encode(END, allowed_special=allowed, disallowed_special=disallowed)) > 1
+    disallowed.append(END)
+    with pytest.raises(SpecialTokenError):
+        encoding.encode(END, allowed_special=allowed, disallowed_special=disallowed)
+    once = iter([END])
+    with pytest.raises(SpecialTokenError):
+        encoding.encode(END, disallowed_special=once)  # type: ignore[arg-type]
+    assert len(encoding.encode(END, disallowed_special=once)) > 1  # type: ignore[arg-type]
+
+
 # Many, and overlapping
 
 

@@ -93,7 +93,7 @@ def keywords(function: Any) -> list[tuple[str, Any, bool]]:
 def test_every_method_of_tiktokens_encoding_is_here_with_its_keywords_and_in_the_table(
     tiktoken_module: ModuleType,
 ) -> None:
-    theirs, ours = tiktoken_module.Encoding, minbpe.Encoding
+    theirs = tiktoken_module.Encoding
     encoding, other = minbpe.get_encoding("gpt2"), tiktoken_module.get_encoding("gpt2")
     names = {*public(theirs), *public(other), "__init__", "__repr__"}
     assert len(names) > 20
@@ -102,12 +102,12 @@ def test_every_method_of_tiktokens_encoding_is_here_with_its_keywords_and_in_the
         assert re.search(rf"^\| `{name}\b", TABLE, re.MULTILINE), f"{name} is not in the table"
         method = inspect.getattr_static(theirs, name, None)
         if inspect.isfunction(method):
-            assert keywords(getattr(ours, name)) == keywords(method)
+            assert keywords(getattr(encoding, name)) == keywords(getattr(other, name))
     for name in ("_pat_str", "_mergeable_ranks", "_special_tokens", "_encode_bytes", "_encode_single_piece"):
         assert hasattr(encoding, name)
         assert re.search(rf"^\| `{name}\b", TABLE, re.MULTILINE), f"{name} is not in the table"
     for name in ("_encode_bytes", "_encode_single_piece"):
-        assert keywords(getattr(ours, name)) == keywords(getattr(theirs, name))
+        assert keywords(getattr(encoding, name)) == keywords(getattr(other, name))
 
 
 def test_every_function_of_tiktoken_is_here_with_its_keywords_and_in_the_table(tiktoken_module: ModuleType) -> None:

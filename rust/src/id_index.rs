@@ -8,6 +8,9 @@ use crate::tokens::invalid;
 /// From an id to an index: by position where ids are dense, by hash where they are strewn.
 #[derive(Debug)]
 pub(crate) enum IdIndex {
+    /// Of so many tokens, each but the bytes has its index for its id; the bytes have those below 256. It is nearly always so, and takes no
+    /// memory that loading a vocabulary would wait for.
+    Same(Box<[u32; 256]>, u32),
     Dense(Vec<u32>),
     Sparse(HashMap<u32, u32>),
 }
@@ -18,6 +21,9 @@ impl IdIndex {
     /// `ids` by index, all different.
     pub(crate) fn new(ids: &[u32]) -> Result<IdIndex> {
         let twice = |id: u32| invalid(format!("two tokens have the id {id}: ids are unique"));
+        if let Some(bytes) = bytes_before_same(ids) {
+            return Ok(IdIndex::Same(bytes, ids.len() as u32));
+        }
         let end = ids.iter().max().map_or(0, |&highest| highest as usize + 1);
         if end > 4 * ids.len() + (1 << 16) {
             let mut index_of_id = HashMap::with_capacity(ids.len());
@@ -40,8 +46,58 @@ impl IdIndex {
     #[inline(always)]
     pub(crate) fn get(&self, id: u32) -> Option<u32> {
         match self {
+            IdIndex::Same(bytes, count) => match bytes.get(id as usize) {
+                Some(&byte) => Some(byte),
+                None => (id < *count).then_some(id),
+            },
             IdIndex::Dense(index_of_id) => index_of_id.get(id as usize).copied().filter(|&index| index != NO_TOKEN),
             IdIndex::Sparse(index_of_id) => index_of_id.get(&id).copied(),
+        }
+    }
+}
+
+/// The byte of each id below 256, if all other tokens' ids are their indices.
+fn bytes_before_same(ids: &[u32]) -> Option<Box<[u32; 256]>> {
+    let (of_bytes, others) = ids.split_at_checked(256)?;
+    let mut bytes = Box::new([NO_TOKEN; 256]);
+    for (byte, &id) in (0..).zip(of_bytes) {
+        *bytes.get_mut(id as usize)? = byte;
+    }
+    let same = (256..).zip(others).all(|(index, &id)| index == id);
+    (same && !bytes.contains(&NO_TOKEN)).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_id_leads_to_its_token_and_no_other_id_to_any() {
+        let swapped: Vec<u32> = [1, 0].into_iter().chain(2..300).collect();
+        let holes: Vec<u32> = (0..300).map(|index| 2 * index).collect();
+        let strewn: Vec<u32> = (0..300).map(|index| index << 22).collect();
+        let moved: Vec<u32> = (1..301).collect();
+        let is_same = |ids: &[u32]| matches!(IdIndex::new(ids).unwrap(), IdIndex::Same(..));
+        assert!(is_same(&swapped) && is_same(&swapped[..256]));
+        for ids in [&swapped, &holes, &strewn, &moved] {
+            assert_eq!(is_same(ids), ids == &swapped);
+            let index = IdIndex::new(ids).unwrap();
+            for id in (0..700).chain((0..1000).map(|n| n << 22)).chain([u32::MAX]) {
+                assert_eq!(index.get(id), ids.iter().position(|&other| other == id).map(|at| at as u32), "{id}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_id_that_two_tokens_have_is_refused() {
+        for (ids, twice) in
+            [((0..300).collect::<Vec<u32>>(), 7), ((0..300).map(|index| index << 22).collect(), 1 << 22)]
+        {
+            for at in [0, 255, 256, 299] {
+                let mut ids = ids.clone();
+                ids[at] = twice;
+                assert!(IdIndex::new(&ids).is_err());
+            }
         }
     }
 }

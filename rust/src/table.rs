@@ -126,28 +126,29 @@ impl PairTable {
         if (self.entries + 1) * 2 > self.count * LINE {
             self.grow();
         }
-        let added = self.insert_at(self.place(left, right), joined(left, right), merged);
-        self.entries += usize::from(added);
-        if added && left < 256 && right < 256 {
-            self.bytes[(left << 8 | right) as usize] = merged;
-        }
-        added
+        self.insert_at(self.place(left, right), left, right, merged)
     }
 
-    /// Adds a merge of which the place is known and the room is there; whether it is new.
-    fn insert_at(&mut self, place: u32, pair: u64, merged: u32) -> bool {
+    /// As `insert`, of a merge whose place is known and for which there is room.
+    #[inline(always)]
+    fn insert_at(&mut self, place: u32, left: u32, right: u32, merged: u32) -> bool {
+        let pair = joined(left, right);
         let mut at = place as usize;
         loop {
             for slot in &mut self.lines.as_mut_slice()[at] {
                 if *slot == 0 {
                     *slot = pair << INDEX_BITS | u64::from(merged);
+                    self.entries += 1;
+                    if left < 256 && right < 256 {
+                        self.bytes[(left << 8 | right) as usize] = merged;
+                    }
                     return true;
                 }
                 if *slot >> INDEX_BITS == pair {
                     return false;
                 }
             }
-            at = (at + 1) % self.count;
+            at = if at + 1 == self.count { 0 } else { at + 1 };
         }
     }
 
@@ -155,10 +156,18 @@ impl PairTable {
     ///
     /// Lines lie all over the table; those of a group are fetched side by side (o200k: a third of the time of one by one).
     pub(crate) fn insert_all(&mut self, pairs: &[(u32, u32)]) -> Result<(), usize> {
-        for (group, pairs) in pairs.chunks(64).enumerate() {
-            pairs.iter().for_each(|&(left, right)| self.prefetch(self.place(left, right)));
-            for (rank, &(left, right)) in (group * 64..).zip(pairs) {
-                if !self.insert(left, right, 256 + rank as u32) {
+        const GROUP: usize = 64;
+        while (self.entries + pairs.len()) * 2 > self.count * LINE {
+            self.grow();
+        }
+        for (group, pairs) in pairs.chunks(GROUP).enumerate() {
+            let mut places = [0; GROUP];
+            for (place, &(left, right)) in places.iter_mut().zip(pairs) {
+                *place = self.place(left, right);
+                self.prefetch(*place);
+            }
+            for ((rank, &(left, right)), place) in (group * GROUP..).zip(pairs).zip(places) {
+                if !self.insert_at(place, left, right, 256 + rank as u32) {
                     return Err(rank);
                 }
             }
@@ -168,11 +177,11 @@ impl PairTable {
 
     fn grow(&mut self) {
         self.count *= 2;
+        self.entries = 0;
         let old = std::mem::replace(&mut self.lines, Lines::new(self.count));
         for &slot in old.as_slice().iter().flatten().filter(|&&slot| slot != 0) {
-            let pair = slot >> INDEX_BITS;
-            let place = self.place((pair >> INDEX_BITS) as u32, (pair & INDEX_MASK) as u32);
-            self.insert_at(place, pair, (slot & INDEX_MASK) as u32);
+            let [left, right] = [slot >> (2 * INDEX_BITS), slot >> INDEX_BITS & INDEX_MASK].map(|index| index as u32);
+            self.insert_at(self.place(left, right), left, right, (slot & INDEX_MASK) as u32);
         }
     }
 }

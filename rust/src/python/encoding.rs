@@ -46,8 +46,8 @@ pub(super) struct Encoder {
     vocabulary: Arc<vocab::Vocabulary>,
     /// Ordinary tokens by their bytes: only asked for by `encode_with_unstable` and `token_byte_values`.
     sorted: OnceLock<Vec<u32>>,
-    /// Finds all special tokens: only asked for by `encode_if_plain`.
-    special: OnceLock<special::Matcher>,
+    /// Finds all special tokens; made for the first call that asks for them.
+    special: OnceLock<Py<Matcher>>,
     integers: Integers,
 }
 
@@ -55,6 +55,11 @@ pub(super) struct Encoder {
 type Texts<'a> = Vec<Cow<'a, str>>;
 
 impl Encoder {
+    /// Encode, with special tokens as the plain text they are.
+    pub(super) fn encode_ordinary<'py>(&self, text: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+        self.list(text.py(), &text_of(text)?, None)
+    }
+
     /// Sorted before its place is claimed, for the sake of forks, as `Tokens` makes its table.
     fn sorted(&self) -> &[u32] {
         if let Some(sorted) = self.sorted.get() {
@@ -62,15 +67,6 @@ impl Encoder {
         }
         let sorted = self.vocabulary.tokens_by_bytes();
         self.sorted.get_or_init(|| sorted)
-    }
-
-    /// As `sorted`.
-    fn special(&self) -> Result<&special::Matcher> {
-        if let Some(special) = self.special.get() {
-            return Ok(special);
-        }
-        let special = special::Matcher::new(self.vocabulary.special())?;
-        Ok(self.special.get_or_init(|| special))
     }
 
     /// The ids of all texts, encoded by several threads.
@@ -159,11 +155,6 @@ impl Encoder {
         }
     }
 
-    /// Encode, with special tokens as the plain text they are: `minbpe.Encoding.encode_ordinary`.
-    fn encode_ordinary<'py>(&self, text: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
-        self.list(text.py(), &text_of(text)?, None)
-    }
-
     fn encode<'py>(
         &self,
         text: &Bound<'py, PyAny>,
@@ -172,10 +163,19 @@ impl Encoder {
         self.list(text.py(), &text_of(text)?, matcher(special))
     }
 
+    /// What finds all special tokens. Made as `sorted` is.
+    fn matcher(&self, py: Python<'_>) -> PyResult<&Py<Matcher>> {
+        if let Some(special) = self.special.get() {
+            return Ok(special);
+        }
+        let special = Py::new(py, Matcher::new(self.vocabulary.special().to_vec())?)?;
+        Ok(self.special.get_or_init(|| special))
+    }
+
     /// The ids of `text`, or None if it holds a special token, or surrogates.
     fn encode_if_plain<'py>(&self, text: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyList>>> {
         let Ok(plain) = expect_str(text)?.to_str() else { return Ok(None) };
-        if self.special().map_err(to_py_err)?.find(plain, 0).is_some() {
+        if self.matcher(text.py())?.get().inner.find(plain, 0).is_some() {
             return Ok(None);
         }
         self.list(text.py(), plain, None).map(Some)

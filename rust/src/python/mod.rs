@@ -2,6 +2,7 @@
 //!
 //! A file a class. Work that takes longer than a few microseconds releases the interpreter lock.
 
+mod base;
 mod buffer;
 mod counted;
 mod encoding;
@@ -65,6 +66,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<vocabulary::Vocabulary>()?;
     module.add_class::<encoding::Matcher>()?;
     module.add_class::<encoding::Encoder>()?;
+    module.add_class::<base::BaseEncoding>()?;
     module.add_class::<counted::Counter>()?;
     module.add_class::<counted::Counted>()?;
     module.add_class::<counted::Survey>()?;

@@ -29,7 +29,7 @@ impl Symbols {
                 borders.push((range.end() as u32 + 1, 1 << class));
             }
         }
-        borders.sort_unstable();
+        borders.sort(); // of each class they are in order already, which this sort makes use of
 
         let mut symbols = Symbols { intervals: Vec::new(), count: 0, members: vec![0; classes.len()] };
         let mut known: HashMap<u128, u8> = HashMap::new();

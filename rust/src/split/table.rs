@@ -187,7 +187,8 @@ struct Rows {
     rows: Vec<Vec<u32>>,
     /// (state, pending) of each row.
     states: Vec<(usize, i8)>,
-    ids: HashMap<(usize, i8), usize>,
+    /// The few rows of each state, with their pending. Looking them up by hash took a third of the instructions of compiling.
+    of_state: Vec<Vec<(i8, usize)>>,
     /// The symbols of ASCII. They are the first ones.
     ascii: Vec<usize>,
     /// How many they are.
@@ -198,7 +199,9 @@ impl Rows {
     fn new(machine: &Machine, symbols: &Symbols) -> Compiled<Rows> {
         let ascii: Vec<usize> = symbols.from(0).take(128).map(usize::from).collect();
         let kinds = ascii.iter().max().map_or(0, |last| last + 1);
-        let mut rows = Rows { rows: Vec::new(), states: vec![(0, 0)], ids: HashMap::from([((0, 0), 0)]), ascii, kinds };
+        let mut of_state = vec![Vec::new(); machine.moves.len()];
+        of_state[0].push((0, 0));
+        let mut rows = Rows { rows: Vec::new(), states: vec![(0, 0)], of_state, ascii, kinds };
         let after = |step: &Move| step.settle as i8 - step.slot as i8;
         while rows.rows.len() < rows.states.len() {
             let (state, pending) = rows.states[rows.rows.len()];
@@ -230,10 +233,11 @@ impl Rows {
     }
 
     fn cell(&mut self, shift: i8, second: bool, state: usize, pending: i8) -> u32 {
-        let states = &mut self.states;
-        let row = *self.ids.entry((state, pending)).or_insert_with(|| {
-            states.push((state, pending));
-            states.len() - 1
+        let known = self.of_state[state].iter().find(|(known, _)| *known == pending).map(|&(_, row)| row);
+        let row = known.unwrap_or_else(|| {
+            self.states.push((state, pending));
+            self.of_state[state].push((pending, self.states.len() - 1));
+            self.states.len() - 1
         });
         Entry::new(row, second, shift).0
     }
