@@ -30,7 +30,7 @@ EndOfText = Literal["prepend", "append", "none"]
 VOCABULARY = "vocabulary"
 """The vocabulary stands beside its shards, as `vocabulary.model` and `vocabulary.vocab`."""
 BATCH_BYTES = 1 << 21
-"""For each thread. So much text is encoded at once: short documents together, a longer one by stretches."""
+"""For each thread that a core works for. So much text is encoded at once: short documents together, a longer one by stretches."""
 DECODED = 1 << 20
 """Ids of a document that are decoded at once."""
 
@@ -208,9 +208,10 @@ def _encoded(
     mark = b"" if marker is None else marker.to_bytes(width, "little")
     before, after = (mark, b"") if manifest.options.end_of_text == "prepend" else (b"", mark)
     done = manifest.bytes
-    for batch in _batches(documents, threads * BATCH_BYTES):
+    most = min(threads, os.cpu_count() or 1) * BATCH_BYTES
+    for batch in _batches(documents, most):
         if not isinstance(batch, list):
-            stretches = _stretches(batch, encoding, threads, _from(done, progress))
+            stretches = _stretches(batch, most, encoding, threads, _from(done, progress))
             yield Document(batch, chain([before], (ids.pack(width) for ids in stretches), [after]))
             done += size_of(batch)
             continue
@@ -242,10 +243,9 @@ def _batches(documents: Iterator[bytes | File], most: int) -> Iterator[list[byte
 
 
 def _stretches(
-    document: bytes | File, encoding: Encoding, threads: int, progress: Callable[[int], object]
+    document: bytes | File, most: int, encoding: Encoding, threads: int, progress: Callable[[int], object]
 ) -> Iterator[_core.Buffer]:
-    """Encode a long document, a stretch at a time, and one twice as long where no place is proven at which a piece ends."""
-    most = threads * BATCH_BYTES
+    """Encode a long document, `most` bytes at a time, and twice as many where no place is proven at which a piece ends."""
     parts = parts_of(document, most)
     held, done = b"", 0
     while done < size_of(document):
