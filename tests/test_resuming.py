@@ -232,7 +232,8 @@ def test_what_an_exception_ends_is_kept_though_progress_raises_again_and_it_hear
 
     with pytest.raises(StoppedError):
         how(text, pattern=NUMBERS, max_memory=1 << 23, threads=1, checkpoint=kept, progress=stop)
-    assert [stage for stage, _ in groupby(told)] == ["count", "sum", "save"]
+    # Of a stage of a twentieth of a second, which saving may be, nothing is told.
+    assert [stage for stage, _ in groupby(told)] in (["count", "sum"], ["count", "sum", "save"])
     assert state_in(kept)["place"][2] == text.stat().st_size
     assert how(text, pattern=NUMBERS, checkpoint=kept) == how(text, pattern=NUMBERS)
 
