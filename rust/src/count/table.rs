@@ -5,6 +5,7 @@
 //! where the search for them begins wait until they are many, for each needs several lines, one after the other.
 
 mod growth;
+mod lookup;
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -14,9 +15,10 @@ use super::key::{Key, Seeds};
 use super::runs::Runs;
 use super::{Piece, PieceCounts, Position, add, add_of, room};
 use crate::error::Result;
-use crate::processor::{Baseline, Instructions, Work, prefetch, widest};
+use crate::processor::{Baseline, prefetch, widest};
+use lookup::CountPieces;
 
-/// Pieces looked up together: making so many keys takes longer than a line needs to come.
+/// Pieces looked up together.
 const GROUP: usize = 128;
 /// Slots of a new table.
 const SLOTS: usize = 2 * GROUP;
@@ -52,58 +54,6 @@ pub(super) struct Slot {
     pub(super) count: u64,
     /// Which of the pieces it is.
     pub(super) index: usize,
-}
-
-/// What `Table::count` does.
-struct CountPieces<'a, P> {
-    table: &'a mut Table,
-    text: &'a [u8],
-    start: usize,
-    ends: &'a [u32],
-    position: P,
-}
-
-impl<P: Fn(usize) -> Position> Work for CountPieces<'_, P> {
-    type Done = Result<()>;
-
-    #[inline(always)]
-    fn run<I: Instructions>(self) -> Result<()> {
-        let CountPieces { table, text, start, ends, position } = self;
-        let (mut keys, mut homes) = ([Key::default(); GROUP], [0; GROUP]);
-        // Which pieces wait.
-        let mut others = Vec::new();
-        let piece = |which: u32| {
-            let which = which as usize;
-            let from = if which == 0 { start } else { start + ends[which - 1] as usize };
-            Piece { first: position(from), bytes: &text[from..start + ends[which] as usize], count: 1 }
-        };
-        let (mut from, mut first) = (start, 0);
-        for ends in ends.chunks(GROUP) {
-            let (slots, seeds) = (&mut table.slots[..], table.seeds);
-            let shift = shift(slots);
-            for ((key, home), &end) in keys.iter_mut().zip(&mut homes).zip(ends) {
-                let end = start + end as usize;
-                *key = Key::short::<I>(text, from, end).unwrap_or(Key::NO_PIECE);
-                *home = (seeds.hash(*key) >> shift) as usize;
-                from = end;
-            }
-            // Beside each other, so that they wait for the addresses of their pages together.
-            homes[..ends.len()].iter().for_each(|&home| prefetch(slots, home));
-            for (which, (key, &home)) in (first..).zip(keys.iter().zip(&homes[..ends.len()])) {
-                let slot = &mut slots[home];
-                if slot.key == *key {
-                    slot.count += 1;
-                } else {
-                    others.push(which);
-                }
-            }
-            first += ends.len() as u32;
-            if others.len() >= GROUP {
-                table.add_all(others.drain(..).map(piece))?;
-            }
-        }
-        table.add_all(others.drain(..).map(piece))
-    }
 }
 
 impl Table {
