@@ -19,7 +19,7 @@ use crate::processor::{Baseline, prefetch, widest};
 use lookup::CountPieces;
 
 /// Pieces looked up together.
-const GROUP: usize = 128;
+const GROUP: usize = 64;
 /// Slots of a new table.
 const SLOTS: usize = 2 * GROUP;
 /// Slots that are sorted between two looks at whether to stop, and pieces that are written: some 30 and 6 milliseconds.

@@ -91,8 +91,8 @@ impl<'a, F> Splitting<'a, F> {
             return;
         }
         let end = self.text.len().min(to + AHEAD);
-        // At 10 GB/s where the text is ASCII; `utf8_chunks` goes byte by byte, and took a tenth of counting.
-        match std::str::from_utf8(&self.text[self.checked..end]) {
+        // In vector registers: the standard library's check took a seventh of the time of counting Chinese text.
+        match simdutf8::compat::from_utf8(&self.text[self.checked..end]) {
             Ok(_) => self.checked = end,
             Err(error) => {
                 self.checked += error.valid_up_to();
