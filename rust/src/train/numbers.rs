@@ -2,6 +2,7 @@
 
 use super::Pair;
 use super::index::PairId;
+use crate::lines::on_large_pages;
 use crate::processor::prefetch;
 
 /// A pair that was taken out: its slot stays, for others were put behind it.
@@ -53,7 +54,9 @@ impl Numbers {
     /// Adds a pair that is new.
     pub(super) fn insert(&mut self, tokens: Pair, id: PairId) {
         if (self.used + 1) * 8 > self.slots.len() * 5 {
-            let larger = vec![EMPTY; self.slots.len() * 2];
+            let mut larger = Vec::with_capacity(self.slots.len() * 2);
+            on_large_pages(larger.spare_capacity_mut());
+            larger.resize(self.slots.len() * 2, EMPTY);
             for slot in std::mem::replace(&mut self.slots, larger) {
                 if slot.id != TAKEN {
                     let at = self.find(slot.tokens);
