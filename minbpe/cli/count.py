@@ -94,7 +94,7 @@ def count(
         tell = partial(show, bars)
         corpus: Corpus | SavedCounts = recognised(files, tell)
         if corpus is files and not whole:
-            corpus = reading.documents(sources, bars, "read")
+            corpus = reading.countable(sources, bars)
         with counts_of(corpus, named, min_count, threads, ceiling, checkpoint, tell) as (counted, regex):
             save_counted(counted, regex, out, tell)
     dropped = dict(zip(("dropped", "dropped distinct"), counted.dropped, strict=True)) if min_count > 1 else {}
