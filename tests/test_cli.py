@@ -211,6 +211,20 @@ def test_shard_writes_and_verifies(
     assert "train_000000.idx is missing" in error(capfd, 1, "shard", "--verify", out)
 
 
+def test_shards_without_their_vocabulary_are_said_to_lack_it(
+    corpus: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "shards"
+    output(capfd, "shard", corpus, "-t", "gpt2", "-o", out, "--tokens-per-shard", "100")
+    (out / "vocabulary.model").unlink()
+    missing = "vocabulary.model is missing: put the vocabulary there that its ids are of"
+    for command in (["inspect", out], ["encode", "-t", out, "x"]):
+        assert f"shards holds manifest.json and 2 shards, but {missing}" in error(capfd, 1, *command)
+    assert "vocabulary.model" in error(capfd, 1, "shard", "--verify", out)
+    (out / "manifest.json").unlink()
+    assert f"shards holds 2 shards, but {missing}" in error(capfd, 1, "inspect", out)
+
+
 def test_inspect_shows_vocabularies_and_shards(
     corpus: Path, model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,7 +5,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Annotated
@@ -17,8 +17,10 @@ from minbpe.ceiling import LEAST_MEMORY
 from minbpe.documents import File, Long, Piped, Zipped, find_files, joined, read_documents
 from minbpe.errors import MinbpeError
 from minbpe.progress import Bars
+from minbpe.wording import several
 
 if TYPE_CHECKING:
+    from minbpe.checkpoint import Checkpoint
     from minbpe.encoding import Encoding
 
 
@@ -29,6 +31,7 @@ CORPUS, SPLITTING, VOCABULARY, RESOURCES, OUTPUT = map(
 
 Tokenizer = Annotated[str, Parameter(name=["--tokenizer", "-t"])]
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
+Resume = Annotated[bool | None, Parameter(show_default=False)]
 Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
 Patterns = Annotated[list[str] | None, Parameter(negative="")]
 Threads = Annotated[int | None, Parameter(validator=Number(gte=1))]
@@ -123,6 +126,20 @@ def interruptible(left: Callable[[], str | None]) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def resuming(asked: bool | None, checkpoint: "Checkpoint", command: str) -> "Checkpoint":
+    """Return a checkpoint as --resume or --no-resume asks for; with neither of them, what is there must not be lost.
+
+    Raises:
+        MinbpeError: an interrupted run has left what this one would replace.
+    """
+    if asked is None and checkpoint.holds_something():
+        raise MinbpeError(
+            f"{checkpoint.path} holds what an interrupted run has done: {command} --resume goes on from it, and --no-resume "
+            "begins anew and replaces it"
+        )
+    return replace(checkpoint, resume=bool(asked))
+
+
 def goes_on(command: str, checkpoint: Path | None) -> str | None:
     """Say how a command goes on after an interruption, if it can."""
     return f"{command} --resume goes on from {checkpoint}" if checkpoint and checkpoint.is_dir() else None
@@ -143,13 +160,26 @@ def load_encoding(name: str) -> "Encoding":
     if path.is_dir():
         path = path / f"{VOCABULARY}.model"
         if not path.exists():
-            raise MinbpeError(f"{name} is a directory that holds no shards: name one that does, or a .model file")
+            raise MinbpeError(_without_vocabulary(path))
     if path.exists():
         return Encoding.from_vocabulary(Vocabulary.load(path), name=path.stem)
     names = list_encoding_names()
     if name in names:
         return get_encoding(name)
     raise MinbpeError(f"no tokenizer {name!r}: give the path of a .model file, or one of {', '.join(sorted(names))}")
+
+
+def _without_vocabulary(missing: Path) -> str:
+    """Say what a directory is that has no vocabulary."""
+    from minbpe.manifest import FILE
+
+    directory = missing.parent
+    shards = len([*directory.glob("*.bin")])
+    there = [FILE] * (directory / FILE).exists() + [several(shards, "shard")] * bool(shards)
+    if not there:
+        return f"{directory} is a directory that holds no shards: name one that does, or a .model file"
+    way_out = "put the vocabulary there that its ids are of, or name that"
+    return f"{directory} holds {' and '.join(there)}, but {missing.name} is missing: {way_out}"
 
 
 def print_facts(facts: Mapping[str, object], as_json: bool) -> None:

@@ -21,11 +21,13 @@ from minbpe.cli.shared import (
     Memory,
     Patterns,
     Reading,
+    Resume,
     Threads,
     goes_on,
     interruptible,
     named_pattern,
     print_facts,
+    resuming,
     spare,
 )
 from minbpe.cli.staging import Anew, parse_stage
@@ -55,7 +57,7 @@ def train(
     max_memory: Annotated[Memory, Parameter(group=RESOURCES)] = None,
     spill_to: Annotated[Path | None, Parameter(group=RESOURCES)] = None,
     reading: Annotated[Reading, Parameter(group=CORPUS)] = Reading(),  # noqa: B008 (frozen)
-    resume: Annotated[Flag, Parameter(group=OUTPUT)] = False,
+    resume: Annotated[Resume, Parameter(group=OUTPUT)] = None,
     report: Annotated[Flag, Parameter(group=OUTPUT)] = False,
     json: Annotated[Json, Parameter(group=OUTPUT)] = False,
 ) -> None:
@@ -80,7 +82,7 @@ def train(
         max_memory: Count within so much, such as 4G; what passes it goes to disk, and nothing is lost.
         spill_to: The directory for it. Nothing is left in it.
         reading: How sources become documents.
-        resume: Go on from OUT.checkpoint, if it is there, to exactly what one run gives.
+        resume: Go on from OUT.checkpoint, if it is there, to exactly what one run gives; or replace it.
         report: Print the bytes per token of every smaller vocabulary too.
         json: Print the result as JSON.
     """
@@ -98,8 +100,10 @@ def train(
         spare(Path(f"{prefix}.{kind}"), files)
     whole = not reading.lines and all(map(is_plain_text, files))
     kept = prefix.with_name(f"{prefix.name}.checkpoint")
-    checkpoint = Checkpoint(kept, corpus=f"{name_of(files)} {reading}", resume=resume, stays=True)
-    keeps = stage is None or resume
+    checkpoint = Checkpoint(kept, corpus=f"{name_of(files)} {reading}", stays=True)
+    keeps = stage is None or bool(resume)
+    if keeps:
+        checkpoint = resuming(resume, checkpoint, "minbpe train")
     give_back_what_is_freed()
     began = perf_counter()
     with Bars() as bars, interruptible(lambda: goes_on("minbpe train", kept if keeps else None)):
