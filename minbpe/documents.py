@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, NoReturn
 
 from minbpe.errors import CorpusError
 from minbpe.formats.counts import are_counts, in_a_pipe
@@ -150,11 +150,18 @@ def find_files(sources: Iterable[str | Path], *, glob: str = "*") -> list[Path]:
 
     Raises:
         CorpusError: A source does not exist, or nothing matches.
+        OSError: A directory may not be read; `rglob` passes over it.
     """
+
+    def refuse(error: OSError) -> NoReturn:
+        raise error
+
     found: list[Path] = []
     named = [Path(source) for source in sources]
     for source in named:
         if source.is_dir():
+            for _ in os.walk(source, onerror=refuse):
+                pass
             found.extend(sorted(path for path in source.rglob(glob) if path.is_file()))
         elif source.exists():
             found.append(source)
@@ -269,7 +276,7 @@ def _read_records(path: Path, stream: Stream, field: str) -> Iterator[str]:
             continue
         try:
             record = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CorpusError(f"{path}:{number}: not a line of JSON ({error})") from error
         yield _text_of(record, field, f"{path}:{number}")
 

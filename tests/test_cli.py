@@ -1,5 +1,6 @@
 """The command line: results on stdout, all else on stderr, exit codes 0, 1, 2 and 130."""
 
+import errno
 import json
 import os
 import signal
@@ -184,6 +185,7 @@ def test_decode_takes_arguments_files_and_json(tmp_path: Path, capfd: pytest.Cap
     (tmp_path / "ids").write_text("[31373, 995]\n31373\n")
     assert output(capfd, "decode", "-t", "gpt2", "31373", "995") == "hello world"
     assert output(capfd, "decode", "-t", "gpt2", "--file", tmp_path / "ids") == "hello worldhello"
+    assert output(capfd, "decode", "-t", "gpt2", "31373", "--file", tmp_path / "ids") == "hellohello worldhello"
     assert output(capfd, "decode", "-t", "gpt2", "--json", "--file", tmp_path / "ids") == '"hello world"\n"hello"\n'
 
 
@@ -241,6 +243,21 @@ def test_inspect_shows_vocabularies_and_shards(
     assert f"{first} is damaged: no token has the id 65535: ids go up to 269; the command that wrote it" in message
 
 
+def test_a_directory_that_may_not_be_read_is_not_passed_over(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (corpus / "locked").mkdir()
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if Path(path).name == "locked":
+            raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert "locked" in error(capfd, 1, "train", corpus, "--out", tmp_path / "tok")
+
+
 def test_an_empty_file_is_said_to_be_empty(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a").touch()
     for command in (["inspect", tmp_path / "a"], ["encode", "-t", tmp_path / "a", "text"]):
@@ -261,6 +278,8 @@ def test_an_empty_file_is_said_to_be_empty(tmp_path: Path, capfd: pytest.Capture
         (["train", __file__, "--out", "x", "--size", "256"], "256 bytes and 1 special token are 257: give"),
         (["train", __file__, "--out", "no/such/place/x", "--size", "260"], "no/such/place: no such directory"),
         (["train", __file__, "--out", ".model"], "--out '.model' names no file"),
+        (["train", __file__, "--out", "./"], "--out './' names no file"),
+        (["train", __file__, "--out", "x", "--pattern", "\udcff"], "lone surrogates are not: '\\udcff' holds one"),
         (["shard", __file__, "-t", "gpt2", "--out", __file__], f"File exists: '{__file__}'"),
         (["shard", __file__, "-t", "gpt2", "--out", "x", "--end-of-text-token", "</s>"], "no special token '</s>'"),
         (["shard", "--verify", os.curdir], "holds no manifest.json"),
@@ -292,6 +311,8 @@ def test_what_goes_wrong_is_one_line_and_exit_code_1(
         ["shard", "x", "--verify", "y"],
         ["train", "x", "--out", "x", "--tie-break", "random"],
         ["train", "x", "--out", "x", "--threads", "0"],
+        ["train", "x", "--out", "x", "--threads", "9" * 30],
+        ["train", "x", "--out", "x", "--size", "9" * 30],
     ],
 )
 def test_a_wrong_use_is_exit_code_2_and_points_to_the_help(

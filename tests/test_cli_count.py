@@ -1,6 +1,7 @@
 """The command line about piece counts: count, train on counts, inspect them."""
 
 import ctypes
+import errno
 import json
 import os
 import re
@@ -233,6 +234,19 @@ def test_what_an_interrupted_run_has_done_is_not_replaced_unless_asked(
     output(capfd, "count", out, "--out", out)
     output(capfd, "train", *parts, "--out", out, "--size", "260", "--stage", "gpt4:260", "--no-special")
     assert kept.holds_something()
+
+
+def test_a_place_that_cannot_be_written_is_not_said_to_lack_room(
+    parts: list[Path], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("minbpe.parts.save_counted", refuse)
+    monkeypatch.setattr(sys.modules["minbpe.cli.count"], "save_counted", refuse)
+    message = error(capfd, 1, "count", *parts, "--out", parts[0].with_name("all.counts"))
+    assert "Permission denied: counting cannot be kept in" in message
+    assert message.endswith("all.counts.checkpoint; name a place that can be written")
 
 
 def test_inspect_shows_counts(parts: list[Path], capfd: pytest.CaptureFixture[str]) -> None:

@@ -69,14 +69,14 @@ def decode(
     Args:
         ids: One document. Without any, and without --file, standard input holds one a line, as encode prints them.
         tokenizer: A name such as o200k_base, or a .model file.
-        file: Files of ids, a document a line.
+        file: Files of ids, a document a line. May be given several times.
         lines: End each document with a newline, as encode --lines took one away.
         json: Print each document as a JSON string, on a line.
     """
     encoding = load_encoding(tokenizer)
     out = sys.stdout.buffer
     end = b""
-    for document in [iter([ids])] if ids else _documents_of_ids(file):
+    for document in chain([iter([ids])] if ids else [], _documents_of_ids(file) if file or not ids else []):
         content = map(encoding.decode_bytes, document)
         end = b"\n" if json or lines else b""
         for part in chain(_quoted(content) if json else content, [end]):

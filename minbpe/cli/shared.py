@@ -34,7 +34,7 @@ Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 Resume = Annotated[bool | None, Parameter(show_default=False)]
 Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
 Patterns = Annotated[list[str] | None, Parameter(negative="")]
-Threads = Annotated[int | None, Parameter(validator=Number(gte=1))]
+Threads = Annotated[int | None, Parameter(validator=Number(gte=1, lte=1 << 16))]
 
 
 def named_pattern(given: list[str]) -> list[str] | None:

@@ -1,5 +1,6 @@
 """`minbpe train`: a vocabulary out of text files, or out of piece counts."""
 
+import os
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -44,7 +45,7 @@ def train(
     /,
     *,
     out: Annotated[str, Parameter(name=["--out", "-o"], group=OUTPUT)],
-    size: Annotated[int, Parameter(name=["--size", "-s"], group=VOCABULARY)] = SIZE,
+    size: Annotated[int, Parameter(name=["--size", "-s"], validator=Number(lte=1 << 32), group=VOCABULARY)] = SIZE,
     pattern: Annotated[Patterns, Parameter(group=SPLITTING)] = None,
     stage: Annotated[list[str] | None, Parameter(negative="", group=SPLITTING)] = None,
     special: Annotated[list[str], Parameter(negative="--no-special", group=VOCABULARY)] = ["<|endoftext|>"],  # noqa: B006 (never changed)
@@ -91,7 +92,7 @@ def train(
     from minbpe.training import learn
 
     prefix = Path(out.removesuffix(".model"))
-    if not prefix.name:
+    if not prefix.name or out.endswith(("/", os.sep)):
         raise MinbpeError(f"--out {out!r} names no file: give the path of a vocabulary, with or without .model")
     if not prefix.parent.is_dir():
         raise MinbpeError(f"{prefix.parent}: no such directory to write {prefix.name}.model in: make it first")
