@@ -137,6 +137,15 @@ def read_shard(path: str | Path) -> Ids:
         return Ids(ids, _little_endian(_map(file).cast("Q")))
 
 
+def is_shard(path: Path) -> bool:
+    """Whether a file is a shard, ours or llm.c's."""
+    try:
+        read_shard(path)
+    except (FormatError, OSError):
+        return False
+    return True
+
+
 def damage(shard: Shard, directory: Path) -> str | None:
     """Say how the files of `shard` differ from what was written, or None where they do not."""
     for name, expected in ((shard.file, shard.sha256), (shard.index, shard.index_sha256)):

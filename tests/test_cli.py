@@ -219,6 +219,7 @@ def test_shards_without_their_vocabulary_are_said_to_lack_it(
     out = tmp_path / "shards"
     output(capfd, "shard", corpus, "-t", "gpt2", "-o", out, "--tokens-per-shard", "100")
     (out / "vocabulary.model").unlink()
+    (out / "other.bin").write_bytes(b"no shard")
     missing = "vocabulary.model is missing: put the vocabulary there that its ids are of"
     for command in (["inspect", out], ["encode", "-t", out, "x"]):
         assert f"shards holds manifest.json and 2 shards, but {missing}" in error(capfd, 1, *command)
@@ -313,6 +314,9 @@ def test_what_goes_wrong_is_one_line_and_exit_code_1(
         ["train", "x", "--out", "x", "--threads", "0"],
         ["train", "x", "--out", "x", "--threads", "9" * 30],
         ["train", "x", "--out", "x", "--size", "9" * 30],
+        ["train", "x", "", "--out", "x"],
+        ["encode", "-t", "gpt2", "--file", ""],
+        ["decode", "-t", "gpt2", "1.5"],
     ],
 )
 def test_a_wrong_use_is_exit_code_2_and_points_to_the_help(

@@ -21,6 +21,7 @@ from minbpe.cli.shared import (
     Patterns,
     Reading,
     Resume,
+    Sources,
     Threads,
     goes_on,
     interruptible,
@@ -48,7 +49,7 @@ SIZE = 32768
 
 
 def count(
-    sources: list[Path],
+    sources: Sources,
     /,
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"], group=OUTPUT)],

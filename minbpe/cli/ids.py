@@ -12,7 +12,7 @@ from typing import Annotated, BinaryIO
 from cyclopts import Parameter
 
 from minbpe import _core
-from minbpe.cli.shared import Flag, Json, Reading, Tokenizer, load_encoding
+from minbpe.cli.shared import Flag, Json, Reading, Tokenizer, load_encoding, named_paths, whole_numbers
 from minbpe.documents import Long, parts_of, read_parts
 from minbpe.errors import CorpusError
 from minbpe.progress import Bars
@@ -26,7 +26,7 @@ LONGEST_ID = 1 << 13
 """More characters are no number that Python reads."""
 UP_TO_A_COMMA, UP_TO_A_SPACE = re.compile(rb"(?s).*,"), re.compile(rb"(?s).*\s")
 
-Files = Annotated[list[Path] | None, Parameter(name=["--file", "-f"], negative="")]
+Files = Annotated[list[Path] | None, Parameter(name=["--file", "-f"], negative="", converter=named_paths)]
 
 
 def encode(
@@ -56,7 +56,7 @@ def encode(
 
 
 def decode(
-    ids: list[int] | None = None,
+    ids: Annotated[list[int] | None, Parameter(converter=whole_numbers)] = None,
     /,
     *,
     tokenizer: Tokenizer,

@@ -50,6 +50,24 @@ def named_pattern(given: list[str]) -> list[str] | None:
     return None if given == ["none"] else given
 
 
+def named_paths(_: object, tokens: Sequence[Token]) -> list[Path]:
+    """Return paths, none of them of an empty name: a shell's variable that is not set would stand for the whole directory."""
+    if not all(token.value for token in tokens):
+        raise ValueError("a name is empty: name a file or a directory, and this directory with a dot")
+    return [Path(token.value) for token in tokens]
+
+
+Sources = Annotated[list[Path], Parameter(converter=named_paths)]
+
+
+def whole_numbers(_: object, tokens: Sequence[Token]) -> list[int]:
+    """Return numbers that are written out: no 1.5, of which cyclopts makes 2."""
+    wrong = [token.value for token in tokens if not token.value.removeprefix("-").isdecimal()]
+    if wrong:
+        raise ValueError(f"{wrong[0]!r} is no whole number")
+    return [int(token.value) for token in tokens]
+
+
 def memory(_: object, tokens: Sequence[Token]) -> int:
     """Return the bytes that `4G`, `512M` or a plain number stands for; a G is 2^30, as for ulimit."""
     text = tokens[0].value
@@ -172,9 +190,10 @@ def load_encoding(name: str) -> "Encoding":
 def _without_vocabulary(missing: Path) -> str:
     """Say what a directory is that has no vocabulary."""
     from minbpe.manifest import FILE
+    from minbpe.shard_file import is_shard
 
     directory = missing.parent
-    shards = len([*directory.glob("*.bin")])
+    shards = sum(map(is_shard, directory.glob("*.bin")))
     there = [FILE] * (directory / FILE).exists() + [several(shards, "shard")] * bool(shards)
     if not there:
         return f"{directory} is a directory that holds no shards: name one that does, or a .model file"

@@ -23,6 +23,7 @@ from minbpe.cli.shared import (
     Patterns,
     Reading,
     Resume,
+    Sources,
     Threads,
     goes_on,
     interruptible,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    sources: list[Path],
+    sources: Sources,
     /,
     *,
     out: Annotated[str, Parameter(name=["--out", "-o"], group=OUTPUT)],
