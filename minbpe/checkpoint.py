@@ -18,7 +18,7 @@ from minbpe.counting import PieceCounts
 from minbpe.errors import CorpusError, FormatError, warn
 from minbpe.formats.counts import digest, save_counted
 from minbpe.loading import check, load
-from minbpe.parts import Parts
+from minbpe.parts import STATE, Parts
 from minbpe.patterns import from_json, shown
 from minbpe.source import SavedCounts
 from minbpe.state import WAY_OUT, read_state, write_state
@@ -63,6 +63,10 @@ class Checkpoint:
     """Whether to go on from what is there; if not, it is replaced when something is kept."""
     stays: bool = False
     """Whether that of a training that took less stays too: for who removes it once the vocabulary is in a file."""
+
+    def holds_something(self) -> bool:
+        """Whether an interrupted run has left something to go on from."""
+        return any((Path(self.path) / name).exists() for name in (MERGES, STATE))
 
     def remove(self) -> None:
         """Remove what a training has kept, if anything."""

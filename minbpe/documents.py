@@ -5,17 +5,22 @@ import json
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
 from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, NoReturn
 
 from minbpe.errors import CorpusError
 from minbpe.formats.counts import are_counts, in_a_pipe
 
 Stream = BinaryIO | gzip.GzipFile
+Progress = Callable[[int], object]
 JSON_LINES = (".jsonl", ".ndjson")
 LONG = 1 << 24
-"""A text file of more bytes is not held: whoever takes it reads its parts."""
+"""A text of more bytes is not held: whoever takes it reads its parts."""
+READ = 1 << 20
+"""Bytes that are read at once where nothing asks for more."""
 
 
 class File(NamedTuple):
@@ -23,38 +28,117 @@ class File(NamedTuple):
 
     path: Path
     size: int
+    progress: Progress = lambda done: None
+    """Called with the bytes read so far."""
 
     def __fspath__(self) -> str:
         return os.fspath(self.path)
 
+    def parts(self, most: int) -> Iterator[bytes]:
+        """Yield its bytes, at most so many at a time.
 
-def size_of(document: bytes | File) -> int:
+        Raises:
+            CorpusError: The file has become shorter.
+        """
+        done = 0
+        with self.path.open("rb") as file:
+            while done < self.size:
+                part = file.read(min(most, self.size - done))
+                if not part:
+                    raise CorpusError(
+                        f"{self.path} has become shorter while it was read: try again when nothing writes to it"
+                    )
+                done += len(part)
+                yield part
+                self.progress(done)
+
+
+class Zipped:
+    """A long text in a gzipped file, as a document: unzipped each time that it is read, and only that tells its size."""
+
+    def __init__(self, path: Path, progress: Progress) -> None:
+        self.path = path
+        self._progress = progress
+        self._size: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Its bytes, for which it is read unless it has been."""
+        if self._size is None:
+            self._size = sum(map(len, self.parts(READ)))
+        return self._size
+
+    def parts(self, most: int) -> Iterator[bytes]:
+        """Yield its bytes, at most so many at a time.
+
+        Raises:
+            CorpusError: The file is damaged.
+        """
+        size = 0
+        with self.path.open("rb") as raw, _gzip_errors(self.path):
+            for part in read_parts(gzip.GzipFile(fileobj=raw), most):
+                size += len(part)
+                yield part
+                self._progress(raw.tell())
+        self._size = size
+
+
+class Piped(NamedTuple):
+    """A long text that comes through a pipe, as a document that can be read once."""
+
+    path: Path
+    begins: bytes
+    rest: Stream
+
+    def parts(self, most: int) -> Iterator[bytes]:
+        """Yield its bytes, at most so many at a time."""
+        with _gzip_errors(self.path):
+            yield from parts_of(self.begins, most)
+            yield from read_parts(self.rest, most)
+
+
+Long = File | Zipped | Piped
+"""What is read in parts."""
+
+
+def size_of(document: bytes | File | Zipped) -> int:
     """Return how many bytes a document has."""
-    return document.size if isinstance(document, File) else len(document)
+    return len(document) if isinstance(document, bytes) else document.size
 
 
-def parts_of(document: bytes | File, most: int) -> Iterator[bytes]:
+def parts_of(document: bytes | Long, most: int) -> Iterator[bytes]:
     """Yield the bytes of a document, at most so many at a time.
 
     >>> list(parts_of(b"a rose is", 4))
     [b'a ro', b'se i', b's']
 
     Raises:
-        CorpusError: The file has become shorter.
+        CorpusError: A file has become shorter, or is damaged.
     """
     if isinstance(document, bytes):
-        yield from (document[start : start + most] for start in range(0, len(document), most))
-        return
-    left = document.size
-    with document.path.open("rb") as file:
-        while left:
-            part = file.read(min(most, left))
-            if not part:
-                raise CorpusError(
-                    f"{document.path} has become shorter while it was read: try again when nothing writes to it"
-                )
-            left -= len(part)
-            yield part
+        return (document[start : start + most] for start in range(0, len(document), most))
+    return document.parts(most)
+
+
+def read_parts(stream: Stream, most: int) -> Iterator[bytes]:
+    """Yield what is left of a stream. A terminal's end is not asked for twice, as Ctrl-D would have to be pressed again."""
+    part = stream.read(most)
+    while part:
+        yield part
+        part = stream.read(most) if len(part) == most else b""
+
+
+def joined(document: Long) -> bytes:
+    """Return all bytes of a long document, for what cannot do with its parts; they are held once."""
+    held = BytesIO()
+    for part in document.parts(READ):
+        held.write(part)
+    return held.getvalue()
+
+
+def after(before: int, progress: Progress) -> Progress:
+    """Return what tells `progress` of bytes that come after `before` others."""
+    return lambda done: progress(before + done)
 
 
 def find_files(sources: Iterable[str | Path], *, glob: str = "*") -> list[Path]:
@@ -66,11 +150,18 @@ def find_files(sources: Iterable[str | Path], *, glob: str = "*") -> list[Path]:
 
     Raises:
         CorpusError: A source does not exist, or nothing matches.
+        OSError: A directory may not be read; `rglob` passes over it.
     """
+
+    def refuse(error: OSError) -> NoReturn:
+        raise error
+
     found: list[Path] = []
     named = [Path(source) for source in sources]
     for source in named:
         if source.is_dir():
+            for _ in os.walk(source, onerror=refuse):
+                pass
             found.extend(sorted(path for path in source.rglob(glob) if path.is_file()))
         elif source.exists():
             found.append(source)
@@ -96,11 +187,12 @@ def read_documents(
     *,
     field: str = "text",
     lines: bool = False,
-    progress: Callable[[int], object] = lambda done: None,
-) -> Iterator[bytes | str | File]:
+    progress: Progress = lambda done: None,
+) -> Iterator[bytes | str | Long]:
     """Yield the documents of `files`: a text file's bytes, or each of its lines; a record's `field` elsewhere.
 
-    A text file of more than 16 MB is given as a `File`, not read.
+    A text of more than 16 MB is not held: it is given as a `File`, as `Zipped`, or as `Piped`, of which whoever takes it reads
+    parts before the next document.
 
     Bytes are given as they are: no newline is translated, no mark removed, and what is not UTF-8 stays.
 
@@ -114,19 +206,39 @@ def read_documents(
         CorpusError: A file that is damaged, a record without the field, parquet without pyarrow, or piece counts in a pipe.
     """
     before = 0
+    progress = _forward(progress)
     for path in files:
-        with path.open("rb") as raw:
-            try:
-                for document in _read_file(path, raw, field, lines):
-                    progress(before + (raw.tell() if raw.seekable() else 0))
-                    yield document
-            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-                raise CorpusError(f"{path}: damaged or truncated gzip data ({error})") from error
+        told = after(before, progress)
+        with path.open("rb") as raw, _gzip_errors(path):
+            for document in _read_file(path, raw, field, lines, told):
+                told(raw.tell() if raw.seekable() else 0)
+                yield document
         before += path.stat().st_size
         progress(before)
 
 
-def _read_file(path: Path, raw: BinaryIO, field: str, lines: bool) -> Iterator[bytes | str | File]:
+def _forward(progress: Progress) -> Progress:
+    """Return what never tells `progress` less than before, though a document is read a second time."""
+    furthest = 0
+
+    def tell(done: int) -> None:
+        nonlocal furthest
+        furthest = max(furthest, done)
+        progress(furthest)
+
+    return tell
+
+
+@contextmanager
+def _gzip_errors(path: Path) -> Iterator[None]:
+    """Name the file that is damaged."""
+    try:
+        yield
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise CorpusError(f"{path}: damaged or truncated gzip data ({error})") from error
+
+
+def _read_file(path: Path, raw: BinaryIO, field: str, lines: bool, progress: Progress) -> Iterator[bytes | str | Long]:
     zipped = path.suffix == ".gz"
     kind = Path(path.stem).suffix if zipped else path.suffix
     stream = gzip.GzipFile(fileobj=raw) if zipped else raw
@@ -135,19 +247,27 @@ def _read_file(path: Path, raw: BinaryIO, field: str, lines: bool) -> Iterator[b
     elif kind == ".parquet":
         yield from _read_parquet(path, stream, field)
     elif lines:
-        yield from (line.removesuffix(b"\n") for line in _text(path, raw, iter(stream)))
+        first = [*islice(stream, 1)]
+        _refuse_counts(path, raw, b"".join(first))
+        yield from (line.removesuffix(b"\n") for line in chain(first, stream))
     elif not zipped and (size := path.stat().st_size) > LONG:
-        yield File(path, size)
+        yield File(path, size, progress)
     else:
-        yield from _text(path, raw, iter([stream.read()]))
+        begins = stream.read(LONG + 1)
+        _refuse_counts(path, raw, begins)
+        if len(begins) <= LONG:
+            yield begins
+        elif zipped and raw.seekable():
+            del begins
+            yield Zipped(path, progress)
+        else:
+            yield Piped(path, begins, stream)
 
 
-def _text(path: Path, raw: BinaryIO, parts: Iterator[bytes]) -> Iterator[bytes]:
-    """Return the parts of a text. What comes through a pipe may be piece counts, for which only files were looked at before."""
-    first = [*islice(parts, 1)]
-    if first and not raw.seekable() and are_counts(path, first[0]):
+def _refuse_counts(path: Path, raw: BinaryIO, begins: bytes) -> None:
+    """Raise a CorpusError for piece counts through a pipe: only files were looked at before."""
+    if not raw.seekable() and are_counts(path, begins):
         raise in_a_pipe(path)
-    return chain(first, parts)
 
 
 def _read_records(path: Path, stream: Stream, field: str) -> Iterator[str]:
@@ -156,7 +276,7 @@ def _read_records(path: Path, stream: Stream, field: str) -> Iterator[str]:
             continue
         try:
             record = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CorpusError(f"{path}:{number}: not a line of JSON ({error})") from error
         yield _text_of(record, field, f"{path}:{number}")
 

@@ -7,6 +7,7 @@ memory. In the end the parts are added up, within whatever ceiling of memory cou
 
 from __future__ import annotations
 
+import errno
 from contextlib import suppress
 from dataclasses import astuple
 from time import monotonic
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from minbpe.patterns import Pattern
 
 STATE = "parts"
+NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 SHARE = 20
 """Keeping takes at most one part in so many of the time, however much there is to keep."""
 
@@ -96,7 +98,8 @@ class Parts:
             digests = [*self._digests, digest]
             write_state(self._path / STATE, {**self._about, "parts": digests, "place": astuple(place)})
         except OSError as error:
-            what = f"{error.strerror or error}: counting cannot be kept in {self._path}; make room there"
+            way_out = "make room there" if error.errno in NO_ROOM else "name a place that can be written"
+            what = f"{error.strerror or error}: counting cannot be kept in {self._path}; {way_out}"
             raise OSError(what) from error
         finally:
             if self._path.is_dir() and not any(self._path.iterdir()):

@@ -55,6 +55,8 @@ def _regexes(pattern: object) -> Sequence[str]:
             f"no split pattern is named {pattern!r}: the names are {', '.join(NAMED)}; "
             f"if it is meant as a regular expression, write '(?:{pattern})'"
         )
+    if any("\ud800" <= character <= "\udfff" for character in pattern):
+        raise PatternError(f"a pattern is text, and lone surrogates are not: {pattern!a} holds one")
     return [named] if isinstance(named, str) else named
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
 from minbpe.atomic import replacing
-from minbpe.documents import File, parts_of, size_of
+from minbpe.documents import READ, File, Zipped, parts_of, size_of
 from minbpe.errors import CorpusError, FormatError
 from minbpe.manifest import Shard
 from minbpe.wording import several
@@ -18,8 +18,6 @@ from minbpe.wording import several
 HEADER = struct.Struct("<256i")
 LARGEST = 2**31 - 1
 """The most ids a shard may hold: llm.c's header counts them in an int32."""
-READ = 1 << 20
-"""Bytes of a long document that are held at once while it is hashed."""
 
 
 class Kind(NamedTuple):
@@ -38,7 +36,7 @@ KINDS = {"uint16": Kind(20240520, 1, "H", 2), "uint32": Kind(20240801, 7, "I", 4
 class Document(NamedTuple):
     """A document, as bytes or the file that holds them, and its ids as they are stored, a part at a time."""
 
-    text: bytes | File
+    text: bytes | File | Zipped
     ids: Iterable[bytes]
 
 
@@ -57,7 +55,7 @@ class DocumentHash:
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
 
-    def add(self, document: bytes | File) -> None:
+    def add(self, document: bytes | File | Zipped) -> None:
         """Take the next document."""
         self.add_parts(size_of(document), parts_of(document, READ))
 
@@ -137,6 +135,15 @@ def read_shard(path: str | Path) -> Ids:
         raise FormatError(f"{index} is damaged: {size:,} bytes are no whole number of uint64")
     with index.open("rb") as file:
         return Ids(ids, _little_endian(_map(file).cast("Q")))
+
+
+def is_shard(path: Path) -> bool:
+    """Whether a file is a shard, ours or llm.c's."""
+    try:
+        read_shard(path)
+    except (FormatError, OSError):
+        return False
+    return True
 
 
 def damage(shard: Shard, directory: Path) -> str | None:

@@ -15,12 +15,13 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Literal
 
-from minbpe import _core, shard_file
-from minbpe.documents import LONG, File, parts_of, size_of
+from minbpe import shard_file
+from minbpe.documents import LONG, File, Long, Zipped, after, joined, parts_of, size_of
 from minbpe.encoding import Encoding, repaired
 from minbpe.errors import CorpusError, FormatError, SpecialTokenError, UnknownTokenError
 from minbpe.manifest import FILE, Manifest, Options, Shard
 from minbpe.shard_file import KINDS, Document, DocumentHash, read_shard
+from minbpe.stretches import encode_stretches
 from minbpe.vocabulary import Vocabulary
 
 __all__ = ["read_shard", "verify", "write_shards"]
@@ -36,7 +37,7 @@ DECODED = 1 << 20
 
 
 def write_shards(
-    documents: Iterable[str | bytes | os.PathLike[str]],
+    documents: Iterable[str | bytes | os.PathLike[str] | Long],
     encoding: Encoding,
     directory: str | Path,
     *,
@@ -113,7 +114,7 @@ def verify(directory: str | Path, *, progress: Callable[[int], object] = lambda 
     problems: list[str] = []
     done = 0
     for shard in manifest.shards:
-        told = _from(done, progress)
+        told = after(done, progress)
         problem = shard_file.damage(shard, directory) or _unfaithful(shard, manifest, directory, encoding, told)
         problems += [problem] if problem else []
         done += shard.bytes
@@ -125,24 +126,24 @@ def verify(directory: str | Path, *, progress: Callable[[int], object] = lambda 
     return manifest
 
 
-def as_bytes(document: str | bytes | File) -> bytes:
+def as_bytes(document: str | bytes | Long) -> bytes:
     r"""Return a document's bytes: UTF-8 of a str, with surrogates repaired as everywhere.
 
     >>> as_bytes("é"), as_bytes("\ud83d")
     (b'\xc3\xa9', b'\xef\xbf\xbd')
     """
-    if isinstance(document, File):
-        return b"".join(parts_of(document, LONG))
+    if isinstance(document, Long):
+        return joined(document)
     return repaired(document).encode() if isinstance(document, str) else document
 
 
-def _held(document: str | bytes | os.PathLike[str] | File) -> bytes | File:
-    """Return a document as bytes, or a long file as it is."""
-    if isinstance(document, os.PathLike) and not isinstance(document, File):
+def _held(document: str | bytes | os.PathLike[str] | Long) -> bytes | File | Zipped:
+    """Return a document as bytes, or a long one that can be read again, for its hash, as it is."""
+    if isinstance(document, os.PathLike) and not isinstance(document, Long):
         path = Path(document)
         size = path.stat().st_size
         return File(path, size) if size > LONG else path.read_bytes()
-    return document if isinstance(document, File) else as_bytes(document)
+    return document if isinstance(document, File | Zipped) else as_bytes(document)
 
 
 def _plan(encoding: Encoding, options: Options) -> Manifest:
@@ -172,7 +173,7 @@ def _end_of_text_id(encoding: Encoding, end_of_text: EndOfText, token: str) -> i
     return special_tokens[token]
 
 
-def _resume(plan: Manifest, directory: Path, documents: Iterator[bytes | File]) -> Manifest:
+def _resume(plan: Manifest, directory: Path, documents: Iterator[bytes | File | Zipped]) -> Manifest:
     """Take the documents of the shards that stand, up to the first damaged one, and return the manifest so far."""
     if not (directory / FILE).exists():
         return plan
@@ -197,7 +198,7 @@ def _resume(plan: Manifest, directory: Path, documents: Iterator[bytes | File]) 
 
 
 def _encoded(
-    documents: Iterator[bytes | File],
+    documents: Iterator[bytes | File | Zipped],
     encoding: Encoding,
     manifest: Manifest,
     threads: int,
@@ -206,56 +207,40 @@ def _encoded(
     width = KINDS[manifest.dtype].width
     marker = manifest.options.end_of_text_id
     mark = b"" if marker is None else marker.to_bytes(width, "little")
-    before, after = (mark, b"") if manifest.options.end_of_text == "prepend" else (b"", mark)
+    opening, closing = (mark, b"") if manifest.options.end_of_text == "prepend" else (b"", mark)
     done = manifest.bytes
     most = min(threads, os.cpu_count() or 1) * BATCH_BYTES
     for batch in _batches(documents, most):
         if not isinstance(batch, list):
-            stretches = _stretches(batch, most, encoding, threads, _from(done, progress))
-            yield Document(batch, chain([before], (ids.pack(width) for ids in stretches), [after]))
+            stretches = encode_stretches(parts_of(batch, most), encoding, threads, after(done, progress))
+            yield Document(batch, chain([opening], (ids.pack(width) for ids in stretches), [closing]))
             done += size_of(batch)
             continue
         starts = array("q", accumulate(map(len, batch), initial=0))
         flat, offsets = encoding._core.encode_rows(b"".join(batch), starts, threads)
         ids, ends = flat.pack(width), memoryview(offsets)
         for text, start, end in zip(batch, ends[:-1], ends[1:], strict=True):
-            yield Document(text, (before + ids[start * width : end * width] + after,))
+            yield Document(text, (opening + ids[start * width : end * width] + closing,))
         done += starts[-1]
         progress(done)
 
 
-def _batches(documents: Iterator[bytes | File], most: int) -> Iterator[list[bytes] | bytes | File]:
+def _batches(documents: Iterator[bytes | File | Zipped], most: int) -> Iterator[list[bytes] | bytes | File | Zipped]:
     """Take documents together up to some `most` bytes, which keeps memory small, and longer ones alone; this changes no id."""
     batch: list[bytes] = []
     size = 0
     for document in documents:
-        long = isinstance(document, File) or len(document) > most
+        long = not isinstance(document, bytes) or len(document) > most
         if batch and (long or size >= most):
             yield batch
             batch, size = [], 0
-        if isinstance(document, File) or long:
+        if not isinstance(document, bytes) or long:
             yield document
         else:
             batch.append(document)
             size += len(document)
     if batch:
         yield batch
-
-
-def _stretches(
-    document: bytes | File, most: int, encoding: Encoding, threads: int, progress: Callable[[int], object]
-) -> Iterator[_core.Buffer]:
-    """Encode a long document, `most` bytes at a time, and twice as many where no place is proven at which a piece ends."""
-    parts = parts_of(document, most)
-    held, done = b"", 0
-    while done < size_of(document):
-        data = b"".join((held, *islice(parts, max(1, len(held) // most))))
-        last = done + len(data) == size_of(document)
-        ids, end = encoding._core.encode_stretch(data, last, threads)
-        yield ids
-        held = data[end:]
-        done += end
-        progress(done)
 
 
 def _numbered(documents: Iterable[Document], manifest: Manifest) -> Iterator[tuple[int, Document]]:
@@ -282,11 +267,6 @@ def _numbered(documents: Iterable[Document], manifest: Manifest) -> Iterator[tup
         yield number, Document(text, counted(chain(held, parts)))
 
 
-def _from(before: int, progress: Callable[[int], object]) -> Callable[[int], object]:
-    """Return what tells `progress` of bytes that come after `before` others."""
-    return lambda done: progress(before + done)
-
-
 def _unfaithful(
     shard: Shard, manifest: Manifest, directory: Path, encoding: Encoding, progress: Callable[[int], object]
 ) -> str | None:
@@ -308,7 +288,7 @@ def _unfaithful(
                 done += len(text)
             else:
                 size = sum(map(len, _decoded(document, encoding)))
-                source.add_parts(size, _decoded(document, encoding, _from(done, progress)))
+                source.add_parts(size, _decoded(document, encoding, after(done, progress)))
                 done += size
         except UnknownTokenError as error:
             return f"{shard.file}: {error}"

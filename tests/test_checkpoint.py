@@ -239,7 +239,8 @@ def test_the_command_line_goes_on_after_a_signal(
     checkpoint = long_file.with_name("tok.checkpoint")
     patience = 0.3
     while not (checkpoint / "merges").exists():
-        with subprocess.Popen([*MINBPE, *arguments(long_file, "tok")], stderr=subprocess.PIPE, text=True) as child:
+        run = [*MINBPE, *arguments(long_file, "tok"), "--no-resume"]
+        with subprocess.Popen(run, stderr=subprocess.PIPE, text=True) as child:
             time.sleep(patience)
             child.send_signal(how)
             _, errors = child.communicate(timeout=60)
@@ -310,6 +311,9 @@ def test_a_training_however_short_stays_until_its_vocabulary_is_in_a_file(
         patch.setattr(Vocabulary, "save", fail)
         assert main(line) == code
     assert f"{said}minbpe train --resume goes on from tok.checkpoint\n" in capfd.readouterr().err
+    assert len(merges_in(Path("tok.checkpoint"))) == 13
+    assert main(line) == 1
+    assert "tok.checkpoint holds what an interrupted run has done: minbpe train --resume goes" in capfd.readouterr().err
     assert len(merges_in(Path("tok.checkpoint"))) == 13
     output(capfd, *line, "--resume")
     assert Vocabulary.load("tok.model") == train(TEXT, 270, special_tokens=["<|endoftext|>"])

@@ -1,5 +1,6 @@
 """The command line: results on stdout, all else on stderr, exit codes 0, 1, 2 and 130."""
 
+import errno
 import json
 import os
 import signal
@@ -184,6 +185,7 @@ def test_decode_takes_arguments_files_and_json(tmp_path: Path, capfd: pytest.Cap
     (tmp_path / "ids").write_text("[31373, 995]\n31373\n")
     assert output(capfd, "decode", "-t", "gpt2", "31373", "995") == "hello world"
     assert output(capfd, "decode", "-t", "gpt2", "--file", tmp_path / "ids") == "hello worldhello"
+    assert output(capfd, "decode", "-t", "gpt2", "31373", "--file", tmp_path / "ids") == "hellohello worldhello"
     assert output(capfd, "decode", "-t", "gpt2", "--json", "--file", tmp_path / "ids") == '"hello world"\n"hello"\n'
 
 
@@ -211,6 +213,21 @@ def test_shard_writes_and_verifies(
     assert "train_000000.idx is missing" in error(capfd, 1, "shard", "--verify", out)
 
 
+def test_shards_without_their_vocabulary_are_said_to_lack_it(
+    corpus: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "shards"
+    output(capfd, "shard", corpus, "-t", "gpt2", "-o", out, "--tokens-per-shard", "100")
+    (out / "vocabulary.model").unlink()
+    (out / "other.bin").write_bytes(b"no shard")
+    missing = "vocabulary.model is missing: put the vocabulary there that its ids are of"
+    for command in (["inspect", out], ["encode", "-t", out, "x"]):
+        assert f"shards holds manifest.json and 2 shards, but {missing}" in error(capfd, 1, *command)
+    assert "vocabulary.model" in error(capfd, 1, "shard", "--verify", out)
+    (out / "manifest.json").unlink()
+    assert f"shards holds 2 shards, but {missing}" in error(capfd, 1, "inspect", out)
+
+
 def test_inspect_shows_vocabularies_and_shards(
     corpus: Path, model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -225,6 +242,21 @@ def test_inspect_shows_vocabularies_and_shards(
     first.write_bytes(first.read_bytes()[:1024] + b"\xff" * (first.stat().st_size - 1024))
     message = error(capfd, 1, "inspect", tmp_path / "shards")
     assert f"{first} is damaged: no token has the id 65535: ids go up to 269; the command that wrote it" in message
+
+
+def test_a_directory_that_may_not_be_read_is_not_passed_over(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (corpus / "locked").mkdir()
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if Path(path).name == "locked":
+            raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert "locked" in error(capfd, 1, "train", corpus, "--out", tmp_path / "tok")
 
 
 def test_an_empty_file_is_said_to_be_empty(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -247,6 +279,8 @@ def test_an_empty_file_is_said_to_be_empty(tmp_path: Path, capfd: pytest.Capture
         (["train", __file__, "--out", "x", "--size", "256"], "256 bytes and 1 special token are 257: give"),
         (["train", __file__, "--out", "no/such/place/x", "--size", "260"], "no/such/place: no such directory"),
         (["train", __file__, "--out", ".model"], "--out '.model' names no file"),
+        (["train", __file__, "--out", "./"], "--out './' names no file"),
+        (["train", __file__, "--out", "x", "--pattern", "\udcff"], "lone surrogates are not: '\\udcff' holds one"),
         (["shard", __file__, "-t", "gpt2", "--out", __file__], f"File exists: '{__file__}'"),
         (["shard", __file__, "-t", "gpt2", "--out", "x", "--end-of-text-token", "</s>"], "no special token '</s>'"),
         (["shard", "--verify", os.curdir], "holds no manifest.json"),
@@ -278,6 +312,11 @@ def test_what_goes_wrong_is_one_line_and_exit_code_1(
         ["shard", "x", "--verify", "y"],
         ["train", "x", "--out", "x", "--tie-break", "random"],
         ["train", "x", "--out", "x", "--threads", "0"],
+        ["train", "x", "--out", "x", "--threads", "9" * 30],
+        ["train", "x", "--out", "x", "--size", "9" * 30],
+        ["train", "x", "", "--out", "x"],
+        ["encode", "-t", "gpt2", "--file", ""],
+        ["decode", "-t", "gpt2", "1.5"],
     ],
 )
 def test_a_wrong_use_is_exit_code_2_and_points_to_the_help(

@@ -1,6 +1,7 @@
 """The command line about piece counts: count, train on counts, inspect them."""
 
 import ctypes
+import errno
 import json
 import os
 import re
@@ -10,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from minbpe.checkpoint import Checkpoint, name_of
+from minbpe.cli.shared import Reading
 from minbpe.counting import PieceCounts, count
+from minbpe.gathering import Progress
 from minbpe.patterns import GPT2_SPLIT_PATTERN
 from minbpe.training import learn, train
 from minbpe.vocabulary import Vocabulary
@@ -197,6 +201,52 @@ def test_a_full_disk_is_an_error_that_names_the_file_and_leaves_nothing(tmp_path
         full = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert (full.returncode, full.stderr) == (1, f"minbpe: error: {message}\n")
         assert sorted(file.name for file in tmp_path.iterdir()) == ["a.counts", "a.txt"]
+
+
+def test_what_an_interrupted_run_has_done_is_not_replaced_unless_asked(
+    parts: list[Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    def stop(progress: Progress) -> None:
+        raise KeyboardInterrupt
+
+    out = parts[0].with_name("all.counts")
+    kept = Checkpoint(out.with_name("all.counts.checkpoint"), corpus=f"{name_of(parts)} {Reading()}")
+
+    def interrupt() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            count(parts, pattern="gpt2", checkpoint=kept, progress=stop)
+
+    interrupt()
+    line = ["count", *parts, "--out", out, "--pattern", "gpt2"]
+    for command, again in (("count", line), ("train", ["train", *parts, "--out", out, "--size", "260"])):
+        message = error(capfd, 1, *again)
+        assert (
+            f"all.counts.checkpoint holds what an interrupted run has done: minbpe {command} --resume goes on"
+            in message
+        )
+        assert "--no-resume begins anew and replaces it" in message
+        assert kept.holds_something()
+    for option in ("--resume", "--no-resume"):
+        output(capfd, *line, option)
+        assert not Path(kept.path).exists()
+        interrupt()
+    # Neither adding up files of counts nor stages have to do with a checkpoint.
+    output(capfd, "count", out, "--out", out)
+    output(capfd, "train", *parts, "--out", out, "--size", "260", "--stage", "gpt4:260", "--no-special")
+    assert kept.holds_something()
+
+
+def test_a_place_that_cannot_be_written_is_not_said_to_lack_room(
+    parts: list[Path], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("minbpe.parts.save_counted", refuse)
+    monkeypatch.setattr(sys.modules["minbpe.cli.count"], "save_counted", refuse)
+    message = error(capfd, 1, "count", *parts, "--out", parts[0].with_name("all.counts"))
+    assert "Permission denied: counting cannot be kept in" in message
+    assert message.endswith("all.counts.checkpoint; name a place that can be written")
 
 
 def test_inspect_shows_counts(parts: list[Path], capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """Documents that are longer than what is encoded at once: the same files, in little memory."""
 
+import gzip
 import subprocess
 import sys
 import warnings
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minbpe
-from minbpe.documents import File, read_documents
+from minbpe.documents import File, Zipped, read_documents
 from minbpe.errors import CorpusError
 from minbpe.shards import read_shard, verify, write_shards
 from tests.test_shards import GPT2, SMALL, TEXTS, content, documents_of
@@ -83,6 +84,49 @@ def test_a_file_is_as_long_as_it_was_found_and_one_that_shrinks_is_refused(tmp_p
     assert not [path for path in (tmp_path / "shorter").iterdir() if path.suffix in {".bin", ".idx", ".tmp"}]
 
 
+def test_a_long_gzipped_text_is_unzipped_as_it_is_encoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minbpe.documents.LONG", 8)
+    monkeypatch.setattr("minbpe.shards.BATCH_BYTES", 4)
+    monkeypatch.setattr("minbpe.shard_file.READ", 3)
+    paths = [tmp_path / f"{number}.txt.gz" for number in range(len(TEXTS))]
+    for path, text in zip(paths, TEXTS, strict=True):
+        # Archives may be put one after the other.
+        path.write_bytes(gzip.compress(text.encode()[:5]) + gzip.compress(text.encode()[5:]))
+    kinds = [type(document) for document in read_documents(paths)]
+    assert kinds == [Zipped, bytes, Zipped, Zipped, Zipped, bytes]
+    told: list[int] = []
+    write_shards(TEXTS, GPT2, tmp_path / "texts", tokens_per_shard=20)
+    for _ in range(2):
+        write_shards(read_documents(paths, progress=told.append), GPT2, tmp_path / "zipped", tokens_per_shard=20)
+        assert content(tmp_path / "texts") == content(tmp_path / "zipped")
+        # Each is read twice, for its ids and for its hash, and nobody is told of less than before.
+        assert told == sorted(told)
+        assert told[-1] == sum(path.stat().st_size for path in paths)
+        told.clear()
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed"])
+def test_a_damaged_archive_leaves_only_the_shards_before_it(
+    damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("minbpe.documents.LONG", 8)
+    monkeypatch.setattr("minbpe.shards.BATCH_BYTES", 4)
+    whole = gzip.compress(bytes(range(256)) * 400, 0)
+    wrong = whole[:-9] if damage == "cut" else whole[:-9] + b"?" + whole[-8:]
+    for name, data in (("a.gz", whole), ("b.gz", wrong)):
+        (tmp_path / name).write_bytes(data)
+    files = [tmp_path / "a.gz", tmp_path / "b.gz"]
+    with pytest.raises(CorpusError, match=r"b\.gz: damaged or truncated gzip data"):
+        write_shards(read_documents(files), GPT2, tmp_path / "shards", tokens_per_shard=10)
+    assert sorted(path.name for path in (tmp_path / "shards").iterdir()) == [
+        "manifest.json",
+        "train_000000.bin",
+        "train_000000.idx",
+        "vocabulary.model",
+        "vocabulary.vocab",
+    ]
+
+
 def test_a_document_of_more_ids_than_a_shard_can_hold_is_refused_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,12 +156,14 @@ for arguments in ([sys.argv[1], "-t", "gpt2", "--out", sys.argv[2], "--threads",
 def test_a_document_takes_no_more_memory_than_its_stretches(tmp_path: Path) -> None:
     def peaks(name: str, megabytes: int) -> list[int]:
         file = tmp_path / name
-        file.write_bytes(b"".join(b"%d roses are red\n" % number for number in range(50_000))[: 1 << 20] * megabytes)
+        text = b"".join(b"%d roses are red\n" % number for number in range(50_000))[: 1 << 20] * megabytes
+        file.write_bytes(gzip.compress(text, 1) if name.endswith(".gz") else text)
         run = [sys.executable, "-c", PEAKS, str(file), str(tmp_path / f"{name}.shards")]
         lines = subprocess.run(run, capture_output=True, text=True, check=True).stdout.splitlines()
         return [int(line.split()[1]) for line in lines if line.startswith("peak")]
 
-    short, long = peaks("short", 20), peaks("long", 140)
-    assert long[0] - short[0] < 30_000
-    # The shard itself, 100 MB more, is mapped while it is verified.
-    assert long[1] - short[1] < 180_000
+    for ending in ("", ".gz"):
+        short, long = peaks(f"short{ending}", 20), peaks(f"long{ending}", 140)
+        assert long[0] - short[0] < 30_000
+        # The shard itself, 100 MB more, is mapped while it is verified.
+        assert long[1] - short[1] < 180_000

@@ -4,6 +4,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from cyclopts import App, CycloptsError
 from rich.console import Console
@@ -13,6 +14,7 @@ from minbpe.cli.count import count
 from minbpe.cli.demo import demo
 from minbpe.cli.ids import decode, encode
 from minbpe.cli.inspect import inspect
+from minbpe.cli.output import standard_output
 from minbpe.cli.shard import UsageError, shard
 from minbpe.cli.train import train
 from minbpe.errors import MinbpeError
@@ -44,17 +46,17 @@ for place, (command, example) in enumerate(EXAMPLES.items()):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 for what went wrong, 2 for a wrong use, 130 for Ctrl-C."""
     warnings.showwarning = _warn
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 (for print, no file at all is standard output)
     try:
-        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
-        sys.stdout.flush()
+        with standard_output():
+            app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except (CycloptsError, UsageError) as error:
         _say("error", error)
         print("Try: minbpe --help, or --help after a command", file=sys.stderr)
         return MISUSED
     except BrokenPipeError:
-        # The reader has seen enough. Python would complain when it flushes stdout at exit, so stdout leads nowhere now.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PIPE_CLOSED
+        return PIPE_CLOSED  # The reader has seen enough.
     except (MinbpeError, OSError, MemoryError) as error:
         _say("error", "; ".join([str(error) or "there is not enough memory", *getattr(error, "__notes__", ())]))
         return FAILED

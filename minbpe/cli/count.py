@@ -16,16 +16,18 @@ from minbpe.cli.shared import (
     OUTPUT,
     RESOURCES,
     SPLITTING,
-    Flag,
     Json,
     Memory,
     Patterns,
     Reading,
+    Resume,
+    Sources,
     Threads,
     goes_on,
     interruptible,
     named_pattern,
     print_facts,
+    resuming,
     spare,
 )
 from minbpe.documents import find_files, is_plain_text
@@ -47,7 +49,7 @@ SIZE = 32768
 
 
 def count(
-    sources: list[Path],
+    sources: Sources,
     /,
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"], group=OUTPUT)],
@@ -57,7 +59,7 @@ def count(
     max_memory: Annotated[Memory, Parameter(group=RESOURCES)] = None,
     spill_to: Annotated[Path | None, Parameter(group=RESOURCES)] = None,
     reading: Annotated[Reading, Parameter(group=CORPUS)] = Reading(),  # noqa: B008 (frozen)
-    resume: Annotated[Flag, Parameter(group=OUTPUT)] = False,
+    resume: Annotated[Resume, Parameter(group=OUTPUT)] = None,
     json: Annotated[Json, Parameter(group=OUTPUT)] = False,
 ) -> None:
     """Count the pieces of text, to train on later, or add up files of counts.
@@ -75,7 +77,7 @@ def count(
         max_memory: Hold no more distinct pieces than this takes, such as 4G; the others go to disk, and none is lost.
         spill_to: The directory for them. Nothing is left in it.
         reading: How sources become documents.
-        resume: Go on from OUT.checkpoint, if it is there, to exactly what one run gives.
+        resume: Go on from OUT.checkpoint, if it is there, to exactly what one run gives; or replace it.
         json: Print the result as JSON.
     """
     if not out.parent.is_dir():
@@ -85,7 +87,7 @@ def count(
         spare(out, files)
     whole = not reading.lines and all(map(is_plain_text, files))
     kept = out.with_name(f"{out.name}.checkpoint")
-    checkpoint = Checkpoint(kept, corpus=f"{name_of(files)} {reading}", resume=resume)
+    checkpoint = Checkpoint(kept, corpus=f"{name_of(files)} {reading}")
     ceiling = Ceiling(max_memory, spill_to)
     named = ... if pattern is None else named_pattern(pattern)
     give_back_what_is_freed()
@@ -93,8 +95,9 @@ def count(
     with Bars() as bars, interruptible(lambda: goes_on("minbpe count", kept)):
         tell = partial(show, bars)
         corpus: Corpus | SavedCounts = recognised(files, tell)
-        if corpus is files and not whole:
-            corpus = reading.documents(sources, bars, "read")
+        if corpus is files:  # Files of counts are on disk anyway, and have no checkpoint.
+            checkpoint = resuming(resume, checkpoint, "minbpe count")
+            corpus = files if whole else reading.countable(sources, bars)
         with counts_of(corpus, named, min_count, threads, ceiling, checkpoint, tell) as (counted, regex):
             save_counted(counted, regex, out, tell)
     dropped = dict(zip(("dropped", "dropped distinct"), counted.dropped, strict=True)) if min_count > 1 else {}

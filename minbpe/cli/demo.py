@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -26,7 +27,7 @@ def demo(
     corpus: Path | None = None,
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path("demo-out"),
-    size: Annotated[int, Parameter(name=["--size", "-s"])] = 32768,
+    size: Annotated[int, Parameter(name=["--size", "-s"], validator=Number(lte=1 << 32))] = 32768,
     json: Json = False,
 ) -> None:
     """Train on real text, encode it into shards, and compare with other tokenizers.

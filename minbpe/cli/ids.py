@@ -1,20 +1,32 @@
 """`minbpe encode` and `minbpe decode`: text to ids and back, a document a line."""
 
 import json
+import re
 import sys
+from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 from cyclopts import Parameter
 
-from minbpe.cli.shared import Flag, Json, Reading, Tokenizer, load_encoding
-from minbpe.documents import File
+from minbpe import _core
+from minbpe.cli.shared import Flag, Json, Reading, Tokenizer, load_encoding, named_paths, whole_numbers
+from minbpe.documents import Long, parts_of, read_parts
 from minbpe.errors import CorpusError
 from minbpe.progress import Bars
 from minbpe.shards import as_bytes
+from minbpe.stretches import encode_stretches, encode_stretches_with_special
 
-Files = Annotated[list[Path] | None, Parameter(name=["--file", "-f"], negative="")]
+STRETCH = 1 << 20
+"""Bytes of text, or of a line of ids, that are held at once."""
+
+LONGEST_ID = 1 << 13
+"""More characters are no number that Python reads."""
+UP_TO_A_COMMA, UP_TO_A_SPACE = re.compile(rb"(?s).*,"), re.compile(rb"(?s).*\s")
+
+Files = Annotated[list[Path] | None, Parameter(name=["--file", "-f"], negative="", converter=named_paths)]
 
 
 def encode(
@@ -39,17 +51,12 @@ def encode(
     """
     encoding = load_encoding(tokenizer)
     with Bars() as bars:
-        documents = _documents(text, file, reading, bars)
-        for document in documents:
-            if special:
-                ids = encoding.encode(as_bytes(document).decode("utf-8", "replace"), allowed_special="all")
-            else:
-                ids = encoding.encode_bytes(as_bytes(document))
-            print(ids if json else " ".join(map(str, ids)))
+        for document in _documents(text, file, reading, bars):
+            _print_ids((encode_stretches_with_special if special else encode_stretches)(document, encoding), json)
 
 
 def decode(
-    ids: list[int] | None = None,
+    ids: Annotated[list[int] | None, Parameter(converter=whole_numbers)] = None,
     /,
     *,
     tokenizer: Tokenizer,
@@ -62,17 +69,18 @@ def decode(
     Args:
         ids: One document. Without any, and without --file, standard input holds one a line, as encode prints them.
         tokenizer: A name such as o200k_base, or a .model file.
-        file: Files of ids, a document a line.
+        file: Files of ids, a document a line. May be given several times.
         lines: End each document with a newline, as encode --lines took one away.
         json: Print each document as a JSON string, on a line.
     """
     encoding = load_encoding(tokenizer)
     out = sys.stdout.buffer
     end = b""
-    for document in [ids] if ids else _ids_of(_lines(file)):
-        content = encoding.decode_bytes(document)
+    for document in chain([iter([ids])] if ids else [], _documents_of_ids(file) if file or not ids else []):
+        content = map(encoding.decode_bytes, document)
         end = b"\n" if json or lines else b""
-        out.write((_quoted(content) if json else content) + end)
+        for part in chain(_quoted(content) if json else content, [end]):
+            out.write(part)
     if sys.stdout.isatty() and not end:
         out.write(b"\n")
     out.flush()
@@ -80,41 +88,94 @@ def decode(
 
 def _documents(
     texts: list[str] | None, files: list[Path] | None, reading: Reading, bars: Bars
-) -> Iterator[bytes | str | File]:
+) -> Iterator[Iterable[bytes]]:
+    """Yield each document in parts, which are read as they are encoded."""
     if texts:
-        yield from texts
+        yield from (parts_of(as_bytes(text), STRETCH) for text in texts)
     if files:
-        yield from reading.documents(files, bars, "encode")
+        for document in reading.documents(files, bars, "encode"):
+            yield parts_of(document if isinstance(document, Long) else as_bytes(document), STRETCH)
     if not texts and not files:
         _hint()
         whole = sys.stdin.buffer
-        yield from (line.removesuffix(b"\n") for line in whole) if reading.lines else [whole.read()]
+        if reading.lines:
+            yield from (parts_of(line.removesuffix(b"\n"), STRETCH) for line in whole)
+        else:
+            yield read_parts(whole, STRETCH)
 
 
-def _lines(files: list[Path] | None) -> Iterator[tuple[str, bytes]]:
-    """Each line with its place."""
+def _print_ids(stretches: Iterable[_core.Buffer], as_json: bool) -> None:
+    """Print the ids of a document as they come, on one line."""
+    opening, between, closing = ("[", ", ", "]\n") if as_json else ("", " ", "\n")
+    ready = opening
+    for number, ids in enumerate(filter(len, stretches)):
+        if number:
+            sys.stdout.write(ready)
+            ready = between
+        ready += between.join(map(str, memoryview(ids).tolist()))
+    sys.stdout.write(ready + closing)
+
+
+def _documents_of_ids(files: list[Path] | None) -> Iterator[Iterator[list[int]]]:
+    """Yield the ids of each line, some at a time."""
     if not files:
         _hint()
-        yield from ((f"line {number}", line) for number, line in enumerate(sys.stdin.buffer, start=1))
+        yield from _lines_of_ids("line ", sys.stdin.buffer)
     for path in files or ():
         with path.open("rb") as stream:
-            yield from ((f"{path}:{number}", line) for number, line in enumerate(stream, start=1))
+            yield from _lines_of_ids(f"{path}:", stream)
 
 
-def _ids_of(lines: Iterable[tuple[str, bytes]]) -> Iterator[list[int]]:
-    for place, line in lines:
-        try:
-            ids = json.loads(line) if line.startswith(b"[") else [int(word) for word in line.split()]
+def _lines_of_ids(place: str, stream: BinaryIO) -> Iterator[Iterator[list[int]]]:
+    number = 0
+    while begins := stream.readline(STRETCH):
+        number += 1
+        yield _ids_of(f"{place}{number}", begins, stream)
+
+
+def _ids_of(place: str, begins: bytes, stream: BinaryIO) -> Iterator[list[int]]:
+    """Yield the ids of one line, of which `begins` is what was read so far; of a long one some at a time."""
+    listed = begins.startswith(b"[")
+    first = True
+    try:
+        for part, last in _parts_of_line(begins, stream, UP_TO_A_COMMA if listed else UP_TO_A_SPACE):
+            if listed:
+                # Zeros stand for the ids before this part and after it.
+                whole = (b"" if first else b"[0,") + part + (b"" if last else b"0]")
+                ids = json.loads(whole)[0 if first else 1 : None if last else -1]
+            else:
+                ids = [int(word) for word in part.split()]
             if any(type(token_id) is not int for token_id in ids):
-                raise ValueError(line)
-        except (ValueError, RecursionError) as error:
-            shown = f"{line[:40]!r}{'...' if len(line) > 40 else ''}"
-            raise CorpusError(f"{place}: {shown} is no line of ids: write them as `1 2 3` or `[1, 2, 3]`") from error
-        yield ids
+                raise ValueError(part)
+            yield ids
+            first = False
+    except (ValueError, RecursionError) as error:
+        shown = f"{begins[:40]!r}{'...' if len(begins) > 40 else ''}"
+        raise CorpusError(f"{place}: {shown} is no line of ids: write them as `1 2 3` or `[1, 2, 3]`") from error
 
 
-def _quoted(content: bytes) -> bytes:
-    return json.dumps(content.decode("utf-8", "replace")).encode()
+def _parts_of_line(begins: bytes, stream: BinaryIO, up_to: re.Pattern[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Yield a line in parts, each up to the last place where ids are parted, and whether this is the last."""
+    held, part = b"", begins
+    while len(part) == STRETCH and not part.endswith(b"\n"):
+        held += part
+        if cut := up_to.match(held):
+            yield cut[0], False
+            held = held[cut.end() :]
+        elif len(held.strip()) > LONGEST_ID:
+            raise ValueError(held)
+        part = stream.readline(STRETCH)
+    yield held + part, True
+
+
+def _quoted(content: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield text as a JSON string, a part at a time; what is not UTF-8 is U+FFFD."""
+    decoder = getincrementaldecoder("utf-8")("replace")
+    opening = b'"'
+    for part in content:
+        yield opening + json.dumps(decoder.decode(part))[1:-1].encode()
+        opening = b""
+    yield opening + json.dumps(decoder.decode(b"", final=True))[1:-1].encode() + b'"'
 
 
 def _hint() -> None:

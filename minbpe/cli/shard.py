@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from minbpe.cli.shared import Flag, Json, Reading, Threads, interruptible, load_encoding, print_facts
+from minbpe.cli.shared import Flag, Json, Reading, Sources, Threads, interruptible, load_encoding, print_facts
 from minbpe.documents import find_files, is_plain_text
 from minbpe.errors import MinbpeError
 from minbpe.manifest import Manifest
@@ -22,7 +22,7 @@ class UsageError(MinbpeError):
 
 
 def shard(
-    sources: list[Path] | None = None,
+    sources: Sources | None = None,
     /,
     *,
     tokenizer: Annotated[str | None, Parameter(name=["--tokenizer", "-t"])] = None,

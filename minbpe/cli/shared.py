@@ -5,7 +5,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Annotated
@@ -14,11 +14,13 @@ from cyclopts import Group, Parameter, Token
 from cyclopts.validators import Number
 
 from minbpe.ceiling import LEAST_MEMORY
-from minbpe.documents import File, find_files, read_documents
+from minbpe.documents import File, Long, Piped, Zipped, find_files, joined, read_documents
 from minbpe.errors import MinbpeError
 from minbpe.progress import Bars
+from minbpe.wording import several
 
 if TYPE_CHECKING:
+    from minbpe.checkpoint import Checkpoint
     from minbpe.encoding import Encoding
 
 
@@ -29,9 +31,10 @@ CORPUS, SPLITTING, VOCABULARY, RESOURCES, OUTPUT = map(
 
 Tokenizer = Annotated[str, Parameter(name=["--tokenizer", "-t"])]
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
+Resume = Annotated[bool | None, Parameter(show_default=False)]
 Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
 Patterns = Annotated[list[str] | None, Parameter(negative="")]
-Threads = Annotated[int | None, Parameter(validator=Number(gte=1))]
+Threads = Annotated[int | None, Parameter(validator=Number(gte=1, lte=1 << 16))]
 
 
 def named_pattern(given: list[str]) -> list[str] | None:
@@ -45,6 +48,24 @@ def named_pattern(given: list[str]) -> list[str] | None:
             "--pattern none takes each document as one piece, and goes with no other: leave it out, or the others"
         )
     return None if given == ["none"] else given
+
+
+def named_paths(_: object, tokens: Sequence[Token]) -> list[Path]:
+    """Return paths, none of them of an empty name: a shell's variable that is not set would stand for the whole directory."""
+    if not all(token.value for token in tokens):
+        raise ValueError("a name is empty: name a file or a directory, and this directory with a dot")
+    return [Path(token.value) for token in tokens]
+
+
+Sources = Annotated[list[Path], Parameter(converter=named_paths)]
+
+
+def whole_numbers(_: object, tokens: Sequence[Token]) -> list[int]:
+    """Return numbers that are written out: no 1.5, of which cyclopts makes 2."""
+    wrong = [token.value for token in tokens if not token.value.removeprefix("-").isdecimal()]
+    if wrong:
+        raise ValueError(f"{wrong[0]!r} is no whole number")
+    return [int(token.value) for token in tokens]
 
 
 def memory(_: object, tokens: Sequence[Token]) -> int:
@@ -76,7 +97,12 @@ class Reading:
     lines: Flag = False
     """Each line of a text file is a document, not the whole file."""
 
-    def documents(self, sources: list[Path], bars: Bars, stage: str | None) -> Iterator[bytes | str | File]:
+    def countable(self, sources: list[Path], bars: Bars) -> Iterator[bytes | str | File]:
+        """Read the documents of `sources` as counting takes them: it cannot do with parts, and maps long files by itself."""
+        for document in self.documents(sources, bars, "read"):
+            yield joined(document) if isinstance(document, Zipped | Piped) else document
+
+    def documents(self, sources: list[Path], bars: Bars, stage: str | None) -> Iterator[bytes | str | Long]:
         """Read the documents of `sources`, with a bar for the stage if it is one of reading."""
         files = find_files(sources, glob=self.glob)
         total = sum(file.stat().st_size for file in files)
@@ -118,6 +144,20 @@ def interruptible(left: Callable[[], str | None]) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def resuming(asked: bool | None, checkpoint: "Checkpoint", command: str) -> "Checkpoint":
+    """Return a checkpoint as --resume or --no-resume asks for; with neither of them, what is there must not be lost.
+
+    Raises:
+        MinbpeError: an interrupted run has left what this one would replace.
+    """
+    if asked is None and checkpoint.holds_something():
+        raise MinbpeError(
+            f"{checkpoint.path} holds what an interrupted run has done: {command} --resume goes on from it, and --no-resume "
+            "begins anew and replaces it"
+        )
+    return replace(checkpoint, resume=bool(asked))
+
+
 def goes_on(command: str, checkpoint: Path | None) -> str | None:
     """Say how a command goes on after an interruption, if it can."""
     return f"{command} --resume goes on from {checkpoint}" if checkpoint and checkpoint.is_dir() else None
@@ -138,13 +178,27 @@ def load_encoding(name: str) -> "Encoding":
     if path.is_dir():
         path = path / f"{VOCABULARY}.model"
         if not path.exists():
-            raise MinbpeError(f"{name} is a directory that holds no shards: name one that does, or a .model file")
+            raise MinbpeError(_without_vocabulary(path))
     if path.exists():
         return Encoding.from_vocabulary(Vocabulary.load(path), name=path.stem)
     names = list_encoding_names()
     if name in names:
         return get_encoding(name)
     raise MinbpeError(f"no tokenizer {name!r}: give the path of a .model file, or one of {', '.join(sorted(names))}")
+
+
+def _without_vocabulary(missing: Path) -> str:
+    """Say what a directory is that has no vocabulary."""
+    from minbpe.manifest import FILE
+    from minbpe.shard_file import is_shard
+
+    directory = missing.parent
+    shards = sum(map(is_shard, directory.glob("*.bin")))
+    there = [FILE] * (directory / FILE).exists() + [several(shards, "shard")] * bool(shards)
+    if not there:
+        return f"{directory} is a directory that holds no shards: name one that does, or a .model file"
+    way_out = "put the vocabulary there that its ids are of, or name that"
+    return f"{directory} holds {' and '.join(there)}, but {missing.name} is missing: {way_out}"
 
 
 def print_facts(facts: Mapping[str, object], as_json: bool) -> None:

@@ -1,5 +1,6 @@
 """`minbpe train`: a vocabulary out of text files, or out of piece counts."""
 
+import os
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -21,11 +22,14 @@ from minbpe.cli.shared import (
     Memory,
     Patterns,
     Reading,
+    Resume,
+    Sources,
     Threads,
     goes_on,
     interruptible,
     named_pattern,
     print_facts,
+    resuming,
     spare,
 )
 from minbpe.cli.staging import Anew, parse_stage
@@ -38,11 +42,11 @@ if TYPE_CHECKING:
 
 
 def train(
-    sources: list[Path],
+    sources: Sources,
     /,
     *,
     out: Annotated[str, Parameter(name=["--out", "-o"], group=OUTPUT)],
-    size: Annotated[int, Parameter(name=["--size", "-s"], group=VOCABULARY)] = SIZE,
+    size: Annotated[int, Parameter(name=["--size", "-s"], validator=Number(lte=1 << 32), group=VOCABULARY)] = SIZE,
     pattern: Annotated[Patterns, Parameter(group=SPLITTING)] = None,
     stage: Annotated[list[str] | None, Parameter(negative="", group=SPLITTING)] = None,
     special: Annotated[list[str], Parameter(negative="--no-special", group=VOCABULARY)] = ["<|endoftext|>"],  # noqa: B006 (never changed)
@@ -55,7 +59,7 @@ def train(
     max_memory: Annotated[Memory, Parameter(group=RESOURCES)] = None,
     spill_to: Annotated[Path | None, Parameter(group=RESOURCES)] = None,
     reading: Annotated[Reading, Parameter(group=CORPUS)] = Reading(),  # noqa: B008 (frozen)
-    resume: Annotated[Flag, Parameter(group=OUTPUT)] = False,
+    resume: Annotated[Resume, Parameter(group=OUTPUT)] = None,
     report: Annotated[Flag, Parameter(group=OUTPUT)] = False,
     json: Annotated[Json, Parameter(group=OUTPUT)] = False,
 ) -> None:
@@ -80,7 +84,7 @@ def train(
         max_memory: Count within so much, such as 4G; what passes it goes to disk, and nothing is lost.
         spill_to: The directory for it. Nothing is left in it.
         reading: How sources become documents.
-        resume: Go on from OUT.checkpoint, if it is there, to exactly what one run gives.
+        resume: Go on from OUT.checkpoint, if it is there, to exactly what one run gives; or replace it.
         report: Print the bytes per token of every smaller vocabulary too.
         json: Print the result as JSON.
     """
@@ -89,7 +93,7 @@ def train(
     from minbpe.training import learn
 
     prefix = Path(out.removesuffix(".model"))
-    if not prefix.name:
+    if not prefix.name or out.endswith(("/", os.sep)):
         raise MinbpeError(f"--out {out!r} names no file: give the path of a vocabulary, with or without .model")
     if not prefix.parent.is_dir():
         raise MinbpeError(f"{prefix.parent}: no such directory to write {prefix.name}.model in: make it first")
@@ -98,15 +102,17 @@ def train(
         spare(Path(f"{prefix}.{kind}"), files)
     whole = not reading.lines and all(map(is_plain_text, files))
     kept = prefix.with_name(f"{prefix.name}.checkpoint")
-    checkpoint = Checkpoint(kept, corpus=f"{name_of(files)} {reading}", resume=resume, stays=True)
-    keeps = stage is None or resume
+    checkpoint = Checkpoint(kept, corpus=f"{name_of(files)} {reading}", stays=True)
+    keeps = stage is None or bool(resume)
+    if keeps:
+        checkpoint = resuming(resume, checkpoint, "minbpe train")
     give_back_what_is_freed()
     began = perf_counter()
     with Bars() as bars, interruptible(lambda: goes_on("minbpe train", kept if keeps else None)):
         tell = partial(show, bars)
         source: Source = recognised(files, tell)
         if source is files and not whole:
-            source = Anew(lambda: reading.documents(sources, bars, "read"))
+            source = Anew(lambda: reading.countable(sources, bars))
         training = learn(
             source,
             size,

@@ -1,0 +1,155 @@
+"""The command line about ids: documents and lines of ids that are longer than what is held at once."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minbpe
+from minbpe.cli import ids
+from tests.test_cli import GPT2, error, output
+
+TEXTS = ["the theme of the thesis\r\n" * 40, "", "<|endoftext|>caf\u00e9 \U0001f44d<|endoftext|>", "x" * 300]
+STRETCHES = st.integers(1, 40)
+
+
+@pytest.fixture
+def documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory of documents, each of them long."""
+    for number, text in enumerate(TEXTS):
+        (tmp_path / f"{number}.txt").write_bytes(text.encode())
+        (tmp_path / f"{number}.txt.gz").write_bytes(gzip.compress(text.encode()))
+    monkeypatch.setattr("minbpe.documents.LONG", 8)
+    return tmp_path
+
+
+@pytest.mark.parametrize("stretch", [1, 5, 64])
+def test_a_long_document_has_one_line_of_all_its_ids(
+    stretch: int, documents: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ids, "STRETCH", stretch)
+    files = [argument for file in sorted(documents.iterdir()) for argument in ("--file", file)]
+    for options, allowed in ([], set[str]()), (["--special"], GPT2.special_tokens_set):
+        expected = [GPT2.encode(text, allowed_special=allowed, disallowed_special=()) for text in TEXTS for _ in "ab"]
+        plain = output(capfd, "encode", "-t", "gpt2", *options, *files)
+        assert plain == "".join(" ".join(map(str, row)) + "\n" for row in expected)
+        listed = output(capfd, "encode", "-t", "gpt2", "--json", *options, *files)
+        assert listed == "".join(f"{row}\n" for row in expected)
+        (documents / "ids").write_text(plain)
+        (documents / "listed").write_text(listed)
+        for name in ("ids", "listed"):
+            lines = output(capfd, "decode", "-t", "gpt2", "--json", "--file", documents / name)
+            assert lines == "".join(json.dumps(text) + "\n" for text in TEXTS for _ in "ab")
+            (documents / name).unlink()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
+@pytest.mark.parametrize("name", ["pipe", "pipe.gz"])
+def test_what_comes_through_a_pipe_is_read_once(name: str, documents: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(documents / name)
+    content = (documents / f"0.txt{Path(name).suffix}").read_bytes()
+    shards = ["shard", documents / name, "-t", "gpt2", "--out", documents / "shards", "--json"]
+    for command in (["encode", "-t", "gpt2", "--file", documents / name], shards):
+        writer = threading.Thread(target=(documents / name).write_bytes, args=(content,))
+        writer.start()
+        printed = output(capfd, *command)
+        writer.join()
+        if command is shards:
+            assert json.loads(printed)["bytes"] == len(TEXTS[0])
+        else:
+            assert printed.split() == [*map(str, GPT2.encode(TEXTS[0]))]
+
+
+@given(
+    rows=st.lists(st.lists(st.integers(0, 50256), max_size=30), max_size=4),
+    stretch=STRETCHES,
+    between=st.sampled_from([" ", "  ", "\t", "\r"]),
+)
+def test_a_long_line_of_ids_is_read_as_the_whole(
+    rows: list[list[int]], stretch: int, between: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    file = tmp_path_factory.mktemp("ids") / "ids"
+    spaced = "".join(between.join(map(str, row)) + "\n" for row in rows)
+    listed = "".join(json.dumps(row, separators=("," + between, ": ")) + "\n" for row in rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ids, "STRETCH", stretch)
+        for text in (spaced, listed, spaced.removesuffix("\n"), listed.removesuffix("\n")):
+            file.write_bytes(text.encode())
+            read = [[token_id for part in line for token_id in part] for line in ids._documents_of_ids([file])]
+            # An empty line without its end is no line.
+            assert read == rows or (text == spaced.removesuffix("\n") and [*read, []] == rows)
+
+
+@pytest.mark.parametrize("stretch", [2, 3, 7, 1 << 20])
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(
+            "[1, 2,]",
+            "[1, 2,",
+            "[,]",
+            "[1,,2]",
+            "[1], [2]",
+            "[1], 2]",
+            "[[1, 2]]",
+            '["a, b"]',
+            "[1, 2]]",
+            "[1, 2",
+            "1 2 x",
+        ),
+        *("[1, true, 2]", "[1, 2.0, 3]", "1, 2", "7" * 9000, "[1, " + "7" * 9000),
+    ],
+)
+def test_what_is_no_list_is_none_in_parts_either(
+    line: str, stretch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ids, "STRETCH", stretch)
+    (tmp_path / "ids").write_text(f"{line}\n")
+    assert minbpe.cli.main(["decode", "-t", "gpt2", "--file", str(tmp_path / "ids")]) == 1
+    assert "ids:1: b" in capfd.readouterr().err
+
+
+def test_an_unknown_id_leaves_no_half_of_a_string(capfd: pytest.CaptureFixture[str]) -> None:
+    assert "no token has the id 99999" in error(capfd, 1, "decode", "-t", "gpt2", "--json", "99999")
+
+
+PEAK = """
+import re, sys
+from minbpe import cli
+code = cli.main(sys.argv[1:])
+sys.stderr.write(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
+sys.exit(code)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of a process")
+@pytest.mark.parametrize("options", [[], ["--special"]])
+def test_a_document_takes_no_more_memory_than_a_stretch(options: list[str], tmp_path: Path) -> None:
+    text = b"".join(b"%d roses are red\n" % number for number in range(50_000))[: 1 << 20]
+
+    def peak(*arguments: str | Path, source: Path) -> int:
+        with (tmp_path / "out").open("wb") as out, source.open("rb") as stdin:
+            run = [sys.executable, "-c", PEAK, *map(str, arguments)]
+            done = subprocess.run(run, stdin=stdin, stdout=out, stderr=subprocess.PIPE, check=True)
+        return int(done.stderr)
+
+    peaks = []
+    for megabytes in (4, 40):
+        (tmp_path / "text").write_bytes(text * megabytes)
+        (tmp_path / "text.gz").write_bytes(gzip.compress(text * megabytes, 1))
+        encode = ["encode", "-t", "gpt2", *options]
+        now = [peak(*encode, "--file", tmp_path / name, source=Path(os.devnull)) for name in ("text.gz", "text")]
+        now.append(peak(*encode, source=tmp_path / "text"))
+        (tmp_path / "out").rename(tmp_path / "ids")
+        now.append(peak("decode", "-t", "gpt2", source=tmp_path / "ids"))
+        assert (tmp_path / "out").read_bytes() == text * megabytes
+        peaks.append(now)
+    # An archive of up to 16 MB is unzipped at once.
+    assert all(long - short < 40_000 for short, long in zip(*peaks, strict=True)), peaks
