@@ -1,20 +1,17 @@
-"""Documents out of files: text, jsonl and parquet, plain or gzipped, in an order that is the same on every machine."""
+"""Documents out of files: text, jsonl and parquet, plain or compressed, in an order that is the same on every machine."""
 
-import gzip
 import json
 import os
-import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from io import BytesIO
 from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, NoReturn
 
+from minbpe.compressed import FORMATS, Stream, damage_named, open_compressed
 from minbpe.errors import CorpusError
 from minbpe.formats.counts import are_counts, in_a_pipe
 
-Stream = BinaryIO | gzip.GzipFile
 Progress = Callable[[int], object]
 JSON_LINES = (".jsonl", ".ndjson")
 LONG = 1 << 24
@@ -53,8 +50,8 @@ class File(NamedTuple):
                 self.progress(done)
 
 
-class Zipped:
-    """A long text in a gzipped file, as a document: unzipped each time that it is read, and only that tells its size."""
+class Packed:
+    """A long text in a compressed file, as a document: unpacked each time that it is read, and only that tells its size."""
 
     def __init__(self, path: Path, progress: Progress) -> None:
         self.path = path
@@ -75,8 +72,8 @@ class Zipped:
             CorpusError: The file is damaged.
         """
         size = 0
-        with self.path.open("rb") as raw, _gzip_errors(self.path):
-            for part in read_parts(gzip.GzipFile(fileobj=raw), most):
+        with self.path.open("rb") as raw, damage_named(self.path):
+            for part in read_parts(open_compressed(self.path, raw), most):
                 size += len(part)
                 yield part
                 self._progress(raw.tell())
@@ -92,16 +89,16 @@ class Piped(NamedTuple):
 
     def parts(self, most: int) -> Iterator[bytes]:
         """Yield its bytes, at most so many at a time."""
-        with _gzip_errors(self.path):
+        with damage_named(self.path):
             yield from parts_of(self.begins, most)
             yield from read_parts(self.rest, most)
 
 
-Long = File | Zipped | Piped
+Long = File | Packed | Piped
 """What is read in parts."""
 
 
-def size_of(document: bytes | File | Zipped) -> int:
+def size_of(document: bytes | File | Packed) -> int:
     """Return how many bytes a document has."""
     return len(document) if isinstance(document, bytes) else document.size
 
@@ -174,12 +171,12 @@ def find_files(sources: Iterable[str | Path], *, glob: str = "*") -> list[Path]:
 
 
 def is_plain_text(path: Path) -> bool:
-    """Whether the bytes of the file are its text, as for every name that is not jsonl, parquet or gzipped.
+    """Whether the bytes of the file are its text, as for every name that is not jsonl, parquet or compressed.
 
     >>> is_plain_text(Path("a.py")), is_plain_text(Path("a.txt.gz")), is_plain_text(Path("a.jsonl"))
     (True, False, False)
     """
-    return path.suffix not in (*JSON_LINES, ".parquet", ".gz")
+    return path.suffix not in (*JSON_LINES, ".parquet", *FORMATS)
 
 
 def read_documents(
@@ -191,7 +188,7 @@ def read_documents(
 ) -> Iterator[bytes | str | Long]:
     """Yield the documents of `files`: a text file's bytes, or each of its lines; a record's `field` elsewhere.
 
-    A text of more than 16 MB is not held: it is given as a `File`, as `Zipped`, or as `Piped`, of which whoever takes it reads
+    A text of more than 16 MB is not held: it is given as a `File`, as `Packed`, or as `Piped`, of which whoever takes it reads
     parts before the next document.
 
     Bytes are given as they are: no newline is translated, no mark removed, and what is not UTF-8 stays.
@@ -209,7 +206,7 @@ def read_documents(
     progress = _forward(progress)
     for path in files:
         told = after(before, progress)
-        with path.open("rb") as raw, _gzip_errors(path):
+        with path.open("rb") as raw, damage_named(path):
             for document in _read_file(path, raw, field, lines, told):
                 told(raw.tell() if raw.seekable() else 0)
                 yield document
@@ -229,37 +226,29 @@ def _forward(progress: Progress) -> Progress:
     return tell
 
 
-@contextmanager
-def _gzip_errors(path: Path) -> Iterator[None]:
-    """Name the file that is damaged."""
-    try:
-        yield
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise CorpusError(f"{path}: damaged or truncated gzip data ({error})") from error
-
-
 def _read_file(path: Path, raw: BinaryIO, field: str, lines: bool, progress: Progress) -> Iterator[bytes | str | Long]:
-    zipped = path.suffix == ".gz"
-    kind = Path(path.stem).suffix if zipped else path.suffix
-    stream = gzip.GzipFile(fileobj=raw) if zipped else raw
+    packed = path.suffix in FORMATS
+    kind = Path(path.stem).suffix if packed else path.suffix
+    stream = open_compressed(path, raw) if packed else raw
     if kind in JSON_LINES:
         yield from _read_records(path, stream, field)
     elif kind == ".parquet":
-        yield from _read_parquet(path, stream, field)
+        # Its end is read first, which not every stream goes to.
+        yield from _read_parquet(path, BytesIO(stream.read()) if packed else stream, field)
     elif lines:
         first = [*islice(stream, 1)]
         _refuse_counts(path, raw, b"".join(first))
         yield from (line.removesuffix(b"\n") for line in chain(first, stream))
-    elif not zipped and (size := path.stat().st_size) > LONG:
+    elif not packed and (size := path.stat().st_size) > LONG:
         yield File(path, size, progress)
     else:
         begins = stream.read(LONG + 1)
         _refuse_counts(path, raw, begins)
         if len(begins) <= LONG:
             yield begins
-        elif zipped and raw.seekable():
+        elif packed and raw.seekable():
             del begins
-            yield Zipped(path, progress)
+            yield Packed(path, progress)
         else:
             yield Piped(path, begins, stream)
 

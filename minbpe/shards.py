@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from minbpe import shard_file
-from minbpe.documents import LONG, File, Long, Zipped, after, joined, parts_of, size_of
+from minbpe.documents import LONG, File, Long, Packed, after, joined, parts_of, size_of
 from minbpe.encoding import Encoding, repaired
 from minbpe.errors import CorpusError, FormatError, SpecialTokenError, UnknownTokenError
 from minbpe.manifest import FILE, Manifest, Options, Shard
@@ -137,13 +137,13 @@ def as_bytes(document: str | bytes | Long) -> bytes:
     return repaired(document).encode() if isinstance(document, str) else document
 
 
-def _held(document: str | bytes | os.PathLike[str] | Long) -> bytes | File | Zipped:
+def _held(document: str | bytes | os.PathLike[str] | Long) -> bytes | File | Packed:
     """Return a document as bytes, or a long one that can be read again, for its hash, as it is."""
     if isinstance(document, os.PathLike) and not isinstance(document, Long):
         path = Path(document)
         size = path.stat().st_size
         return File(path, size) if size > LONG else path.read_bytes()
-    return document if isinstance(document, File | Zipped) else as_bytes(document)
+    return document if isinstance(document, File | Packed) else as_bytes(document)
 
 
 def _plan(encoding: Encoding, options: Options) -> Manifest:
@@ -173,7 +173,7 @@ def _end_of_text_id(encoding: Encoding, end_of_text: EndOfText, token: str) -> i
     return special_tokens[token]
 
 
-def _resume(plan: Manifest, directory: Path, documents: Iterator[bytes | File | Zipped]) -> Manifest:
+def _resume(plan: Manifest, directory: Path, documents: Iterator[bytes | File | Packed]) -> Manifest:
     """Take the documents of the shards that stand, up to the first damaged one, and return the manifest so far."""
     if not (directory / FILE).exists():
         return plan
@@ -198,7 +198,7 @@ def _resume(plan: Manifest, directory: Path, documents: Iterator[bytes | File | 
 
 
 def _encoded(
-    documents: Iterator[bytes | File | Zipped],
+    documents: Iterator[bytes | File | Packed],
     encoding: Encoding,
     manifest: Manifest,
     threads: int,
@@ -225,7 +225,7 @@ def _encoded(
         progress(done)
 
 
-def _batches(documents: Iterator[bytes | File | Zipped], most: int) -> Iterator[list[bytes] | bytes | File | Zipped]:
+def _batches(documents: Iterator[bytes | File | Packed], most: int) -> Iterator[list[bytes] | bytes | File | Packed]:
     """Take documents together up to some `most` bytes, which keeps memory small, and longer ones alone; this changes no id."""
     batch: list[bytes] = []
     size = 0

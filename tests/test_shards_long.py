@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minbpe
-from minbpe.documents import File, Zipped, read_documents
+from minbpe.documents import File, Packed, read_documents
 from minbpe.errors import CorpusError
 from minbpe.shards import read_shard, verify, write_shards
 from tests.test_shards import GPT2, SMALL, TEXTS, content, documents_of
@@ -84,7 +84,7 @@ def test_a_file_is_as_long_as_it_was_found_and_one_that_shrinks_is_refused(tmp_p
     assert not [path for path in (tmp_path / "shorter").iterdir() if path.suffix in {".bin", ".idx", ".tmp"}]
 
 
-def test_a_long_gzipped_text_is_unzipped_as_it_is_encoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_compressed_text_is_unpacked_as_it_is_encoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("minbpe.documents.LONG", 8)
     monkeypatch.setattr("minbpe.shards.BATCH_BYTES", 4)
     monkeypatch.setattr("minbpe.shard_file.READ", 3)
@@ -93,12 +93,12 @@ def test_a_long_gzipped_text_is_unzipped_as_it_is_encoded(tmp_path: Path, monkey
         # Archives may be put one after the other.
         path.write_bytes(gzip.compress(text.encode()[:5]) + gzip.compress(text.encode()[5:]))
     kinds = [type(document) for document in read_documents(paths)]
-    assert kinds == [Zipped, bytes, Zipped, Zipped, Zipped, bytes]
+    assert kinds == [Packed, bytes, Packed, Packed, Packed, bytes]
     told: list[int] = []
     write_shards(TEXTS, GPT2, tmp_path / "texts", tokens_per_shard=20)
     for _ in range(2):
-        write_shards(read_documents(paths, progress=told.append), GPT2, tmp_path / "zipped", tokens_per_shard=20)
-        assert content(tmp_path / "texts") == content(tmp_path / "zipped")
+        write_shards(read_documents(paths, progress=told.append), GPT2, tmp_path / "packed", tokens_per_shard=20)
+        assert content(tmp_path / "texts") == content(tmp_path / "packed")
         # Each is read twice, for its ids and for its hash, and nobody is told of less than before.
         assert told == sorted(told)
         assert told[-1] == sum(path.stat().st_size for path in paths)

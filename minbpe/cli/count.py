@@ -69,7 +69,7 @@ def count(
     of the parts, as in minbpe train part1.counts part2.counts, or minbpe count part1.counts part2.counts --out all.counts.
 
     Args:
-        sources: Files and directories: text, .jsonl, .parquet, and .gz of these; or files that this command wrote.
+        sources: Files and directories: text, .jsonl, .parquet; .gz, .bz2, .xz, .zst of these; or files that this command wrote.
         out: The file to write.
         pattern: gpt2, gpt4 (the default for text), cl100k, o200k, none or a regular expression; or several, one in the other.
         min_count: Leave out pieces that were seen less often.

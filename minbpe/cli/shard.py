@@ -42,7 +42,7 @@ def shard(
     stopped. A document is never cut between two shards.
 
     Args:
-        sources: Files and directories: text, .jsonl, .parquet, and .gz of these.
+        sources: Files and directories: text, .jsonl, .parquet; .gz, .bz2, .xz, .zst of these.
         tokenizer: A name such as o200k_base, or a .model file.
         out: The directory to write.
         verify: Check everything in this directory of shards, down to each document's bytes.

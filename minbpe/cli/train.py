@@ -69,7 +69,7 @@ def train(
     minute leave what is done in OUT.checkpoint, from which the same command goes on with --resume.
 
     Args:
-        sources: Files and directories: text, .jsonl, .parquet, and .gz of these; or files that minbpe count wrote.
+        sources: Files and directories: text, .jsonl, .parquet; .gz, .bz2, .xz, .zst of these; or files that minbpe count wrote.
         out: The path to write, with or without .model.
         size: Tokens in all: 256 bytes, the merges, and the special tokens.
         pattern: gpt2, gpt4 (the default for text), cl100k, o200k, none or a regular expression; or several, one in the other.

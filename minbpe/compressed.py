@@ -1,0 +1,66 @@
+"""Compressed files, known by their endings, as streams of what is in them: .gz, .bz2, .xz, and .zst with pyarrow."""
+
+import io
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from minbpe.errors import CorpusError
+
+Stream = BinaryIO | io.BufferedIOBase
+FORMATS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "Zstandard"}
+
+
+def open_compressed(path: Path, raw: BinaryIO) -> Stream:
+    """Return a stream of what is in the compressed file `path`, whose bytes are read from `raw`.
+
+    Raises:
+        CorpusError: What reads the format is not installed.
+    """
+    try:
+        match path.suffix:
+            case ".gz":
+                from gzip import GzipFile
+
+                return GzipFile(fileobj=raw)
+            case ".bz2":
+                from bz2 import BZ2File
+
+                return BZ2File(raw)
+            case ".xz":
+                from lzma import LZMAFile
+
+                return LZMAFile(raw)
+        from pyarrow import CompressedInputStream
+
+        return io.BufferedReader(CompressedInputStream(raw, "zstd"))
+    except ImportError as error:
+        way_out = "unpack it first, for this Python was built without it"
+        if path.suffix == ".zst":
+            way_out = 'pip install "minbpe[data]"'
+        raise CorpusError(f"{path}: reading {path.suffix} needs {error.name}: {way_out}") from error
+
+
+@contextmanager
+def damage_named(path: Path) -> Iterator[None]:
+    """Name the file if what is read of it turns out to be damaged.
+
+    Raises:
+        CorpusError: It is.
+    """
+    try:
+        yield
+    except _signs_of_damage() as error:
+        # What the system says has a number, such as that a disk cannot be read.
+        if path.suffix not in FORMATS or getattr(error, "errno", None) is not None:
+            raise
+        raise CorpusError(f"{path}: damaged or truncated {FORMATS[path.suffix]} data ({error})") from error
+
+
+def _signs_of_damage() -> tuple[type[Exception], ...]:
+    """Return what is raised for damaged data; lzma is imported where a file needs it, for some Pythons do without."""
+    of_xz = [sys.modules["lzma"].LZMAError] if "lzma" in sys.modules else []
+    return (EOFError, OSError, zlib.error, *of_xz)

@@ -1,0 +1,124 @@
+"""Compressed files: what is in them is read as if it were not compressed, and damage is named."""
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import sys
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+import minbpe
+from minbpe.cli import main
+from minbpe.compressed import FORMATS
+from minbpe.documents import Packed, read_documents
+from minbpe.errors import CorpusError
+
+Pack = Callable[[bytes], bytes]
+
+
+def pack_zstd(data: bytes) -> bytes:
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow, which reads .zst, is not installed")
+    packed: bytes = pyarrow.compress(data, codec="zstd", asbytes=True)
+    return packed
+
+
+PACK: dict[str, Pack] = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": pack_zstd}
+every_format = pytest.mark.parametrize("ending", PACK)
+
+
+def test_every_format_is_tried() -> None:
+    assert PACK.keys() == FORMATS.keys()
+
+
+@every_format
+def test_documents_are_those_of_the_plain_files(ending: str, tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = io.BytesIO()
+    parquet.write_table(pyarrow.table({"text": ["seven", "eight"]}), table)
+    plain = {"a.txt": b"one\r\n\xff", "b.jsonl": b'{"text": "two"}\n{"text": "three"}', "c.parquet": table.getvalue()}
+    for name, data in plain.items():
+        (tmp_path / f"{name}{ending}").write_bytes(PACK[ending](data))
+    files = sorted(tmp_path.iterdir())
+    told: list[int] = []
+    documents = [*read_documents(files, progress=told.append)]
+    assert documents == [b"one\r\n\xff", "two", "three", "seven", "eight"]
+    assert told == sorted(told)
+    assert told[-1] == sum(file.stat().st_size for file in files)
+
+
+@every_format
+def test_parts_that_were_packed_one_after_the_other_are_one_document(
+    ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "text").with_suffix(ending).write_bytes(PACK[ending](b"a rose ") + PACK[ending](b"is a rose"))
+    files = [*tmp_path.iterdir()]
+    assert [*read_documents(files)] == [b"a rose is a rose"]
+    assert [*read_documents(files, lines=True)] == [b"a rose is a rose"]
+    monkeypatch.setattr("minbpe.documents.LONG", 8)
+    [document] = read_documents(files)
+    assert isinstance(document, Packed)
+    assert document.size == 16
+    assert [*document.parts(10)] == [b"a rose is ", b"a rose"]
+
+
+DAMAGE: dict[str, Pack] = {
+    "cut": lambda whole: whole[:-9],
+    "none of it": lambda whole: b"not packed at all",
+    "more after it": lambda whole: whole + b"?" * 40,
+}
+
+
+# What follows the end in .bz2 and .xz is passed over by Python's modules, as their documentation says.
+@pytest.mark.parametrize(
+    ("ending", "damage"), [*product(PACK, ["cut", "none of it"]), *product((".gz", ".zst"), ["more after it"])]
+)
+def test_damage_is_named(ending: str, damage: str, tmp_path: Path) -> None:
+    path = (tmp_path / "text").with_suffix(ending)
+    path.write_bytes(DAMAGE[damage](PACK[ending](bytes(range(256)) * 40)))
+    with pytest.raises(CorpusError, match=f"text{ending}: damaged or truncated {FORMATS[ending]} data"):
+        [*read_documents([path])]
+
+
+def test_an_error_of_the_system_stays_what_it_is(tmp_path: Path) -> None:
+    directory = tmp_path / "text.xz"
+    directory.mkdir()
+    with pytest.raises(IsADirectoryError):
+        [*read_documents([directory])]
+
+
+@pytest.mark.parametrize(
+    ("ending", "module", "way_out"),
+    [
+        (".zst", "pyarrow", r'reading \.zst needs pyarrow: pip install "minbpe\[data\]"'),
+        (".bz2", "bz2", r"reading \.bz2 needs bz2: unpack it first"),
+    ],
+)
+def test_what_reads_a_format_may_be_missing(
+    ending: str, module: str, way_out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = (tmp_path / "text").with_suffix(ending)
+    path.write_bytes(PACK[ending](b"text"))
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(CorpusError, match=way_out):
+        [*read_documents([path])]
+
+
+@every_format
+def test_the_commands_take_compressed_records(ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    texts = ["the rose", "the thorn", "the other rose"]
+    records = "".join(json.dumps({"text": text}) + "\n" for text in texts)
+    Path(f"texts.jsonl{ending}").write_bytes(PACK[ending](records.encode()))
+    assert main(["train", f"texts.jsonl{ending}", "--size", "262", "--out", "mine", "--json"]) == 0
+    assert minbpe.Vocabulary.load("mine.model").merges == minbpe.train(texts, 261).merges
+    Path("texts.jsonl").write_text(records)
+    for source, out in ((f"texts.jsonl{ending}", "packed"), ("texts.jsonl", "plain")):
+        assert main(["shard", source, "--tokenizer", "mine.model", "--out", out]) == 0
+    [packed], [plain] = Path("packed").glob("*.bin"), Path("plain").glob("*.bin")
+    assert packed.read_bytes() == plain.read_bytes()
