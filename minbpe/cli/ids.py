@@ -7,17 +7,19 @@ from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 from cyclopts import Parameter
 
-from minbpe import _core
 from minbpe.cli.shared import Flag, Json, Reading, Tokenizer, load_encoding, named_paths, whole_numbers
 from minbpe.documents import Long, parts_of, read_parts
 from minbpe.errors import CorpusError
 from minbpe.progress import Bars
 from minbpe.shards import as_bytes
 from minbpe.stretches import encode_stretches, encode_stretches_with_special
+
+if TYPE_CHECKING:
+    from minbpe.encoding import Encoding
 
 STRETCH = 1 << 20
 """Bytes of text, or of a line of ids, that are held at once."""
@@ -52,7 +54,7 @@ def encode(
     encoding = load_encoding(tokenizer)
     with Bars() as bars:
         for document in _documents(text, file, reading, bars):
-            _print_ids((encode_stretches_with_special if special else encode_stretches)(document, encoding), json)
+            _print_ids(_encode(document, encoding, special), json)
 
 
 def decode(
@@ -88,23 +90,40 @@ def decode(
 
 def _documents(
     texts: list[str] | None, files: list[Path] | None, reading: Reading, bars: Bars
-) -> Iterator[Iterable[bytes]]:
-    """Yield each document in parts, which are read as they are encoded."""
+) -> Iterator[bytes | Iterator[bytes]]:
+    """Yield each document, a long one in parts, which are read as they are encoded."""
     if texts:
-        yield from (parts_of(as_bytes(text), STRETCH) for text in texts)
+        yield from map(_in_parts, map(as_bytes, texts))
     if files:
         for document in reading.documents(files, bars, "encode"):
-            yield parts_of(document if isinstance(document, Long) else as_bytes(document), STRETCH)
+            yield _in_parts(document if isinstance(document, Long) else as_bytes(document))
     if not texts and not files:
         _hint()
         whole = sys.stdin.buffer
         if reading.lines:
-            yield from (parts_of(line.removesuffix(b"\n"), STRETCH) for line in whole)
+            yield from (_in_parts(line.removesuffix(b"\n")) for line in whole)
         else:
             yield read_parts(whole, STRETCH)
 
 
-def _print_ids(stretches: Iterable[_core.Buffer], as_json: bool) -> None:
+def _in_parts(document: bytes | Long) -> bytes | Iterator[bytes]:
+    if isinstance(document, bytes) and len(document) <= STRETCH:
+        return document
+    return parts_of(document, STRETCH)
+
+
+def _encode(document: bytes | Iterator[bytes], encoding: "Encoding", special: bool) -> Iterator[list[int]]:
+    """Yield the ids of a document, of a long one some at a time."""
+    if not isinstance(document, bytes):
+        stretches = (encode_stretches_with_special if special else encode_stretches)(document, encoding)
+        yield from (memoryview(ids).tolist() for ids in stretches)
+    elif special:
+        yield encoding.encode(document.decode("utf-8", "replace"), allowed_special="all")
+    else:
+        yield encoding.encode_bytes(document)
+
+
+def _print_ids(stretches: Iterable[list[int]], as_json: bool) -> None:
     """Print the ids of a document as they come, on one line."""
     opening, between, closing = ("[", ", ", "]\n") if as_json else ("", " ", "\n")
     ready = opening
@@ -112,7 +131,7 @@ def _print_ids(stretches: Iterable[_core.Buffer], as_json: bool) -> None:
         if number:
             sys.stdout.write(ready)
             ready = between
-        ready += between.join(map(str, memoryview(ids).tolist()))
+        ready += between.join(map(str, ids))
     sys.stdout.write(ready + closing)
 
 
