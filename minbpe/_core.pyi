@@ -169,6 +169,7 @@ def train(
     lowest: bool,
     min_count: int,
     max_length: int,
+    threads: int,
     progress: Callable[[int, int], object] | None,
     learned: list[tuple[int, int, int, int]],
 ) -> None: ...

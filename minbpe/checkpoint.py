@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from minbpe import _core
     from minbpe.gathering import Progress
+    from minbpe.merging import Learned
     from minbpe.patterns import Pattern
-    from minbpe.training import Learned
 
 COUNTS, MERGES = "corpus.counts", "merges"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from minbpe.ceiling import Ceiling
 from minbpe.errors import VocabularyError
+from minbpe.merging import Limits, run, warn_of_early_end
 from minbpe.source import counted, recognised
-from minbpe.training import Limits, run, warn_of_early_end
 from minbpe.vocabulary import Vocabulary
 
 TYPE_CHECKING = False
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from minbpe.gathering import Progress
-    from minbpe.training import Source, TieBreak
+    from minbpe.merging import TieBreak
+    from minbpe.training import Source
 
 
 def extend(
@@ -72,7 +73,7 @@ def extend(
     corpus = counted(
         recognised(source, progress), vocabulary.pattern, min_count, threads, Ceiling(max_memory, spill_to), progress
     )
-    learned = run(corpus.core, vocabulary._core, tokens, tie_break, limits, progress)
+    learned = run(corpus.core, vocabulary._core, tokens, tie_break, limits, threads, progress)
     first = vocabulary.n_vocab
     extended = Vocabulary.from_merges(
         [*vocabulary.merges, *((left, right) for left, right, _, _ in learned)],

@@ -14,9 +14,10 @@ from typing import NamedTuple, cast
 from minbpe import _core
 from minbpe.counting import PieceCounts
 from minbpe.errors import CorpusError, VocabularyError
+from minbpe.merging import run
 from minbpe.patterns import resolve, shown
 from minbpe.source import SavedCounts, counted
-from minbpe.training import Training, run
+from minbpe.training import Training
 from minbpe.vocabulary import Vocabulary
 from minbpe.wording import several
 
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from minbpe.ceiling import Ceiling
     from minbpe.corpus import Corpus
     from minbpe.gathering import Progress
+    from minbpe.merging import Limits, TieBreak
     from minbpe.patterns import GivenPattern, Pattern
-    from minbpe.training import Limits, Source, TieBreak
+    from minbpe.training import Source
 
 
 class Stage(NamedTuple):
@@ -98,7 +100,7 @@ def learn_stages(
             )
         start = (vocabulary._core,) if begun else order
         tokens = _core.tokens_at_start(corpus.core.counts(None), start)
-        learned = run(corpus.core, start, stage.merges - len(pair_counts), tie_break, limits, progress)
+        learned = run(corpus.core, start, stage.merges - len(pair_counts), tie_break, limits, threads, progress)
         begun.append((len(pair_counts), corpus.pattern))
         # The first is what this stage begins with. Without a merge of its own it is no stage, and the one before left fewer.
         token_counts += [*accumulate((places for *_, places in learned), sub, initial=tokens)][1:]

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from operator import sub
 
-from minbpe import _core
 from minbpe.ceiling import Ceiling
 from minbpe.counting import PieceCounts
-from minbpe.errors import VocabularyError, warn
-from minbpe.gathering import MOST, Progress
+from minbpe.errors import VocabularyError
+from minbpe.gathering import Progress
+from minbpe.merging import (
+    BYTE_ORDERS,
+    TIE_BREAKS,
+    Limits,
+    VocabularyWarning,
+    choice,
+    learn_merges,
+    run,
+    warn_of_early_end,
+)
 from minbpe.source import counted, pattern_of, recognised
 from minbpe.special_ids import check_ids, listed, with_ids
 from minbpe.vocabulary import Vocabulary
@@ -21,40 +28,20 @@ from minbpe.wording import several
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import EllipsisType
-    from typing import Literal, TypeAlias, TypeVar
+    from typing import TypeAlias
 
-    from minbpe.checkpoint import Checkpoint, Keeper
+    from minbpe.checkpoint import Checkpoint
     from minbpe.corpus import Corpus
+    from minbpe.merging import ByteOrder, TieBreak
     from minbpe.patterns import GivenPattern
     from minbpe.source import SavedCounts
 
     Source: TypeAlias = Corpus | PieceCounts | SavedCounts | Sequence[PieceCounts]
     """What `train` learns from; the last is for stages."""
-    TieBreak: TypeAlias = Literal["first", "lowest"]
-    ByteOrder: TypeAlias = Literal["identity", "gpt2"]
-    Learned: TypeAlias = list[tuple[int, int, int, int]]
-    """Merges: left id, right id, how often the pair occurred, and in how many places it became a token."""
-    T = TypeVar("T")
 
 __all__ = ["Progress", "Training", "VocabularyWarning", "learn", "learn_merges", "train"]
-
-TIE_BREAKS = {"first": False, "lowest": True}
-"""Whether ids decide between pairs of the same count."""
-
-_PRINTED = {*range(33, 127), *range(161, 173), *range(174, 256)}
-"""The bytes that Latin-1 prints. GPT-2's vocabulary has them first."""
-
-BYTE_ORDERS = {
-    "identity": list(range(256)),
-    "gpt2": sorted(range(256), key=lambda byte: (byte not in _PRINTED, byte)),
-}
-"""The byte of each id."""
-
-
-class VocabularyWarning(UserWarning):
-    """A vocabulary came out smaller than it was asked to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,25 +79,6 @@ class Training:
         if not 256 <= size <= len(self.vocabulary):
             raise VocabularyError(f"no vocabulary of {size} tokens was trained: give 256 to {len(self.vocabulary)}")
         return self.token_counts[0] / max(1, self.token_counts[size - 256])
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Which pairs may be merged."""
-
-    min_frequency: int = 1
-    max_token_length: int | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("min_frequency", "max_token_length"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} is {value}: it must be 1 or more")
-
-    def __str__(self) -> str:
-        longest = [] if self.max_token_length is None else [f"max_token_length={self.max_token_length}"]
-        rarest = [] if self.min_frequency == 1 else [f"min_frequency={self.min_frequency}"]
-        return " and ".join(rarest + longest)
 
 
 def train(
@@ -234,8 +202,8 @@ def learn(
     The arguments, errors and warnings are those of `train`. One training tells about every smaller vocabulary: the first
     merges are the same whatever `vocab_size` is.
     """
-    _choice("tie_break", tie_break, TIE_BREAKS)
-    order = _choice("byte_order", byte_order, BYTE_ORDERS)
+    choice("tie_break", tie_break, TIE_BREAKS)
+    order = choice("byte_order", byte_order, BYTE_ORDERS)
     limits = Limits(min_frequency, max_token_length)
     given = listed(special_tokens)
     room = len(set(given.values())) if isinstance(given, dict) else len(given)
@@ -287,7 +255,7 @@ def learn(
         }
         keeper = Keeper(checkpoint, source, options, progress)
     corpus = counted(source, pattern, min_count, threads, Ceiling(max_memory, spill_to), progress, keeper)
-    learned = run(corpus.core, order, wanted, tie_break, limits, progress, keeper)
+    learned = run(corpus.core, order, wanted, tie_break, limits, threads, progress, keeper)
     vocabulary = Vocabulary.from_merges(
         [(left, right) for left, right, _, _ in learned],
         pattern=corpus.pattern,
@@ -303,98 +271,3 @@ def learn(
         dropped_pieces=corpus.dropped[0],
         dropped_distinct=corpus.dropped[1],
     )
-
-
-def learn_merges(
-    counts: PieceCounts,
-    merges: int,
-    *,
-    tie_break: TieBreak = "first",
-    byte_order: ByteOrder = "identity",
-    min_frequency: int = 1,
-    max_token_length: int | None = None,
-    progress: Callable[[Progress], object] | None = None,
-) -> list[tuple[tuple[int, int], int]]:
-    """Return the merges of a vocabulary in order, each a pair of ids and how often it occurred; fewer if none are left.
-
-    >>> learn_merges(PieceCounts.from_items([("aaabdaaabac", 1)]), 3)
-    [((97, 97), 4), ((256, 97), 2), ((257, 98), 2)]
-
-    The arguments are those of `train`.
-    """
-    order = _choice("byte_order", byte_order, BYTE_ORDERS)
-    learned = run(
-        counts._counts.counted(1), order, merges, tie_break, Limits(min_frequency, max_token_length), progress
-    )
-    return [((left, right), times) for left, right, times, _ in learned]
-
-
-def run(
-    counted: _core.Counted,
-    start: Sequence[int] | _core.Vocabulary | tuple[_core.Vocabulary],
-    merges: int,
-    tie_break: TieBreak,
-    limits: Limits,
-    progress: Callable[[Progress], object] | None,
-    keeper: Keeper | None = None,
-) -> Learned:
-    """Return merges: left id, right id, how often the pair occurred, and in how many places it became a token.
-
-    It takes what was counted. With a `keeper`, training starts from bytes and from the merges that it has, and what ends it
-    with an exception leaves the others with it.
-    """
-    lowest = _choice("tie_break", tie_break, TIE_BREAKS)
-    learned = keeper.merges[:merges] if keeper else []
-    if learned and not isinstance(start, _core.Vocabulary | tuple):
-        byte_ids = sorted(range(256), key=start.__getitem__)
-        start = Vocabulary.from_merges([(left, right) for left, right, _, _ in learned], byte_ids=byte_ids)._core
-
-    def heard(done: int, _total: int) -> None:
-        if keeper:
-            keeper.hear(learned)
-        if progress:
-            progress(Progress("train", len(learned), merges))
-
-    longest = min(limits.max_token_length or sys.maxsize, sys.maxsize)
-    try:
-        _core.train(
-            counted,
-            start,
-            merges - len(learned),
-            lowest,
-            min(limits.min_frequency, MOST),
-            longest,
-            heard,
-            learned,
-        )
-        if keeper:
-            keeper.end(learned)
-    except BaseException:
-        if keeper:
-            keeper.keep(learned)
-        raise
-    if keeper:
-        keeper.close()
-    if progress:
-        progress(Progress("train", len(learned), len(learned)))
-    return learned
-
-
-def warn_of_early_end(learned: int, wanted: int, tokens: int, vocab_size: int, limits: Limits) -> None:
-    """Warn if there are fewer merges than wanted."""
-    if learned == wanted:
-        return
-    within = f" within {limits}" if str(limits) else ""
-    warn(
-        f"the corpus has no pairs left{within} after {several(learned, 'merge')}, so there are {tokens} tokens and "
-        f"not {vocab_size}: train on more text, or ask for fewer tokens",
-        VocabularyWarning,
-    )
-
-
-def _choice(name: str, value: str, choices: Mapping[str, T]) -> T:
-    """Return what `value` stands for among `choices`."""
-    try:
-        return choices[value]
-    except (KeyError, TypeError):
-        raise ValueError(f"{name} is {value!r}: it must be {' or '.join(map(repr, choices))}") from None

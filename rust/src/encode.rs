@@ -5,8 +5,6 @@
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::Builder;
 
 use crate::cache::{Cache, LONGEST};
 use crate::error::Result;
@@ -321,31 +319,4 @@ impl Pieces<'_> {
             self.vocabulary.caches().give_back(cache);
         }
     }
-}
-
-/// Does `work(i)` for each i below `count` on up to `threads` threads, this one among them, and returns the results in order. Threads
-/// live as long as the call: a pool would hang the child of a fork. Where the system gives no more threads, fewer do the work.
-pub fn in_parallel<T: Send>(count: usize, threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let next = AtomicUsize::new(0);
-    let do_some = || {
-        let mut done = Vec::new();
-        loop {
-            let i = next.fetch_add(1, Ordering::Relaxed);
-            if i >= count {
-                return done;
-            }
-            done.push((i, work(i)));
-        }
-    };
-    let mut done: Vec<(usize, T)> = std::thread::scope(|scope| {
-        let others = (1..threads.min(count)).map_while(|_| Builder::new().spawn_scoped(scope, do_some).ok());
-        let others: Vec<_> = others.collect();
-        let mut done = do_some();
-        for other in others {
-            done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        done
-    });
-    done.sort_unstable_by_key(|&(i, _)| i);
-    done.into_iter().map(|(_, result)| result).collect()
 }

@@ -30,6 +30,7 @@ pub mod special;
 pub mod split;
 pub mod staged;
 mod table;
+pub mod threads;
 pub mod tokens;
 pub mod train;
 mod unstable;

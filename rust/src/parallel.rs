@@ -5,9 +5,10 @@
 
 use std::ops::{ControlFlow, Range};
 
-use crate::encode::{Rows, in_parallel, room_for};
+use crate::encode::{Rows, room_for};
 use crate::error::Result;
 use crate::special::Matcher;
+use crate::threads::in_parallel;
 use crate::vocab::Vocabulary;
 
 /// About so many bytes are encoded by a thread at a time: some milliseconds.

@@ -5,9 +5,10 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use minbpe_core::encode::{Counted, Sink, in_parallel};
+use minbpe_core::encode::{Counted, Sink};
 use minbpe_core::error::Error;
 use minbpe_core::special::Matcher;
+use minbpe_core::threads::in_parallel;
 use minbpe_core::vocab::Vocabulary;
 use proptest::prelude::*;
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::HashMap;
+use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -164,6 +165,45 @@ fn merges_equal_the_naive_ones_on_random_pieces() {
             }
             let learnt = learn(&pieces, &options);
             assert_eq!(learnt, naive(&pieces, &options), "round {round}: {pieces:?} {tie_break:?}");
+        }
+    }
+}
+
+/// Distinct pieces of about a megabyte: short ones, a few long ones, and counts that are small, large, and past 32 bits.
+fn many_pieces(random: &mut Random) -> Vec<(Vec<u8>, u64)> {
+    let mut pieces = Vec::new();
+    let mut bytes = 0;
+    while bytes < 1 << 20 {
+        let length = if random.below(500) == 0 { 100 + random.below(3000) } else { 1 + random.below(12) };
+        let mut piece: Vec<u8> = (0..length).map(|_| b'a' + (random.below(5) * random.below(5)) as u8).collect();
+        piece.extend((pieces.len() as u32).to_le_bytes());
+        bytes += piece.len();
+        pieces.push((piece, [1, 2, 40, 1 << 31, u64::from(u32::MAX), 1 << 33][random.below(6) as usize]));
+    }
+    pieces
+}
+
+#[test]
+fn merges_do_not_depend_on_the_number_of_threads() {
+    let pieces = many_pieces(&mut Random(7));
+    let bytes: [u32; 256] = std::array::from_fn(|byte| byte as u32);
+    let vocabulary = |merges| {
+        let first = learn(&pieces, &options(merges, TieBreak::First));
+        let pairs: Vec<Pair> = first.iter().map(|&(pair, _)| pair).collect();
+        let ids: Vec<u32> = (256..256 + merges as u32).collect();
+        Vocabulary::from_merges(&bytes, &pairs, &ids, vec![], None).unwrap()
+    };
+    // With so many tokens at the start the first pairs are counted in a table, and in a map.
+    let (few, many) = (vocabulary(300), vocabulary(1500));
+    for tie_break in [TieBreak::First, TieBreak::Lowest] {
+        for start in [Start::Bytes(&IDENTITY), Start::Vocabulary(&few), Start::Vocabulary(&many)] {
+            let learnt =
+                |threads| learn(&pieces, &Options { start, threads: NonZero::new(threads), ..options(400, tie_break) });
+            let alone = learnt(1);
+            assert_eq!(alone.len(), 400);
+            for threads in [2, 3, 8] {
+                assert_eq!(learnt(threads), alone, "{tie_break:?}, {threads} threads");
+            }
         }
     }
 }

@@ -24,11 +24,10 @@ use super::{PieceCounts, Position};
 use crate::error::{Error, Result};
 use crate::progress::{Progress, Pulse, unwatched};
 use crate::split::{Scratch, Splitter};
+use crate::threads::side_by_side;
 
 /// Bytes of a document that one thread takes at once, where the pattern lets it be cut.
 const STRETCH: usize = 1 << 20;
-/// Threads that one may ask for whatever the machine has; each has a table, and their sum looks up each piece in all of them.
-const MANY: usize = 64;
 /// Less text than this is counted at once, in the caller's thread: some milliseconds by the slowest pattern.
 const SMALL: usize = 1 << 16;
 /// A stretch that is no longer is counted to its end when the work is to stop, so that where it stopped is known. Of a longer one, which
@@ -89,8 +88,7 @@ impl Counter {
     /// A counter of the pieces that `splitter` makes. `threads` is how many work side by side: all cores if `None`, and no more than
     /// there may be some use for.
     pub fn new(splitter: Splitter, threads: Option<NonZero<usize>>) -> Counter {
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let threads = threads.map_or(cores, NonZero::get).min(cores.max(MANY));
+        let threads = side_by_side(threads);
         let seeds = Seeds::random();
         Counter {
             splitter,

@@ -24,6 +24,7 @@ pub use survey::Survey;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
+use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::lines::on_large_pages;
@@ -201,6 +202,15 @@ impl PieceCounts {
         let end = *self.ends.get(index)?;
         let start = if index == 0 { 0 } else { self.ends[index - 1] };
         Some(Piece { bytes: &self.bytes[start..end], count: self.counts[index], first: self.firsts[index] })
+    }
+
+    /// The indices of all pieces in so many ranges, at least one, of about the same number of bytes.
+    pub(crate) fn ranges(&self, count: usize) -> Vec<Range<usize>> {
+        let count = count.max(1);
+        let at = |part| {
+            self.ends.partition_point(|&end| (end as u128) * (count as u128) <= self.bytes.len() as u128 * part as u128)
+        };
+        (0..count).map(|part| at(part)..at(part + 1)).collect()
     }
 
     /// All pieces in first-seen order.

@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::table::Table;
 use super::{PieceCounts, Position, add, room};
-use crate::encode::in_parallel;
 use crate::error::Result;
 use crate::progress::Pulse;
+use crate::threads::in_parallel;
 
 /// Slots that a thread reads between two looks at whether to stop: some 20 milliseconds.
 const AT_ONCE: usize = 1 << 18;

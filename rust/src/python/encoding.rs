@@ -13,11 +13,12 @@ use super::integers::Integers;
 use super::text::{WORTH_DETACHING, detached, expect_str, text_of, with_text};
 use super::to_py_err;
 use super::vocabulary::Vocabulary;
-use crate::encode::{Counted, in_parallel, room_for};
+use crate::encode::{Counted, room_for};
 use crate::error::{Error, Result};
 use crate::offsets::Offsets;
 use crate::parallel::Row;
 use crate::special;
+use crate::threads::in_parallel;
 use crate::vocab;
 
 /// Finds any of a set of special tokens.

@@ -1,6 +1,7 @@
 //! `_core.PieceCounts` and `_core.train`: what `minbpe.counting` and `minbpe.training` are made of.
 
 use std::borrow::Cow;
+use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -247,13 +248,15 @@ fn train(
     lowest: bool,
     min_count: u64,
     max_length: usize,
+    threads: usize,
     progress: Option<Py<PyAny>>,
     learned: &Bound<'_, PyList>,
 ) -> PyResult<()> {
     let counts = counted.borrow_mut().take(py)?;
     let start = start.start();
     let tie_break = if lowest { TieBreak::Lowest } else { TieBreak::First };
-    let options = Options { start, merges, tie_break, min_count, max_length };
+    let threads = NonZero::new(threads);
+    let options = Options { start, merges, tie_break, min_count, max_length, threads };
     let fresh = Mutex::new(Vec::new());
     let learned = learned.clone().unbind();
     let hand_over = |py: Python<'_>| {

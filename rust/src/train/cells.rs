@@ -6,16 +6,19 @@
 //!
 //! Tokens only grow, so a cell where a token once began never becomes the last one of the same token: it needs no mark.
 
+use std::ops::Range;
+
 use super::Pair;
 use super::start::Alphabet;
-use crate::count::PieceCounts;
+use crate::count::{Piece, PieceCounts};
 use crate::error::{Error, Result};
 use crate::lines::on_large_pages;
 use crate::processor::prefetch;
 use crate::progress::Pulse;
+use crate::threads::in_parts;
 
 /// What is in a cell. Most vocabularies have room in 16 bits, which takes half of the memory, and of the time of fetching it.
-pub(super) trait Cell: Copy + Eq {
+pub(super) trait Cell: Copy + Eq + Send + Sync {
     /// A cell between two pieces.
     const BORDER: Self;
     /// A cell inside a token, neither its first nor its last.
@@ -31,8 +34,8 @@ pub(super) trait Cell: Copy + Eq {
     /// The number in a cell.
     fn token(self) -> u32;
 
-    /// Puts a weight in cells at the end of some.
-    fn push_weight(weight: u32, cells: &mut Vec<Self>);
+    /// Puts a weight in so many cells.
+    fn write_weight(weight: u32, cells: &mut [Self]);
 
     /// The weight in so many cells.
     fn weight(cells: &[Self]) -> u32;
@@ -52,8 +55,8 @@ impl Cell for u16 {
         u32::from(self)
     }
 
-    fn push_weight(weight: u32, cells: &mut Vec<u16>) {
-        cells.extend([weight as u16, (weight >> 16) as u16]);
+    fn write_weight(weight: u32, cells: &mut [u16]) {
+        cells.copy_from_slice(&[weight as u16, (weight >> 16) as u16]);
     }
 
     fn weight(cells: &[u16]) -> u32 {
@@ -75,8 +78,8 @@ impl Cell for u32 {
         self
     }
 
-    fn push_weight(weight: u32, cells: &mut Vec<u32>) {
-        cells.push(weight);
+    fn write_weight(weight: u32, cells: &mut [u32]) {
+        cells[0] = weight;
     }
 
     fn weight(cells: &[u32]) -> u32 {
@@ -84,9 +87,11 @@ impl Cell for u32 {
     }
 }
 
-/// From here on a weight is kept apart, with its place there beside the piece. What a merge needs to know of a place is so in a cache line
-/// or two.
-const LARGE: u32 = 1 << 31;
+/// In place of a weight that has no room beside its piece.
+const LARGE: u32 = u32::MAX;
+
+/// A thread gets so many bytes of pieces at least: it takes 70 us to start one.
+const PART: usize = 1 << 17;
 
 /// How many words of bits are looked at for the start of a long piece.
 const REACH: usize = 8;
@@ -94,24 +99,44 @@ const REACH: usize = 8;
 /// The pieces as the merges so far have left them.
 pub(super) struct Cells<C> {
     cells: Vec<C>,
+    /// Where each of the parts begins that threads work on side by side.
+    parts: Vec<usize>,
     /// A bit for each cell, set where a piece begins.
     starts: Vec<u64>,
     /// The first cells of pieces that are longer than `REACH` words of these bits.
     long: Vec<u32>,
-    /// The counts that have no room beside their pieces.
-    large: Vec<u64>,
+    /// The counts that have no room beside their pieces, by these pieces' first cells.
+    large: Vec<(u32, u64)>,
     /// The bytes of each token, by number.
     lengths: Vec<u32>,
     /// How many tokens of one byte the numbers begin with.
     bytes: u32,
 }
 
+/// What is known of some cells besides what they hold.
+struct Laid {
+    /// The bits of the pieces' starts, the first one that of the first cell, or of one before it in the same word.
+    starts: Vec<u64>,
+    long: Vec<u32>,
+    large: Vec<(u32, u64)>,
+}
+
 impl<C: Cell> Cells<C> {
-    /// Lays out the pieces of two bytes and more, as tokens of `alphabet`; the others have no pairs. `Error::Corpus` past 2^32
-    /// cells, `Error::Interrupted` if `pulse` says so.
-    pub(super) fn new(counts: &PieceCounts, alphabet: &Alphabet<'_>, pulse: &mut Pulse<'_>) -> Result<Cells<C>> {
-        let pieces = || counts.iter().filter(|piece| piece.bytes.len() > 1);
-        let needed = pieces().map(|piece| C::WEIGHT + piece.bytes.len() + 1).sum::<usize>();
+    /// Lays out the pieces of two bytes and more, as tokens of `alphabet`; the others have no pairs. As many `threads` as that, and work on all
+    /// cells later, is worth. `Error::Corpus` past 2^32 cells, `Error::Interrupted` if `pulse` says so.
+    pub(super) fn new(
+        counts: &PieceCounts,
+        alphabet: &Alphabet<'_>,
+        threads: usize,
+        pulse: &mut Pulse<'_>,
+    ) -> Result<Cells<C>> {
+        let ranges = counts.ranges(threads.min(counts.distinct_bytes() / PART));
+        let mut parts = Vec::with_capacity(ranges.len());
+        let mut needed = 0;
+        for pieces in &ranges {
+            parts.push(needed);
+            needed += pieces_of(counts, pieces).map(|piece| C::WEIGHT + piece.bytes.len() + 1).sum::<usize>();
+        }
         if u32::try_from(needed).is_err() {
             return Err(Error::Corpus(format!(
                 "the distinct pieces hold {} bytes, and training takes 4 GiB of them: train on a part of the corpus, \
@@ -119,39 +144,27 @@ impl<C: Cell> Cells<C> {
                 counts.distinct_bytes()
             )));
         }
-        let mut cells: Vec<C> = Vec::with_capacity(needed);
-        on_large_pages(cells.spare_capacity_mut());
-        let (mut long, mut large) = (Vec::new(), Vec::new());
+        let mut cells = vec![C::of(0); needed];
+        on_large_pages(&mut cells);
+        let mut rest = &mut cells[..];
+        let mut work = Vec::with_capacity(ranges.len());
+        for (pieces, (&start, &end)) in ranges.iter().zip(parts.iter().zip(parts[1..].iter().chain([&needed]))) {
+            work.push((pieces, start, rest.split_off_mut(..end - start).unwrap_or_default()));
+        }
+        let laid = in_parts(work, pulse, |(pieces, start, cells), pulse| {
+            lay(pieces_of(counts, pieces), alphabet, start, cells, pulse)
+        })?;
         let mut starts = vec![0; needed.div_ceil(64)];
-        let mut tokens = Vec::new();
-        for piece in pieces() {
-            pulse.step(piece.bytes.len())?;
-            let weight = match u32::try_from(piece.count) {
-                Ok(small) if small < LARGE => small,
-                _ => {
-                    large.push(piece.count);
-                    LARGE + (large.len() as u32 - 1)
-                }
-            };
-            C::push_weight(weight, &mut cells);
-            starts[cells.len() / 64] |= 1 << (cells.len() % 64);
-            if piece.bytes.len() > 64 * REACH {
-                long.push(cells.len() as u32);
+        let (mut long, mut large) = (Vec::new(), Vec::new());
+        for (laid, &start) in laid.iter().zip(&parts) {
+            for (bits, more) in starts[start / 64..].iter_mut().zip(&laid.starts) {
+                *bits |= more;
             }
-            if alphabet.encode(piece.bytes, &mut tokens)? {
-                for &token in &tokens {
-                    let (start, length) = (cells.len(), alphabet.lengths()[token as usize] as usize);
-                    cells.resize(start + length, C::INSIDE);
-                    cells[start + length - 1] = C::of(token);
-                    cells[start] = C::of(token);
-                }
-            } else {
-                cells.extend(piece.bytes.iter().map(|&byte| C::of(alphabet.bytes()[usize::from(byte)])));
-            }
-            cells.push(C::BORDER);
+            long.extend(&laid.long);
+            large.extend(&laid.large);
         }
         let bytes = alphabet.lengths().iter().take_while(|&&length| length == 1).count() as u32;
-        Ok(Cells { cells, starts, long, large, lengths: alphabet.lengths().to_vec(), bytes })
+        Ok(Cells { cells, parts, starts, long, large, lengths: alphabet.lengths().to_vec(), bytes })
     }
 
     /// Makes the token of a merge; its number is the next.
@@ -211,7 +224,13 @@ impl<C: Cell> Cells<C> {
     /// How often the piece that begins at a cell occurs in the corpus.
     pub(super) fn weight(&self, start: u32) -> u64 {
         let weight = C::weight(&self.cells[start as usize - C::WEIGHT..start as usize]);
-        if weight < LARGE { u64::from(weight) } else { self.large[(weight - LARGE) as usize] }
+        if weight < LARGE { u64::from(weight) } else { self.large_weight(start) }
+    }
+
+    #[cold]
+    fn large_weight(&self, start: u32) -> u64 {
+        let at = self.large.binary_search_by_key(&start, |&(start, _)| start);
+        self.large[at.expect("a piece that was laid out")].1
     }
 
     /// The token that ends before a cell that is not the first of its piece.
@@ -238,10 +257,21 @@ impl<C: Cell> Cells<C> {
         self.cells[end - 1] = C::of(token);
     }
 
-    /// Calls `each(cell, pair, weight)` for each two neighbours, in order.
-    pub(super) fn each_pair(&self, pulse: &mut Pulse<'_>, mut each: impl FnMut(u32, Pair, u64)) -> Result<()> {
-        let mut start = C::WEIGHT;
-        while start < self.cells.len() {
+    /// In how many parts the cells are.
+    pub(super) fn parts(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// Calls `each(cell, pair, weight)` for each two neighbours of a part, in order.
+    pub(super) fn each_pair(
+        &self,
+        part: usize,
+        pulse: &mut Pulse<'_>,
+        mut each: impl FnMut(u32, Pair, u64),
+    ) -> Result<()> {
+        let mut start = self.parts[part] + C::WEIGHT;
+        let end = self.parts.get(part + 1).copied().unwrap_or(self.cells.len());
+        while start < end {
             let weight = self.weight(start as u32);
             let (mut at, mut left) = (start, self.cells[start].token());
             loop {
@@ -260,4 +290,56 @@ impl<C: Cell> Cells<C> {
         }
         Ok(())
     }
+}
+
+/// The pieces of a range that have pairs.
+fn pieces_of<'a>(counts: &'a PieceCounts, range: &Range<usize>) -> impl Iterator<Item = Piece<'a>> {
+    range.clone().filter_map(|index| counts.get(index)).filter(|piece| piece.bytes.len() > 1)
+}
+
+/// Lays out `pieces` in `cells`, which have room for them and begin with cell number `start`.
+fn lay<'a, C: Cell>(
+    pieces: impl Iterator<Item = Piece<'a>>,
+    alphabet: &Alphabet<'_>,
+    start: usize,
+    mut cells: &mut [C],
+    pulse: &mut Pulse<'_>,
+) -> Result<Laid> {
+    let mut laid =
+        Laid { starts: vec![0; (start % 64 + cells.len()).div_ceil(64)], long: Vec::new(), large: Vec::new() };
+    let (mut tokens, mut next) = (Vec::new(), start);
+    for piece in pieces {
+        pulse.step(piece.bytes.len())?;
+        let length = piece.bytes.len();
+        let (weight, rest) = cells.split_at_mut(C::WEIGHT);
+        let (inside, rest) = rest.split_at_mut(length);
+        let first = next + C::WEIGHT;
+        laid.starts[first / 64 - start / 64] |= 1 << (first % 64);
+        if length > 64 * REACH {
+            laid.long.push(first as u32);
+        }
+        let small = u32::try_from(piece.count).unwrap_or(LARGE);
+        if small == LARGE {
+            laid.large.push((first as u32, piece.count));
+        }
+        C::write_weight(small, weight);
+        if alphabet.encode(piece.bytes, &mut tokens)? {
+            let mut at = 0;
+            for &token in &tokens {
+                let length = alphabet.lengths()[token as usize] as usize;
+                inside[at..at + length].fill(C::INSIDE);
+                inside[at] = C::of(token);
+                inside[at + length - 1] = C::of(token);
+                at += length;
+            }
+        } else {
+            for (cell, &byte) in inside.iter_mut().zip(piece.bytes) {
+                *cell = C::of(alphabet.bytes()[usize::from(byte)]);
+            }
+        }
+        rest[0] = C::BORDER;
+        cells = &mut rest[1..];
+        next = first + length + 1;
+    }
+    Ok(laid)
 }

@@ -6,15 +6,17 @@
 //! with a list a pair, on small ones, the first merge of Chinese text came 1.4 times as late.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::Pair;
 use super::cells::{Cell, Cells};
 use super::numbers::Numbers;
-use super::tallies::{Tallies, UNWANTED};
+use super::tallies::Tallies;
 use crate::error::{Error, Result};
 use crate::lines::on_large_pages;
 use crate::processor::prefetch;
 use crate::progress::Pulse;
+use crate::threads::in_parts;
 
 /// A pair's place in the index.
 pub(super) type PairId = u32;
@@ -58,34 +60,35 @@ pub(super) struct Index {
 impl Index {
     /// Indexes all pairs of `cells` that are wanted. `Error::Corpus` for a count past 2^63.
     pub(super) fn new<C: Cell>(cells: &Cells<C>, wanted: Wanted, pulse: &mut Pulse<'_>) -> Result<Index> {
-        let mut tallies = Tallies::of(cells, pulse)?;
+        let mut tallies = in_parts(0..cells.parts(), pulse, |part, pulse| Tallies::of(cells, part, pulse))?;
         let mut index =
             Index { wanted, numbers: Numbers::new(), counts: Vec::new(), pairs: Vec::new(), places: Vec::new() };
         let mut end = 0;
-        tallies.each(|tokens, tally| {
-            if tally.count >= 1 << 63 {
+        Tallies::ask(&mut tallies, |tokens, count, places| {
+            if count >= 1 << 63 {
                 return Err(Error::Corpus(format!(
                     "the pair {tokens:?} occurs more than 2^63 times: divide all counts by the same number"
                 )));
             }
-            if wanted.admits(tally.count, cells.length(tokens.0) + cells.length(tokens.1)) {
+            Ok(wanted.admits(count, cells.length(tokens.0) + cells.length(tokens.1)).then(|| {
                 let start = end;
-                end += tally.places as usize;
-                index.insert(tokens, tally.count, start..end);
-                tally.next = start as u32;
-            }
-            Ok(())
+                end += places as usize;
+                index.insert(tokens, count, start..end);
+                start as u32
+            }))
         })?;
         // Memory that the system gives is zero, and is not written a first time for that.
-        index.places = vec![0; end + end / 4];
-        on_large_pages(&mut index.places);
-        cells.each_pair(pulse, |at, tokens, _| {
-            let next = &mut tallies.get(tokens).next;
-            if *next != UNWANTED {
-                index.places[*next as usize] = at;
-                *next += 1;
-            }
+        let mut places = vec![0; end + end / 4];
+        on_large_pages(&mut places);
+        let places: Vec<_> = places.into_iter().map(AtomicU32::new).collect();
+        in_parts((0..).zip(tallies), pulse, |(part, mut tallies), pulse| {
+            cells.each_pair(part, pulse, |at, tokens, _| {
+                if let Some(next) = tallies.next_place(tokens) {
+                    places[next as usize].store(at, Ordering::Relaxed);
+                }
+            })
         })?;
+        index.places = places.into_iter().map(AtomicU32::into_inner).collect();
         index.places.truncate(end);
         Ok(index)
     }

@@ -24,11 +24,13 @@ mod spelling;
 mod start;
 mod tallies;
 
+use std::num::NonZero;
 use std::ops::Deref;
 
 use crate::count::PieceCounts;
 use crate::error::Result;
 use crate::progress::{Progress, Pulse};
+use crate::threads::side_by_side;
 use cells::{Cell, Cells};
 use index::{Index, Wanted};
 use merge::{Merged, Merger};
@@ -62,12 +64,14 @@ pub struct Options<'a> {
     pub min_count: u64,
     /// No pair that makes a token of more bytes is merged.
     pub max_length: usize,
+    /// How many threads work side by side: all cores if `None`. The merges do not depend on it.
+    pub threads: Option<NonZero<usize>>,
 }
 
 impl<'a> Options<'a> {
     /// No limits but the number of merges.
     pub fn new(start: Start<'a>, merges: usize, tie_break: TieBreak) -> Options<'a> {
-        Options { start, merges, tie_break, min_count: 1, max_length: usize::MAX }
+        Options { start, merges, tie_break, min_count: 1, max_length: usize::MAX, threads: None }
     }
 }
 
@@ -133,7 +137,7 @@ fn merge_all<'a, C: Cell>(
     progress: &'a mut Progress<'a>,
 ) -> Result<()> {
     let mut pulse = Pulse::new(progress, options.merges as u64);
-    let mut cells = Cells::<C>::new(&counts, alphabet, &mut pulse)?;
+    let mut cells = Cells::<C>::new(&counts, alphabet, side_by_side(options.threads), &mut pulse)?;
     let mut spelling = alphabet.spelling();
     let mut made = 0;
     let least = options.min_count.max(1);

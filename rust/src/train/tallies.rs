@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::iter;
 
 use super::Pair;
 use super::cells::{Cell, Cells};
@@ -14,29 +15,31 @@ use crate::progress::Pulse;
 const MOST: usize = 1 << 22;
 
 /// In place of where the index puts a place: there are fewer places than cells, and these have numbers below it.
-pub(super) const UNWANTED: u32 = u32::MAX;
+const UNWANTED: u32 = u32::MAX;
+/// The same, as long as the index was not asked.
+const UNASKED: u32 = u32::MAX - 1;
 
-/// What there is of a pair.
+/// What there is of a pair in a part of the cells.
 #[derive(Clone, Copy)]
 pub(super) struct Tally {
     /// How often it occurs, or as often as a count can tell.
-    pub(super) count: u64,
+    count: u64,
     /// In how many places.
-    pub(super) places: u32,
-    /// Where the index puts its next place; `UNWANTED` as long as it wants none.
-    pub(super) next: u32,
+    places: u32,
+    /// Where the index puts its next place, or that it wants none.
+    next: u32,
 }
 
 impl Default for Tally {
     fn default() -> Tally {
-        Tally { count: 0, places: 0, next: UNWANTED }
+        Tally { count: 0, places: 0, next: UNASKED }
     }
 }
 
 /// Pairs by their tokens.
 pub(super) type PairMap<T> = HashMap<Pair, T, BuildHasherDefault<PairHasher>>;
 
-/// All pairs of some cells.
+/// All pairs of a part of the cells.
 pub(super) enum Tallies {
     /// Row by row, a row for each left token.
     Table { tokens: usize, rows: Vec<Tally> },
@@ -45,15 +48,15 @@ pub(super) enum Tallies {
 }
 
 impl Tallies {
-    /// Counts the pairs of `cells`.
-    pub(super) fn of<C: Cell>(cells: &Cells<C>, pulse: &mut Pulse<'_>) -> Result<Tallies> {
+    /// Counts the pairs of a part of `cells`.
+    pub(super) fn of<C: Cell>(cells: &Cells<C>, part: usize, pulse: &mut Pulse<'_>) -> Result<Tallies> {
         let tokens = cells.tokens();
         let mut tallies = if tokens <= 256 || tokens * tokens <= MOST.min(cells.count()) {
             Tallies::Table { tokens, rows: vec![Tally::default(); tokens * tokens] }
         } else {
             Tallies::Map(PairMap::default())
         };
-        cells.each_pair(pulse, |_, tokens, weight| {
+        cells.each_pair(part, pulse, |_, tokens, weight| {
             let tally = tallies.get(tokens);
             tally.count = tally.count.saturating_add(weight);
             tally.places += 1;
@@ -61,17 +64,64 @@ impl Tallies {
         Ok(tallies)
     }
 
+    /// Asks `wants(pair, count, places)` once for each pair that there is in any of `parts`, how often it occurs in all of them, and in how
+    /// many places. It gives where the pair's places go, those of the first part first, or None.
+    pub(super) fn ask(
+        mut parts: &mut [Tallies],
+        mut wants: impl FnMut(Pair, u64, u32) -> Result<Option<u32>>,
+    ) -> Result<()> {
+        while let Some((part, others)) = parts.split_first_mut() {
+            part.each(|tokens, tally| {
+                if tally.next != UNASKED {
+                    return Ok(());
+                }
+                let (mut count, mut places) = (tally.count, tally.places);
+                for other in others.iter_mut().filter_map(|other| other.find(tokens)) {
+                    count = count.saturating_add(other.count);
+                    places += other.places;
+                }
+                let mut next = wants(tokens, count, places)?;
+                for tally in iter::once(tally).chain(others.iter_mut().filter_map(|other| other.find(tokens))) {
+                    tally.next = next.unwrap_or(UNWANTED);
+                    next = next.map(|next| next + tally.places);
+                }
+                Ok(())
+            })?;
+            parts = others;
+        }
+        Ok(())
+    }
+
+    /// Where the next place of a pair goes, if it is wanted. Every pair was asked about.
+    #[inline(always)]
+    pub(super) fn next_place(&mut self, tokens: Pair) -> Option<u32> {
+        let next = &mut self.get(tokens).next;
+        if *next == UNWANTED {
+            return None;
+        }
+        *next += 1;
+        Some(*next - 1)
+    }
+
     /// What there is of a pair, nothing at first.
     #[inline(always)]
-    pub(super) fn get(&mut self, (left, right): Pair) -> &mut Tally {
+    fn get(&mut self, (left, right): Pair) -> &mut Tally {
         match self {
             Tallies::Table { tokens, rows } => &mut rows[left as usize * *tokens + right as usize],
             Tallies::Map(map) => map.entry((left, right)).or_default(),
         }
     }
 
+    /// What there is of a pair, if there is something.
+    fn find(&mut self, pair: Pair) -> Option<&mut Tally> {
+        match self {
+            Tallies::Table { .. } => Some(self.get(pair)),
+            Tallies::Map(map) => map.get_mut(&pair),
+        }
+    }
+
     /// Calls `each` for each pair that there is, until it fails.
-    pub(super) fn each(&mut self, mut each: impl FnMut(Pair, &mut Tally) -> Result<()>) -> Result<()> {
+    fn each(&mut self, mut each: impl FnMut(Pair, &mut Tally) -> Result<()>) -> Result<()> {
         match self {
             Tallies::Table { tokens, rows } => (0..).zip(rows.chunks_mut(*tokens)).try_for_each(|(left, row)| {
                 let mut used = (0..).zip(row).filter(|(_, tally)| tally.places > 0);

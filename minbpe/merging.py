@@ -1,0 +1,160 @@
+"""Merges: what the core learns from counts, within limits, with checkpoints and progress."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from minbpe import _core
+from minbpe.errors import warn
+from minbpe.gathering import MOST, Progress
+from minbpe.vocabulary import Vocabulary
+from minbpe.wording import several
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Literal, TypeAlias, TypeVar
+
+    from minbpe.checkpoint import Keeper
+    from minbpe.counting import PieceCounts
+
+    TieBreak: TypeAlias = Literal["first", "lowest"]
+    ByteOrder: TypeAlias = Literal["identity", "gpt2"]
+    Learned: TypeAlias = list[tuple[int, int, int, int]]
+    """Merges: left id, right id, how often the pair occurred, and in how many places it became a token."""
+    T = TypeVar("T")
+
+TIE_BREAKS = {"first": False, "lowest": True}
+"""Whether ids decide between pairs of the same count."""
+
+_PRINTED = {*range(33, 127), *range(161, 173), *range(174, 256)}
+"""The bytes that Latin-1 prints. GPT-2's vocabulary has them first."""
+
+BYTE_ORDERS = {
+    "identity": list(range(256)),
+    "gpt2": sorted(range(256), key=lambda byte: (byte not in _PRINTED, byte)),
+}
+"""The byte of each id."""
+
+
+class VocabularyWarning(UserWarning):
+    """A vocabulary came out smaller than it was asked to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Which pairs may be merged."""
+
+    min_frequency: int = 1
+    max_token_length: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("min_frequency", "max_token_length"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}: it must be 1 or more")
+
+    def __str__(self) -> str:
+        longest = [] if self.max_token_length is None else [f"max_token_length={self.max_token_length}"]
+        rarest = [] if self.min_frequency == 1 else [f"min_frequency={self.min_frequency}"]
+        return " and ".join(rarest + longest)
+
+
+def learn_merges(
+    counts: PieceCounts,
+    merges: int,
+    *,
+    tie_break: TieBreak = "first",
+    byte_order: ByteOrder = "identity",
+    min_frequency: int = 1,
+    max_token_length: int | None = None,
+    threads: int | None = None,
+    progress: Callable[[Progress], object] | None = None,
+) -> list[tuple[tuple[int, int], int]]:
+    """Return the merges of a vocabulary in order, each a pair of ids and how often it occurred; fewer if none are left.
+
+    >>> from minbpe.counting import PieceCounts
+    >>> learn_merges(PieceCounts.from_items([("aaabdaaabac", 1)]), 3)
+    [((97, 97), 4), ((256, 97), 2), ((257, 98), 2)]
+
+    The arguments are those of `train`.
+    """
+    order = choice("byte_order", byte_order, BYTE_ORDERS)
+    limits = Limits(min_frequency, max_token_length)
+    learned = run(counts._counts.counted(1), order, merges, tie_break, limits, threads, progress)
+    return [((left, right), times) for left, right, times, _ in learned]
+
+
+def run(
+    counted: _core.Counted,
+    start: Sequence[int] | _core.Vocabulary | tuple[_core.Vocabulary],
+    merges: int,
+    tie_break: TieBreak,
+    limits: Limits,
+    threads: int | None,
+    progress: Callable[[Progress], object] | None,
+    keeper: Keeper | None = None,
+) -> Learned:
+    """Return merges: left id, right id, how often the pair occurred, and in how many places it became a token.
+
+    It takes what was counted. With a `keeper`, training starts from bytes and from the merges that it has, and what ends it
+    with an exception leaves the others with it.
+    """
+    lowest = choice("tie_break", tie_break, TIE_BREAKS)
+    learned = keeper.merges[:merges] if keeper else []
+    if learned and not isinstance(start, _core.Vocabulary | tuple):
+        byte_ids = sorted(range(256), key=start.__getitem__)
+        start = Vocabulary.from_merges([(left, right) for left, right, _, _ in learned], byte_ids=byte_ids)._core
+
+    def heard(done: int, _total: int) -> None:
+        if keeper:
+            keeper.hear(learned)
+        if progress:
+            progress(Progress("train", len(learned), merges))
+
+    longest = min(limits.max_token_length or sys.maxsize, sys.maxsize)
+    try:
+        _core.train(
+            counted,
+            start,
+            merges - len(learned),
+            lowest,
+            min(limits.min_frequency, MOST),
+            longest,
+            threads or 0,
+            heard,
+            learned,
+        )
+        if keeper:
+            keeper.end(learned)
+    except BaseException:
+        if keeper:
+            keeper.keep(learned)
+        raise
+    if keeper:
+        keeper.close()
+    if progress:
+        progress(Progress("train", len(learned), len(learned)))
+    return learned
+
+
+def warn_of_early_end(learned: int, wanted: int, tokens: int, vocab_size: int, limits: Limits) -> None:
+    """Warn if there are fewer merges than wanted."""
+    if learned == wanted:
+        return
+    within = f" within {limits}" if str(limits) else ""
+    warn(
+        f"the corpus has no pairs left{within} after {several(learned, 'merge')}, so there are {tokens} tokens and "
+        f"not {vocab_size}: train on more text, or ask for fewer tokens",
+        VocabularyWarning,
+    )
+
+
+def choice(name: str, value: str, choices: Mapping[str, T]) -> T:
+    """Return what `value` stands for among `choices`."""
+    try:
+        return choices[value]
+    except (KeyError, TypeError):
+        raise ValueError(f"{name} is {value!r}: it must be {' or '.join(map(repr, choices))}") from None

@@ -1,0 +1,126 @@
+//! Work on several threads. They live as long as a call: a pool would hang the child of a fork.
+
+use std::num::NonZero;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread::Builder;
+
+use crate::error::Result;
+use crate::progress::Pulse;
+
+/// Threads that one may ask for whatever the machine has; each has a table, and their sum looks up each piece in all of them.
+const MANY: usize = 64;
+
+/// How many threads to start where so many are asked for: as many as there are cores if `None`.
+pub(crate) fn side_by_side(asked: Option<NonZero<usize>>) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    asked.map_or(cores, NonZero::get).min(cores.max(MANY))
+}
+
+/// Does `work(i)` for each i below `count` on up to `threads` threads, this one among them, and returns the results in order.
+/// Where the system gives no more threads, fewer do the work.
+pub fn in_parallel<T: Send>(count: usize, threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let next = AtomicUsize::new(0);
+    let do_some = || {
+        let mut done = Vec::new();
+        loop {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            if i >= count {
+                return done;
+            }
+            done.push((i, work(i)));
+        }
+    };
+    let mut done: Vec<(usize, T)> = std::thread::scope(|scope| {
+        let others = (1..threads.min(count)).map_while(|_| Builder::new().spawn_scoped(scope, do_some).ok());
+        let others: Vec<_> = others.collect();
+        let mut done = do_some();
+        for other in others {
+            done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        done
+    });
+    done.sort_unstable_by_key(|&(i, _)| i);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// Does `work` for each part, each on a thread of its own, and gives the results in order. This thread is one of them, and the only one
+/// that calls the progress function. Where the system gives no more threads, fewer do the work.
+pub(crate) fn in_parts<P: Send, T: Send>(
+    parts: impl IntoIterator<Item = P>,
+    pulse: &mut Pulse<'_>,
+    work: impl Fn(P, &mut Pulse<'_>) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    let parts: Vec<_> = parts.into_iter().map(|part| Mutex::new((Some(part), None))).collect();
+    let (next, stopped, error) = (AtomicUsize::new(0), AtomicBool::new(false), Mutex::new(None));
+    let do_some = |pulse: &mut Pulse<'_>| {
+        while !stopped.load(Ordering::Relaxed)
+            && let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed))
+        {
+            let (part, done) = &mut *part.lock().unwrap_or_else(PoisonError::into_inner);
+            match part.take().map(|part| work(part, pulse)) {
+                Some(Err(first)) => {
+                    // The others stop for this one, which is the error to tell.
+                    error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(first);
+                    stopped.store(true, Ordering::Relaxed);
+                }
+                Some(Ok(result)) => *done = Some(result),
+                None => {}
+            }
+        }
+    };
+    let beside = || {
+        let unless_stopped = |_, _| match stopped.load(Ordering::Relaxed) {
+            false => ControlFlow::Continue(()),
+            true => ControlFlow::Break(()),
+        };
+        do_some(&mut Pulse::new(&mut { unless_stopped }, 0));
+    };
+    std::thread::scope(|scope| {
+        (1..parts.len()).map_while(|_| Builder::new().spawn_scoped(scope, beside).ok()).for_each(drop);
+        do_some(pulse);
+    });
+    if let Some(error) = error.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(error);
+    }
+    let done = parts.into_iter().filter_map(|part| part.into_inner().unwrap_or_else(PoisonError::into_inner).1);
+    Ok(done.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use crate::progress::unwatched;
+
+    #[test]
+    fn parts_give_their_results_in_order() {
+        let parts = (0..20).map(|part| vec![part; part]);
+        let lengths = in_parts(parts, &mut Pulse::new(&mut unwatched, 0), |part, _| Ok(part.len()));
+        assert_eq!(lengths.unwrap(), (0..20).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn an_error_is_told_and_not_that_other_parts_stopped_for_it() {
+        let work = |part, pulse: &mut Pulse<'_>| match part {
+            5 => Err(Error::Corpus("full".into())),
+            _ => pulse.step(1 << 20),
+        };
+        for _ in 0..20 {
+            let error = in_parts(0..20, &mut Pulse::new(&mut unwatched, 0), work).unwrap_err();
+            assert!(matches!(error, Error::Corpus(_)), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_the_caller_stops_stops_in_all_parts() {
+        let forever = |_, pulse: &mut Pulse<'_>| -> Result<()> {
+            loop {
+                pulse.step(1)?;
+            }
+        };
+        let error = in_parts(0..3, &mut Pulse::new(&mut |_, _| ControlFlow::Break(()), 0), forever).unwrap_err();
+        assert!(matches!(error, Error::Interrupted), "{error}");
+    }
+}
