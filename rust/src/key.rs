@@ -94,6 +94,11 @@ impl Key {
         if self.is_short() { Key([low ^ high.rotate_left(29), high >> 56 | MANY]) } else { Key([low, high | MANY]) }
     }
 
+    /// An entry's key without the number of ids.
+    pub(crate) fn compared(self) -> Key {
+        Key([self.0[0] & COMPARED[0], self.0[1] & COMPARED[1]])
+    }
+
     /// The hash that names its place.
     #[inline(always)]
     pub(crate) fn hash(self) -> u64 {

@@ -70,7 +70,8 @@ impl Vocabulary {
     ) -> Result<(Vec<u32>, Vec<u64>)> {
         let parts = self.parts(rows, special, threads);
         let work: Vec<&[Part]> = if threads == 1 { vec![&parts] } else { together(&parts) };
-        let done = in_parallel(work.len(), threads, |i| self.encode_parts(rows, work[i], special));
+        let each = rows.iter().map(|row| row.len()).sum::<usize>() / threads.max(1);
+        let done = in_parallel(work.len(), threads, |i| self.encode_parts(rows, work[i], special, each));
         let done = done.into_iter().collect::<Result<Vec<_>>>()?;
         let mut offsets = Vec::with_capacity(rows.len() + 1);
         offsets.push(0);
@@ -138,16 +139,18 @@ impl Vocabulary {
         }
     }
 
-    /// The ids of some parts, and how many there are at the end of each row that ends among them.
+    /// The ids of some parts, and how many there are at the end of each row that ends among them. A thread is expected to encode `expected`
+    /// bytes in all.
     fn encode_parts(
         &self,
         rows: &[Row<'_>],
         parts: &[Part],
         special: Option<&Matcher>,
+        expected: usize,
     ) -> Result<(Vec<u32>, Vec<usize>)> {
-        let bytes = parts.iter().map(|part| part.range.len()).sum();
+        let bytes: usize = parts.iter().map(|part| part.range.len()).sum();
         let mut sink = Rows { ids: room_for(bytes), ends: Vec::with_capacity(parts.len()) };
-        self.with_encoder(bytes, &mut sink, |encoder, sink| {
+        self.with_encoder(bytes.max(expected), &mut sink, |encoder, sink| {
             for part in parts {
                 let mut flow = match rows[part.row] {
                     Row::Text(text) => {

@@ -29,17 +29,20 @@ impl Pool {
     /// A cache for encoding so many bytes: one that no thread is using, or a new one once as much has been encoded without as making
     /// it costs. A thread that finds none goes on without.
     pub(crate) fn take(&self, tokens: &Tokens, bytes: usize) -> Option<Cache> {
-        /// A cache and the tables behind it take some 10 ms to make; in that time so much is encoded without them.
-        const ENOUGH: usize = 1 << 18;
-        if let Some(cache) = self.lock().and_then(|mut free| free.pop()) {
-            return Some(cache);
-        }
-        if self.uncached.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) < ENOUGH {
-            return None;
-        }
-        self.uncached.store(0, Ordering::Relaxed);
-        let cache = Cache::new(tokens, self.size)?;
-        tokens.prepare_for_cache();
+        /// Encoding so much without a cache takes as long as with a new one.
+        const ENOUGH: usize = 1 << 13;
+        let mut cache = match self.lock().and_then(|mut free| free.pop()) {
+            Some(cache) => cache,
+            None => {
+                if self.uncached.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) < ENOUGH {
+                    return None;
+                }
+                self.uncached.store(0, Ordering::Relaxed);
+                tokens.prepare_for_cache();
+                Cache::small(self.size)?
+            }
+        };
+        cache.serve(bytes, tokens, self.size);
         Some(cache)
     }
 

@@ -124,6 +124,13 @@ fn check(vocabulary: &Vocabulary, chance: &mut Chance) {
         vocabulary.with_cache_size(bytes).encode_ordinary(&text, &mut ids).unwrap();
         assert!(ids == expected, "a cache of {bytes} bytes");
     }
+    // The last of these passes have a cache that has grown.
+    let growing = vocabulary.with_cache_size(8 << 20);
+    for pass in 0..4 {
+        let mut ids = Vec::new();
+        growing.encode_ordinary(&text, &mut ids).unwrap();
+        assert!(ids == expected, "pass {pass}");
+    }
     let mut bytes = text.into_bytes();
     for _ in 0..bytes.len() / 300 {
         let at = chance.below(bytes.len());
