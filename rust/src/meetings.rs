@@ -7,11 +7,16 @@
 pub(crate) struct Meetings(Vec<[u64; 4]>);
 
 impl Meetings {
-    /// Of these tokens.
-    pub(crate) fn new<'a>(tokens: impl Iterator<Item = &'a [u8]>) -> Meetings {
+    /// Of the tokens of these merges, each of two tokens before it, the 256 bytes first: the bytes of a token meet where its parents do, or
+    /// inside of them. 100,000 take 0.2 ms.
+    pub(crate) fn new(merges: &[(u32, u32)]) -> Meetings {
         let mut rows = vec![[0; 4]; 256];
-        for two in tokens.flat_map(|token| token.windows(2)) {
-            rows[usize::from(two[0])][usize::from(two[1]) / 64] |= 1 << (two[1] % 64);
+        let mut ends: Vec<[u8; 2]> = (0..=255).map(|byte| [byte; 2]).collect();
+        for &(left, right) in merges {
+            let [first, before] = ends[left as usize];
+            let [after, last] = ends[right as usize];
+            rows[usize::from(before)][usize::from(after) / 64] |= 1 << (after % 64);
+            ends.push([first, last]);
         }
         Meetings(rows)
     }
@@ -34,7 +39,7 @@ mod tests {
 
     #[test]
     fn a_text_falls_apart_where_no_token_has_both_bytes() {
-        let meetings = Meetings::new([&b"aba"[..], b"\xff\x00", b"b"].into_iter());
+        let meetings = Meetings::new(&[(0x61, 0x62), (256, 0x61), (0xff, 0x00)]);
         assert_eq!(meetings.last_cut(b"abab"), None);
         assert_eq!(meetings.last_cut(b"ababbab"), Some(4));
         assert_eq!(meetings.last_cut(b"\xff\x00\xff"), Some(2));
