@@ -134,6 +134,9 @@ class Counter:
         seconds: float | None,
         progress: Callable[[int, int], object] | None,
     ) -> int: ...
+    def add_part(
+        self, data: bytes, last: bool, seconds: float | None, progress: Callable[[int, int], object] | None
+    ) -> int: ...
     def absorb(
         self, path: PathLike[str], start: int, first: int, progress: Callable[[int, int], object] | None
     ) -> int: ...

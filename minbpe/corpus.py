@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 
 from minbpe.errors import CorpusError
 from minbpe.wording import several
@@ -12,21 +13,31 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import TypeAlias
 
-    Document: TypeAlias = str | bytes | os.PathLike[str]
-    """A text, its bytes, or the path of a file; a str is a text always, never a path."""
+    Document: TypeAlias = "str | bytes | os.PathLike[str] | Streamed"
+    """A text, its bytes, the path of a file, or what is streamed; a str is a text always, never a path."""
     Corpus: TypeAlias = Document | Iterable[Document]
+    Held: TypeAlias = list[str | bytes | os.PathLike[str]]
+    """Documents that are there together."""
 
 BATCH_BYTES = 1 << 25
 BATCH_DOCUMENTS = 1 << 14
 
 
-def batches(corpus: Corpus, most: int | None = None, skip: int = 0) -> Iterator[tuple[list[Document], bool]]:
+class Streamed:
+    """A text that comes from its first byte to its last, of an archive or through a pipe, and is not held."""
+
+    def parts(self, most: int) -> Iterator[bytes]:
+        """Yield its bytes, at most so many at a time."""
+        raise NotImplementedError
+
+
+def batches(corpus: Corpus, most: int | None = None, skip: int = 0) -> Iterator[tuple[Held | Streamed, bool]]:
     """Yield the documents of `corpus` some 32 MB at a time, or `most` bytes, each time with whether these are the last.
 
-    The first `skip` documents are passed over.
+    The first `skip` documents are passed over. One that is streamed comes alone, to be read before the next batch is asked for.
 
     No more is taken from an iterator before a batch is done with, and none of it is kept. Files are not read here, only
-    opened, so that one that cannot be read is found before work on its batch begins. Pipes are read, for that can be done once.
+    opened, so that one that cannot be read is found before work on its batch begins.
 
     >>> list(batches("one text"))
     [(['one text'], True)]
@@ -38,7 +49,7 @@ def batches(corpus: Corpus, most: int | None = None, skip: int = 0) -> Iterator[
         CorpusError: there are fewer than `skip` documents, or one holds piece counts.
         OSError: a file is missing, is a directory, or may not be read.
     """
-    if isinstance(corpus, str | bytes | os.PathLike):
+    if isinstance(corpus, str | bytes | os.PathLike | Streamed):
         corpus = [corpus]
     try:
         documents = iter(corpus)
@@ -52,13 +63,19 @@ def batches(corpus: Corpus, most: int | None = None, skip: int = 0) -> Iterator[
             raise CorpusError(
                 f"the corpus ends after {several(number, 'document')}, of which {skip:,} are counted: count it anew"
             )
-    batch: list[Document] = []
+    batch: Held = []
     size, enough = 0, min(BATCH_BYTES, most or BATCH_BYTES)
     for number, document in enumerate(documents, skip):
         if len(batch) == BATCH_DOCUMENTS or size >= enough:
             yield batch, False
             batch, size = [], 0
-        held = _opened(document) if isinstance(document, os.PathLike) else document
+        with _opened(document) as held:
+            if isinstance(held, Streamed):
+                if batch:
+                    yield batch, False
+                    batch, size = [], 0
+                yield held, False
+                continue
         if isinstance(held, str | bytes):
             size += len(held)
         elif not isinstance(held, os.PathLike):
@@ -70,33 +87,36 @@ def batches(corpus: Corpus, most: int | None = None, skip: int = 0) -> Iterator[
     yield batch, True
 
 
-def _opened(path: os.PathLike[str]) -> os.PathLike[str] | bytes:
-    """Return the path of a file of text, which can be read, or what comes through a pipe.
+@contextmanager
+def _opened(document: Document) -> Iterator[Document]:
+    """Yield a document, the path of a file of text only if that can be read; or what comes through a pipe, which is open meanwhile.
 
     Raises:
         CorpusError: it holds piece counts.
         OSError: it cannot be read; the error names it.
     """
-    from io import BytesIO
-    from shutil import copyfileobj
-
+    if not isinstance(document, os.PathLike):
+        yield document
+        return
     from minbpe.formats.counts import KIND, are_counts, in_a_pipe
 
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 (any os.PathLike)
+        with open(document, "rb") as file:  # noqa: PTH123 (any os.PathLike)
             begins = file.read(len(KIND))
             if not file.seekable():
-                if are_counts(path, begins):
-                    raise in_a_pipe(path)
-                held = BytesIO(begins)  # which grows where it is, and is not copied in the end
-                held.seek(0, os.SEEK_END)
-                copyfileobj(file, held, 1 << 20)
-                return held.getvalue()
-            if not are_counts(path, begins):
-                return path
-        raise CorpusError(
-            f"{os.fspath(path)} holds piece counts, and stands among documents: give it alone, or in a list of such files"
-        )
+                if are_counts(document, begins):
+                    raise in_a_pipe(document)
+                from pathlib import Path
+
+                from minbpe.documents import Piped
+
+                yield Piped(Path(document), begins, file)
+                return
+        if are_counts(document, begins):
+            raise CorpusError(
+                f"{os.fspath(document)} holds piece counts, and stands among documents: give it alone, or in a list of such files"
+            )
     except IsADirectoryError as error:
         what = "is a directory: give its files, as in sorted(path.rglob('*.txt'))"
-        raise IsADirectoryError(error.errno, what, os.fspath(path)) from None
+        raise IsADirectoryError(error.errno, what, os.fspath(document)) from None
+    yield document

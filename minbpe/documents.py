@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, NoReturn
 
 from minbpe.compressed import FORMATS, Stream, damage_named, open_compressed
+from minbpe.corpus import Streamed
 from minbpe.errors import CorpusError
 from minbpe.formats.counts import are_counts, in_a_pipe
 
@@ -50,7 +51,7 @@ class File(NamedTuple):
                 self.progress(done)
 
 
-class Packed:
+class Packed(Streamed):
     """A long text in a compressed file, as a document: unpacked each time that it is read, and only that tells its size."""
 
     def __init__(self, path: Path, progress: Progress) -> None:
@@ -80,18 +81,18 @@ class Packed:
         self._size = size
 
 
-class Piped(NamedTuple):
-    """A long text that comes through a pipe, as a document that can be read once."""
+class Piped(Streamed):
+    """A text that comes through a pipe, as a document that can be read once."""
 
-    path: Path
-    begins: bytes
-    rest: Stream
+    def __init__(self, path: Path, begins: bytes, rest: Stream) -> None:
+        self.path, self._begins, self._rest = path, begins, rest
 
     def parts(self, most: int) -> Iterator[bytes]:
         """Yield its bytes, at most so many at a time."""
         with damage_named(self.path):
-            yield from parts_of(self.begins, most)
-            yield from read_parts(self.rest, most)
+            yield from parts_of(self._begins, most)
+            self._begins = b""
+            yield from read_parts(self._rest, most)
 
 
 Long = File | Packed | Piped
@@ -250,7 +251,9 @@ def _read_file(path: Path, raw: BinaryIO, field: str, lines: bool, progress: Pro
             del begins
             yield Packed(path, progress)
         else:
-            yield Piped(path, begins, stream)
+            piped = Piped(path, begins, stream)
+            del begins
+            yield piped
 
 
 def _refuse_counts(path: Path, raw: BinaryIO, begins: bytes) -> None:

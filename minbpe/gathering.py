@@ -5,9 +5,11 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 
 from minbpe import _core
-from minbpe.corpus import batches
+from minbpe.corpus import Streamed, batches
+from minbpe.errors import CorpusError
 from minbpe.patterns import warn_of_refusal
 
 TYPE_CHECKING = False
@@ -16,12 +18,14 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from minbpe.ceiling import Ceiling
-    from minbpe.corpus import Corpus
+    from minbpe.corpus import Corpus, Held
     from minbpe.parts import Parts
     from minbpe.patterns import Pattern
 
 MOST = 2**63
 """Counts add up to less."""
+HELD = 1 << 24
+"""Bytes of a document that are held at a time where it is streamed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,32 +67,112 @@ def gather(
     """
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be 1 or more, not {threads}; None takes all cores")
+    counting = _Counting(regex, threads or 0, ceiling, progress, parts)
+    for batch, last in batches(corpus, ceiling.batch, counting.place.documents):
+        if isinstance(batch, Streamed):
+            counting.add_streamed(batch, min(HELD, ceiling.batch or HELD))
+        else:
+            counting.add(batch, last)
+    return summed(counting.end(), min_count, progress)
 
-    def begin(place: Place) -> _core.Counter:
-        counter = _core.Counter(regex, threads or 0, ceiling.for_core(), (place.documents, place.offset))
-        if parts:
-            parts.counter = counter
-        return counter
 
-    place = parts.place if parts else Place()
-    counter = begin(place)
-    if regex and counter.refusal:
-        warn_of_refusal(regex, counter.refusal)
-    for batch, last in batches(corpus, ceiling.batch, place.documents):
-        documents = batch
+class _Counting:
+    """A counter of a corpus, and where there is a checkpoint, each time that something is kept the next."""
+
+    def __init__(
+        self,
+        regex: Pattern,
+        threads: int,
+        ceiling: Ceiling,
+        progress: Callable[[Progress], object] | None,
+        parts: Parts | None,
+    ) -> None:
+        self._regex, self._threads, self._ceiling, self._progress, self._parts = (
+            regex,
+            threads,
+            ceiling,
+            progress,
+            parts,
+        )
+        self._begin()
+        if regex and self._counter.refusal:
+            warn_of_refusal(regex, self._counter.refusal)
+
+    def _begin(self) -> None:
+        self.place = self._parts.place if self._parts else Place()
+        reached = self.place.documents, self.place.offset
+        self._counter = _core.Counter(self._regex, self._threads, self._ceiling.for_core(), reached)
+        if self._parts:
+            self._parts.counter = self._counter
+
+    def add(self, documents: Held, last: bool) -> None:
+        """Count documents; `last` says that no more will come."""
         while documents:
-            told = partial(_report, progress, place.size, last) if progress else None
-            documents = documents[counter.add(documents, parts.patience if parts else None, told) :]
-            if parts and not parts.patience:
-                parts.keep(counter)
-                place = parts.place
-                counter = begin(place)
-    size = place.size + counter.done
-    if progress:
-        progress(Progress("count", size, size))
-    if parts:
-        counter = parts.add_up(counter, ceiling, progress)
-    return summed(counter, min_count, progress)
+            documents = documents[self._counter.add(documents, self._patience(), self._told(last)) :]
+            self._keep_in_time()
+
+    def add_streamed(self, document: Streamed, most: int) -> None:
+        """Count a document of which some `most` bytes are held, or more where the pattern proves of no place that a piece ends.
+
+        Raises:
+            CorpusError: it is damaged. Nothing of it is kept: what came of it may be wrong, for a checksum comes last.
+            OSError: it has become shorter than what is counted of it.
+        """
+        held, enough = BytesIO(), most  # Its bytes are held once, also where they become many.
+        for part in self._uncounted(document, max(1, most // 16)):
+            held.write(part)
+            if held.tell() < enough:
+                continue
+            rest = self._add_part(held.getvalue(), last=False)
+            if len(rest) < held.tell():
+                held = BytesIO()
+                held.write(rest)
+            del rest
+            enough = max(most, 2 * held.tell())
+        self._add_part(held.getvalue(), last=True)
+
+    def _uncounted(self, document: Streamed, most: int) -> Iterator[bytes]:
+        """Yield what comes of a document after the place that is reached."""
+        number, offset = self._counter.reached or (0, 0)
+        left = offset
+        try:
+            for part in document.parts(most):
+                yield part[left:]
+                left -= min(left, len(part))
+        except CorpusError:
+            if self._parts:
+                self._parts.forget(number)
+            raise
+        if left:
+            shorter = f"document {number} is shorter than when it was counted up to its byte {offset}"
+            raise OSError(f"{shorter}: count the corpus anew")
+
+    def _add_part(self, data: bytes, last: bool) -> bytes:
+        """Count the next bytes of a document up to where a piece is sure to end, which it is at the `last`; return the others."""
+        while True:
+            done = self._counter.add_part(data, last, self._patience(), self._told(False))
+            data = data[done:]
+            self._keep_in_time()
+            if not done or not data:
+                return data
+
+    def _patience(self) -> float | None:
+        return self._parts.patience if self._parts else None
+
+    def _told(self, last: bool) -> Callable[[int, int], object] | None:
+        return partial(_report, self._progress, self.place.size, last) if self._progress else None
+
+    def _keep_in_time(self) -> None:
+        if self._parts and not self._parts.patience:
+            self._parts.keep(self._counter)
+            self._begin()
+
+    def end(self) -> _core.Counter:
+        """Return what holds the counts of the whole corpus."""
+        size = self.place.size + self._counter.done
+        if self._progress:
+            self._progress(Progress("count", size, size))
+        return self._parts.add_up(self._counter, self._ceiling, self._progress) if self._parts else self._counter
 
 
 def summed(counter: _core.Counter, min_count: int, progress: Callable[[Progress], object] | None) -> _core.Counted:

@@ -51,8 +51,9 @@ class Parts:
         self._pattern = pattern
         self._about = {"corpus": corpus, "pattern": pattern, "unicode": _core.UNICODE_VERSION}
         self._digests: list[str] = []
+        self._places: list[Place] = []
+        """Up to where each part goes."""
         self._next = monotonic() + checkpoint.every
-        self.place = Place()
         self.counter: _core.Counter | None = None
         """What counts from there on, until all it has counted is in a file of the caller's."""
         if checkpoint.resume and (self._path / STATE).exists():
@@ -63,7 +64,12 @@ class Parts:
         for name, value in self._about.items():
             if from_json(state[name]) != value:
                 raise CorpusError(f"the checkpoint in {self._path} is of counting with another {name}: {WAY_OUT}")
-        self._digests, self.place = state["parts"], Place(*state["place"])
+        self._digests, self._places = state["parts"], [Place(*place) for place in state["places"]]
+
+    @property
+    def place(self) -> Place:
+        """Where to go on."""
+        return self._places[-1] if self._places else Place()
 
     @property
     def kept(self) -> bool:
@@ -95,17 +101,37 @@ class Parts:
             self._path.mkdir(exist_ok=True)
             counted = summed(counter, 1, progress)
             digest = save_counted(counted, self._pattern, self._file(len(self._digests)), progress)
-            digests = [*self._digests, digest]
-            write_state(self._path / STATE, {**self._about, "parts": digests, "place": astuple(place)})
+            self._write([*self._digests, digest], [*self._places, place])
         except OSError as error:
             way_out = "make room there" if error.errno in NO_ROOM else "name a place that can be written"
             what = f"{error.strerror or error}: counting cannot be kept in {self._path}; {way_out}"
             raise OSError(what) from error
         finally:
-            if self._path.is_dir() and not any(self._path.iterdir()):
-                self._path.rmdir()
-        self._digests, self.place = digests, place
+            self._remove_directory_if_empty()
         self._next = monotonic() + max(self._checkpoint.every, SHARE * (monotonic() - began))
+
+    def _write(self, digests: list[str], places: list[Place]) -> None:
+        write_state(self._path / STATE, {**self._about, "parts": digests, "places": [*map(astuple, places)]})
+        self._digests, self._places = digests, places
+
+    def forget(self, document: int) -> None:
+        """Forget what was counted of a document, kept or not, and with it what was counted since the time before."""
+        self.counter = None
+        sound = [place for place in self._places if (place.documents, place.offset) <= (document, 0)]
+        if len(sound) == len(self._places):
+            return
+        if not sound:
+            self.remove()
+            self._remove_directory_if_empty()
+            return
+        files = [self._file(number) for number in range(len(sound), len(self._places))]
+        self._write(self._digests[: len(sound)], sound)
+        for file in files:
+            file.unlink(missing_ok=True)
+
+    def _remove_directory_if_empty(self) -> None:
+        if self._path.is_dir() and not any(self._path.iterdir()):
+            self._path.rmdir()
 
     def rescue(self, progress: Callable[[Progress], object] | None) -> None:
         """Keep what an exception would lose. Where all is counted that may still be its sum, or half a file.
@@ -140,7 +166,7 @@ class Parts:
         """Remove what was kept: the counts of the whole are elsewhere."""
         for file in (self._path / STATE, *map(self._file, range(len(self._digests)))):
             file.unlink(missing_ok=True)
-        self._digests, self.place, self.counter = [], Place(), None
+        self._digests, self._places, self.counter = [], [], None
 
     def _file(self, number: int) -> Path:
         return self._path / f"corpus.{number}.counts"

@@ -116,7 +116,7 @@ def test_ctrl_c_while_runs_are_merged_or_saved_loses_nothing(stage: str, tmp_pat
     assert stopped.returncode == 130
     assert stopped.stderr.endswith(f"minbpe count --resume goes on from {out}.checkpoint\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["numbers", "out.checkpoint"]
-    assert state_in(out.with_name("out.checkpoint"))["place"][2] == text.stat().st_size
+    assert state_in(out.with_name("out.checkpoint"))["places"][-1][2] == text.stat().st_size
     assert run("never", "--resume").returncode == 0
     count(text, pattern=r"\S+|\s").save(tmp_path / "whole")
     assert out.read_bytes() == (tmp_path / "whole").read_bytes()
@@ -157,12 +157,12 @@ def test_what_was_counted_before_kill_9_is_enough_to_go_on_from(
         command = [sys.executable, "-c", KILLED, str(slow / "texts"), str(kept), kind, str(ceiling)]
         with subprocess.Popen(command) as child:
             while child.poll() is None and not (
-                (kept / "parts").exists() and state_in(kept)["place"][2] >= size + more
+                (kept / "parts").exists() and state_in(kept)["places"][-1][2] >= size + more
             ):
                 time.sleep(0.001)
             child.kill()
         assert child.returncode == -signal.SIGKILL
-        size = state_in(kept)["place"][2]
+        size = state_in(kept)["places"][-1][2]
     files = sorted((slow / "texts").iterdir())
     rest = learn(files, SIZE, checkpoint=Checkpoint(kept, corpus="a name"), max_memory=ceiling)
     assert rest == learn(files, SIZE)

@@ -68,6 +68,15 @@ print(peak() - before)
 """
 
 
+PEAK_OF_COMMAND = r"""
+import re, sys
+from minbpe import cli
+code = cli.main(sys.argv[1:])
+sys.stderr.write(str(int(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1]) << 10))
+sys.exit(code)
+"""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the most memory that a process had")
 def test_a_file_whose_pattern_proves_no_cut_leaves_no_pages_behind(tmp_path: Path) -> None:
     for name, times in (("small", 1), ("large", 1 << 20)):

@@ -21,6 +21,7 @@ from minbpe import learn, parts, train
 from minbpe.atomic import replacing
 from minbpe.ceiling import LEAST_MEMORY
 from minbpe.checkpoint import MERGES, Checkpoint, name_of
+from minbpe.corpus import Streamed
 from minbpe.counting import PieceCounts, count, count_to_file
 from minbpe.errors import CorpusError, FormatError
 from minbpe.gathering import Progress
@@ -29,7 +30,7 @@ from minbpe.state import write_state
 from tests.test_spilling import words
 
 SIZE = 400
-CORPORA = ["one file", "files", "documents"]
+CORPORA = ["one file", "files", "documents", "streamed"]
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +42,27 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+class Text(Streamed):
+    """A file's text as one that cannot be mapped."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def parts(self, most: int) -> Iterator[bytes]:
+        with self.file.open("rb") as file:
+            yield from iter(partial(file.read, most), b"")
+
+
+@pytest.fixture(autouse=True)
+def _hold_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minbpe.gathering.HELD", 1 << 21)
+
+
 def source_of(corpus: Path, kind: str) -> tuple[Any, Checkpoint]:
     """A corpus anew, and where training on it keeps what it has."""
     files, kept = sorted(corpus.iterdir()), corpus.with_name("kept")
+    if kind == "streamed":
+        return (Text(file) for file in files), Checkpoint(kept, corpus="a name", every=0)
     if kind == "documents":
         documents = (
             file.read_text()[start : start + 400_000] for file in files for start in range(0, 8_000_000, 400_000)
@@ -94,7 +113,7 @@ def test_counting_that_is_stopped_again_and_again_equals_counting_at_once(
         stop_after(times)
         with pytest.raises(StoppedError):
             learn(source_of(corpus, kind)[0], SIZE, checkpoint=checkpoint, **options)
-        sizes.append(state_in(corpus.with_name("kept"))["place"][2])
+        sizes.append(state_in(corpus.with_name("kept"))["places"][-1][2])
     assert sizes == sorted(set(sizes))
     stop_after(0)
     seldom = replace(checkpoint, every=60)
@@ -124,7 +143,7 @@ def test_counts_that_were_stopped_go_on_in_memory_and_to_a_file(
         )
         assert (went_on or PieceCounts.load(tmp_path / "counts")) == expected
         counted = [progress.done for progress in told if progress.stage == "count"]
-        assert min(counted) >= state_in(kept)["place"][2] > 0
+        assert min(counted) >= state_in(kept)["places"][-1][2] > 0
         assert [stage for stage, _ in groupby(progress.stage for progress in told)][:3] == ["count", "check", "load"]
         assert not (tmp_path / "copy").exists()
     Checkpoint(kept).remove()
@@ -210,7 +229,7 @@ def test_an_interruption_while_a_part_is_written_is_raised_as_it_is_and_loses_no
     texts, kept = ["some text "] * 3, Checkpoint(tmp_path / "kept", every=0)
     with pytest.raises(StoppedError):
         count(texts, checkpoint=kept)
-    assert state_in(tmp_path / "kept")["place"][0] > 0
+    assert state_in(tmp_path / "kept")["places"][-1][0] > 0
     assert count(texts, checkpoint=kept) == count(texts)
 
 
@@ -234,7 +253,7 @@ def test_what_an_exception_ends_is_kept_though_progress_raises_again_and_it_hear
         how(text, pattern=NUMBERS, max_memory=1 << 23, threads=1, checkpoint=kept, progress=stop)
     # Of a stage of a twentieth of a second, which saving may be, nothing is told.
     assert [stage for stage, _ in groupby(told)] in (["count", "sum"], ["count", "sum", "save"])
-    assert state_in(kept)["place"][2] == text.stat().st_size
+    assert state_in(kept)["places"][-1][2] == text.stat().st_size
     assert how(text, pattern=NUMBERS, checkpoint=kept) == how(text, pattern=NUMBERS)
 
 
@@ -250,7 +269,7 @@ def test_what_is_kept_seldom_or_never_is_kept_when_an_exception_ends_the_countin
 
     with pytest.raises(StoppedError):
         count(files, threads=1, checkpoint=Checkpoint(tmp_path / "kept", every=every), progress=stop)
-    assert 0 < state_in(tmp_path / "kept")["place"][2] < 8 * files[0].stat().st_size
+    assert 0 < state_in(tmp_path / "kept")["places"][-1][2] < 8 * files[0].stat().st_size
     assert count(files, checkpoint=tmp_path / "kept") == count(files)
 
 

@@ -97,7 +97,7 @@ def count(
         corpus: Corpus | SavedCounts = recognised(files, tell)
         if corpus is files:  # Files of counts are on disk anyway, and have no checkpoint.
             checkpoint = resuming(resume, checkpoint, "minbpe count")
-            corpus = files if whole else reading.countable(sources, bars)
+            corpus = files if whole else reading.documents(sources, bars, "read")
         with counts_of(corpus, named, min_count, threads, ceiling, checkpoint, tell) as (counted, regex):
             save_counted(counted, regex, out, tell)
     dropped = dict(zip(("dropped", "dropped distinct"), counted.dropped, strict=True)) if min_count > 1 else {}

@@ -14,7 +14,7 @@ from cyclopts import Group, Parameter, Token
 from cyclopts.validators import Number
 
 from minbpe.ceiling import LEAST_MEMORY
-from minbpe.documents import File, Long, Packed, Piped, find_files, joined, read_documents
+from minbpe.documents import Long, find_files, read_documents
 from minbpe.errors import MinbpeError
 from minbpe.progress import Bars
 from minbpe.wording import several
@@ -96,11 +96,6 @@ class Reading:
     """Where the text is in a record of .jsonl or .parquet."""
     lines: Flag = False
     """Each line of a text file is a document, not the whole file."""
-
-    def countable(self, sources: list[Path], bars: Bars) -> Iterator[bytes | str | File]:
-        """Read the documents of `sources` as counting takes them: it cannot do with parts, and maps long files by itself."""
-        for document in self.documents(sources, bars, "read"):
-            yield joined(document) if isinstance(document, Packed | Piped) else document
 
     def documents(self, sources: list[Path], bars: Bars, stage: str | None) -> Iterator[bytes | str | Long]:
         """Read the documents of `sources`, with a bar for the stage if it is one of reading."""

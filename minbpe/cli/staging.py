@@ -2,17 +2,17 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from minbpe.documents import File
+from minbpe.documents import Long
 from minbpe.errors import MinbpeError
 
 
 class Anew:
     """Documents that are read from the start each time they are asked for."""
 
-    def __init__(self, read: Callable[[], Iterable[str | bytes | File]]) -> None:
+    def __init__(self, read: Callable[[], Iterable[str | bytes | Long]]) -> None:
         self.read = read
 
-    def __iter__(self) -> Iterator[str | bytes | File]:
+    def __iter__(self) -> Iterator[str | bytes | Long]:
         return iter(self.read())
 
 

@@ -112,7 +112,7 @@ def train(
         tell = partial(show, bars)
         source: Source = recognised(files, tell)
         if source is files and not whole:
-            source = Anew(lambda: reading.countable(sources, bars))
+            source = Anew(lambda: reading.documents(sources, bars, "read"))
         training = learn(
             source,
             size,

@@ -101,8 +101,7 @@ impl Vocabulary {
     /// # Ok::<(), minbpe_core::error::Error>(())
     /// ```
     pub fn encode_stretch(&self, bytes: &[u8], last: bool, threads: usize) -> Result<(Vec<u32>, usize)> {
-        let cut = || self.splitter().cut(bytes, 1, bytes.len().saturating_sub(1));
-        let end = if last { bytes.len() } else { cut().unwrap_or(0) };
+        let end = self.splitter().settled(bytes, last);
         let (ids, _) = self.encode_rows(&[Row::new(&bytes[..end])], None, threads)?;
         Ok((ids, end))
     }

@@ -39,24 +39,44 @@ fn in_parts(pattern: &str, threads: usize, documents: &[Document<'_>]) -> Vec<Ve
     parts
 }
 
+/// As `in_parts`, of texts that come a few bytes at a time and go on from places in their midst.
+fn streamed(pattern: &str, threads: usize, texts: &[String], size: usize) -> Vec<Vec<u8>> {
+    let (mut parts, mut reached) = (Vec::new(), Position::default());
+    for (source, text) in texts.iter().enumerate() {
+        let (mut start, mut end) = (0, 0);
+        while reached.source == source as u64 {
+            end = text.len().min(end + size);
+            let mut counter = counter(pattern, threads).from_place(reached);
+            let bytes = &text.as_bytes()[start..end];
+            start += counter.add_part(Some(Instant::now()), bytes, end == text.len(), &mut unwatched).unwrap();
+            reached = counter.reached().unwrap();
+            parts.push(counter.finish().unwrap().to_bytes());
+        }
+    }
+    parts
+}
+
 proptest! {
     #[test]
     fn parts_of_a_corpus_add_up_to_the_counts_of_one_run(
         texts in prop::collection::vec("[a-d ,\n]{0,300}", 0..6),
         threads in 1..4_usize,
         bytes in prop::sample::select(vec![1, 1 << 30]),
+        size in 1..200_usize,
     ) {
         let (pattern, documents) = (" ?[a-c]+|d", documents(&texts));
         let ceiling = Ceiling { bytes, directory: std::env::temp_dir() };
-        let mut whole = counter(pattern, 1).with_ceiling(ceiling);
-        for part in in_parts(pattern, threads, &documents) {
-            whole.absorb(&part[..], 0, &mut unwatched).unwrap();
-        }
         let expected = at_once(pattern, &documents);
-        let mut counted = whole.gather(1, &mut unwatched).unwrap();
-        let mut found = Vec::new();
-        counted.each_chunk(&mut unwatched, &mut |chunk| { found.extend_from_slice(chunk); Ok(()) }).unwrap();
-        prop_assert_eq!(found, expected.to_bytes());
+        for parts in [in_parts(pattern, threads, &documents), streamed(pattern, threads, &texts, size)] {
+            let mut whole = counter(pattern, 1).with_ceiling(ceiling.clone());
+            for part in parts {
+                whole.absorb(&part[..], 0, &mut unwatched).unwrap();
+            }
+            let mut counted = whole.gather(1, &mut unwatched).unwrap();
+            let mut found = Vec::new();
+            counted.each_chunk(&mut unwatched, &mut |chunk| { found.extend_from_slice(chunk); Ok(()) }).unwrap();
+            prop_assert_eq!(found, expected.to_bytes());
+        }
     }
 }
 

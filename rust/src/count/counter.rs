@@ -1,16 +1,10 @@
-//! Counting with several threads: each has a table of its own, and takes the next stretch of text from one list.
-//!
-//! The list is in the order of the corpus, so each thread sees positions that only rise, and its table is in first-seen order by
-//! itself. Which thread counted what shows nowhere in the sum.
+//! Counting documents, whole or in parts: they are cut into stretches for threads, whose counts are gathered in the end.
 
 use std::io::Read;
 use std::num::NonZero;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread::Builder;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::bytes::each_group;
 use super::counted::Counted;
@@ -20,19 +14,15 @@ use super::runs::Runs;
 use super::spill::{Ceiling, Spilled};
 use super::sum::Sums;
 use super::table::Table;
+use super::work::{STRETCH, Shared, Stretch, Worker, share};
 use super::{PieceCounts, Position};
 use crate::error::{Error, Result};
 use crate::progress::{Progress, Pulse, unwatched};
-use crate::split::{Scratch, Splitter};
+use crate::split::Splitter;
 use crate::threads::side_by_side;
 
-/// Bytes of a document that one thread takes at once, where the pattern lets it be cut.
-const STRETCH: usize = 1 << 20;
 /// Less text than this is counted at once, in the caller's thread: some milliseconds by the slowest pattern.
 const SMALL: usize = 1 << 16;
-/// A stretch that is no longer is counted to its end when the work is to stop, so that where it stopped is known. Of a longer one, which
-/// its pattern proves no cut of, so much is let go at a time.
-const FINISHED: usize = 4 * STRETCH;
 
 /// Counts the pieces of documents.
 pub struct Counter {
@@ -55,33 +45,6 @@ pub struct Counter {
 enum Gathered {
     InMemory(Arc<PieceCounts>),
     OnDisk(Vec<Runs>, Ceiling),
-}
-
-struct Worker {
-    table: Table,
-    scratch: Scratch,
-}
-
-/// A part of a document that is counted by itself.
-struct Stretch {
-    document: usize,
-    start: usize,
-    end: usize,
-}
-
-/// What the threads of one call share.
-struct Shared<'a> {
-    splitter: &'a Splitter,
-    documents: &'a [Contents<'a>],
-    first_source: u64,
-    stretches: &'a [Stretch],
-    next: AtomicUsize,
-    done: &'a AtomicU64,
-    deadline: Option<Instant>,
-    stop: AtomicBool,
-    abandoned: &'a AtomicBool,
-    /// Whether a stretch was left before its end.
-    broken: AtomicBool,
 }
 
 impl Counter {
@@ -142,22 +105,68 @@ impl Counter {
         documents: &[Document<'_>],
         progress: &mut Progress<'_>,
     ) -> Result<()> {
-        assert!(self.gathered.is_none(), "what is counted was gathered");
         let documents: Vec<Contents> = documents.iter().map(|document| document.open()).collect::<Result<_>>()?;
-        let Position { source: first_source, offset } = self.reached;
+        let Position { source, offset } = self.reached;
         if documents.first().is_some_and(|document| (document.len() as u64) < offset) {
-            let shorter =
-                format!("document {first_source} is shorter than when it was counted up to its byte {offset}");
+            let shorter = format!("document {source} is shorter than when it was counted up to its byte {offset}");
             return Err(Error::Io(format!("{shorter}: count the corpus anew")));
         }
-        let stretches = self.stretches(&documents, offset as usize);
+        let stretches = self.stretches(&documents, Position { source, offset: 0 }, offset as usize);
+        let end = Position { source: source + documents.len() as u64, offset: 0 };
+        self.count(deadline, &documents, &stretches, end, progress)
+    }
+
+    /// Counts more of the document that `reached` stands in: of `bytes`, which follow there, all if they are the `last`, or those before
+    /// the last place where the pattern proves that a piece ends. Gives how many bytes are counted then; none if no such place is there.
+    ///
+    /// ```
+    /// use minbpe_core::{count::Counter, progress::unwatched, split::Splitter};
+    /// let mut counter = Counter::new(Splitter::new(Some("[ab]+| +"))?, None);
+    /// assert_eq!(counter.add_part(None, b"ab a", false, &mut unwatched)?, 3);
+    /// assert_eq!(counter.add_part(None, b"aab", true, &mut unwatched)?, 3);
+    /// assert_eq!(counter.finish()?.iter().map(|piece| piece.bytes).collect::<Vec<_>>(), [&b"ab"[..], b" ", b"aab"]);
+    /// # Ok::<(), minbpe_core::error::Error>(())
+    /// ```
+    ///
+    /// `deadline`, `progress` and the errors are those of `add_until`.
+    pub fn add_part(
+        &mut self,
+        deadline: Option<Instant>,
+        bytes: &[u8],
+        last: bool,
+        progress: &mut Progress<'_>,
+    ) -> Result<usize> {
+        let settled = self.splitter.settled(bytes, last);
+        if settled == 0 && !last {
+            return Ok(0);
+        }
+        let begin = self.reached;
+        let end = match last {
+            true => Position { source: begin.source + 1, offset: 0 },
+            false => Position { offset: begin.offset + settled as u64, ..begin },
+        };
+        let documents = [Contents::Borrowed(&bytes[..settled])];
+        let stretches = self.stretches(&documents, begin, 0);
+        self.count(deadline, &documents, &stretches, end, progress)?;
+        Ok(if self.reached == end { settled } else { (self.reached.offset - begin.offset) as usize })
+    }
+
+    /// Counts stretches of documents that come to their `end` together.
+    fn count(
+        &mut self,
+        deadline: Option<Instant>,
+        documents: &[Contents],
+        stretches: &[Stretch],
+        end: Position,
+        progress: &mut Progress<'_>,
+    ) -> Result<()> {
+        assert!(self.gathered.is_none(), "what is counted was gathered");
         let bytes = stretches.iter().map(|stretch| stretch.end - stretch.start).sum::<usize>();
         let given = self.done() + bytes as u64;
         let shared = Shared {
             splitter: &self.splitter,
-            documents: &documents,
-            first_source,
-            stretches: &stretches,
+            documents,
+            stretches,
             next: AtomicUsize::new(0),
             done: &self.done,
             deadline,
@@ -172,10 +181,7 @@ impl Counter {
             share(&mut self.workers[..wanted], &shared, given, progress)
         };
         self.exact &= matches!(result, Ok(()) | Err(Error::Interrupted)) && !shared.broken.load(Relaxed);
-        self.reached = match stretches.get(shared.next.load(Relaxed)) {
-            Some(next) => Position { source: first_source + next.document as u64, offset: next.start as u64 },
-            None => Position { source: first_source + documents.len() as u64, offset: 0 },
-        };
+        self.reached = stretches.get(shared.next.load(Relaxed)).map_or(end, |next| next.first);
         result
     }
 
@@ -238,63 +244,32 @@ impl Counter {
         }
     }
 
-    /// The documents in order, of the first what follows `offset`, the long ones cut where the pattern proves that a piece ends.
-    fn stretches(&self, documents: &[Contents], offset: usize) -> Vec<Stretch> {
+    /// The documents in order, of the first, which begins at `origin`, what follows its first `skipped` bytes; the long ones cut where
+    /// the pattern proves that a piece ends.
+    fn stretches(&self, documents: &[Contents], origin: Position, skipped: usize) -> Vec<Stretch> {
         let mut stretches = Vec::with_capacity(documents.len());
         for (document, bytes) in documents.iter().enumerate() {
-            let mut start = if document == 0 { offset } else { 0 };
+            let stretch = |start: usize, end: usize| {
+                let before = if document == 0 { origin.offset } else { 0 };
+                let first = Position { source: origin.source + document as u64, offset: before + start as u64 };
+                Stretch { document, start, end, first }
+            };
+            let mut start = if document == 0 { skipped } else { 0 };
             let mut reach = start + self.stretch;
             while reach < bytes.len() {
                 let cut = self.splitter.cut(bytes, reach - self.stretch / 2, reach);
                 bytes.let_go(reach - self.stretch / 2..reach);
                 if let Some(end) = cut.filter(|&end| start < end && end < bytes.len()) {
-                    stretches.push(Stretch { document, start, end });
+                    stretches.push(stretch(start, end));
                     start = end;
                     reach = end;
                 }
                 reach += self.stretch;
             }
-            stretches.push(Stretch { document, start, end: bytes.len() });
+            stretches.push(stretch(start, bytes.len()));
         }
         stretches
     }
-}
-
-/// Runs the workers side by side while the caller's thread watches.
-fn share(workers: &mut [Worker], shared: &Shared<'_>, given: u64, progress: &mut Progress<'_>) -> Result<()> {
-    std::thread::scope(|scope| {
-        let (finished, all_finished) = channel::<()>();
-        let mut handles = Vec::with_capacity(workers.len());
-        for worker in workers {
-            let finished = finished.clone();
-            let started = Builder::new().spawn_scoped(scope, move || {
-                let result = worker.run(shared);
-                drop(finished);
-                result
-            });
-            handles.push(started.map_err(|error| {
-                shared.stop.store(true, Relaxed);
-                Error::Io(format!("cannot start a thread to count with: {error}; ask for fewer threads"))
-            })?);
-        }
-        drop(finished);
-        let mut interrupted = false;
-        while all_finished.recv_timeout(Duration::from_millis(20)) == Err(RecvTimeoutError::Timeout) {
-            if progress(shared.done.load(Relaxed), given).is_break() {
-                shared.abandoned.store(interrupted || shared.deadline.is_none(), Relaxed);
-                shared.stop.store(true, Relaxed);
-                interrupted = true;
-            }
-        }
-        let mut result = if interrupted { Err(Error::Interrupted) } else { Ok(()) };
-        for handle in handles {
-            match handle.join() {
-                Ok(outcome) => result = result.and(outcome),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        result
-    })
 }
 
 impl Gathered {
@@ -320,65 +295,5 @@ impl Gathered {
             None => tables.next().expect("the only one").finish(sources),
         };
         Ok(Gathered::InMemory(Arc::new(counts?)))
-    }
-}
-
-impl Worker {
-    fn new(table: Table) -> Worker {
-        Worker { table, scratch: Scratch::default() }
-    }
-
-    fn take_tables(workers: &mut Vec<Worker>) -> impl Iterator<Item = Table> {
-        std::mem::take(workers).into_iter().map(|worker| worker.table)
-    }
-
-    /// Whether the tables and their sum, which is no larger, fit under the ceiling together.
-    fn sum_fits(workers: &[Worker], ceiling: &Ceiling) -> bool {
-        let tables = workers.iter().map(|worker| worker.table.memory()).sum::<usize>();
-        let held = if workers.len() == 1 { tables } else { 2 * tables };
-        held <= ceiling.bytes && !workers.iter().any(|worker| worker.table.has_spilled())
-    }
-
-    /// Counts stretches until none is left, or all are to stop.
-    fn run(&mut self, shared: &Shared<'_>) -> Result<()> {
-        while let Some(stretch) = shared.stretches.get(shared.next.fetch_add(1, Relaxed)) {
-            let result = self.count(stretch, shared);
-            if result.is_err() {
-                shared.stop.store(true, Relaxed);
-                return result;
-            }
-            if shared.stop.load(Relaxed) || shared.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn count(&mut self, stretch: &Stretch, shared: &Shared<'_>) -> Result<()> {
-        let document = &shared.documents[stretch.document];
-        let text = &document[stretch.start..stretch.end];
-        let source = shared.first_source + stretch.document as u64;
-        let position = |at: usize| Position { source, offset: (stretch.start + at) as u64 };
-        let Worker { table, scratch } = self;
-        let mut behind = 0;
-        let stopped = shared.splitter.split_bytes(text, scratch, |base, ends| {
-            if let Err(error) = table.count(text, base, ends, position) {
-                shared.broken.store(true, Relaxed);
-                return ControlFlow::Break(Err(error));
-            }
-            shared.done.fetch_add(ends.last().map_or(0, |&end| u64::from(end)), Relaxed);
-            if base - behind >= FINISHED {
-                document.let_go(stretch.start + behind..stretch.start + base);
-                behind = base;
-            }
-            let ended = text.len() <= FINISHED && !shared.abandoned.load(Relaxed);
-            if ended || !shared.stop.load(Relaxed) {
-                return ControlFlow::Continue(());
-            }
-            shared.broken.store(true, Relaxed);
-            ControlFlow::Break(Ok(()))
-        })?;
-        document.let_go(stretch.start..stretch.end);
-        stopped.break_value().unwrap_or(Ok(()))
     }
 }

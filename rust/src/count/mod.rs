@@ -14,6 +14,7 @@ mod spill;
 mod sum;
 mod survey;
 mod table;
+mod work;
 
 pub use counted::Counted;
 pub use counter::Counter;

@@ -62,14 +62,28 @@ impl Counter {
         seconds: Option<f64>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<u64> {
-        let seconds = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        let deadline = seconds.and_then(|seconds| Instant::now().checked_add(seconds));
+        let deadline = seconds.and_then(after);
         let held: Vec<Held> = documents.iter().map(hold).collect::<PyResult<_>>()?;
         let documents: Vec<Document> = held.iter().map(Held::document).collect();
         let counter = &mut self.inner;
         let first = counter.sources();
         watched(py, progress.as_ref(), |progress| counter.add_until(deadline, &documents, progress))?;
         Ok(counter.sources() - first)
+    }
+
+    /// Counts more of the document that `reached` stands in: of the bytes that follow there all if they are the last, or those before
+    /// the last place where the pattern proves that a piece ends. Gives how many that is, or none. `seconds` and exceptions are as for `add`.
+    fn add_part(
+        &mut self,
+        py: Python<'_>,
+        data: &[u8],
+        last: bool,
+        seconds: Option<f64>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<usize> {
+        let deadline = seconds.and_then(after);
+        let counter = &mut self.inner;
+        watched(py, progress.as_ref(), |progress| counter.add_part(deadline, data, last, progress))
     }
 
     /// Adds the counts in a file, which begin at its byte `start`, of documents from number `first` on; gives the number after
@@ -230,6 +244,11 @@ impl Survey {
     fn most_frequent<'py>(&self, py: Python<'py>) -> Vec<(Bound<'py, PyBytes>, u64)> {
         with_bytes(py, &self.inner.most_frequent)
     }
+}
+
+/// When so many seconds will have passed, if that is a time that there is.
+fn after(seconds: f64) -> Option<Instant> {
+    Instant::now().checked_add(Duration::try_from_secs_f64(seconds).ok()?)
 }
 
 fn kept(tally: &Tally) -> (u64, u64, u128) {

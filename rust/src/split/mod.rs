@@ -133,6 +133,12 @@ impl Splitter {
         }
     }
 
+    /// How many of `bytes`, which more of a text follows unless they are its `last`, are pieces whatever that is: all of them, or those
+    /// before the last `cut`.
+    pub fn settled(&self, bytes: &[u8], last: bool) -> usize {
+        if last { bytes.len() } else { self.cut(bytes, 1, bytes.len().saturating_sub(1)).unwrap_or(0) }
+    }
+
     fn text<B>(
         &self,
         text: &str,
