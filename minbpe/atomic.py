@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from minbpe.naming import naming
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
@@ -31,15 +33,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     place = Path(os.path.realpath(path))
     beside = place.with_name(place.name + ".tmp")
     try:
-        with beside.open("wb") as file:
+        with naming(path), beside.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         beside.replace(place)
-    except OSError as error:
-        if error.errno and not error.filename:
-            error.filename = os.fspath(path)
-        raise
     finally:
         beside.unlink(missing_ok=True)
     sync_directory(place.parent)

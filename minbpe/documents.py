@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, NoReturn
+from typing import BinaryIO, NamedTuple, NoReturn, Protocol
 
 from minbpe.compressed import FORMATS, Stream, damage_named, open_compressed
 from minbpe.corpus import Streamed
@@ -99,12 +99,23 @@ Long = File | Packed | Piped
 """What is read in parts."""
 
 
-def size_of(document: bytes | File | Packed) -> int:
+class Rereadable(Protocol):
+    """A document that is read in parts, each time from its first byte."""
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+
+    def parts(self, most: int) -> Iterator[bytes]:
+        """Yield them, at most so many at a time."""
+
+
+def size_of(document: bytes | Rereadable) -> int:
     """Return how many bytes a document has."""
     return len(document) if isinstance(document, bytes) else document.size
 
 
-def parts_of(document: bytes | Long, most: int) -> Iterator[bytes]:
+def parts_of(document: bytes | Long | Rereadable, most: int) -> Iterator[bytes]:
     """Yield the bytes of a document, at most so many at a time.
 
     >>> list(parts_of(b"a rose is", 4))

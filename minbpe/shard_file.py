@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
 from minbpe.atomic import replacing
-from minbpe.documents import READ, File, Packed, parts_of, size_of
+from minbpe.documents import READ, Rereadable, parts_of, size_of
 from minbpe.errors import CorpusError, FormatError
 from minbpe.manifest import Shard
 from minbpe.wording import several
@@ -36,7 +36,7 @@ KINDS = {"uint16": Kind(20240520, 1, "H", 2), "uint32": Kind(20240801, 7, "I", 4
 class Document(NamedTuple):
     """A document, as bytes or the file that holds them, and its ids as they are stored, a part at a time."""
 
-    text: bytes | File | Packed
+    text: bytes | Rereadable
     ids: Iterable[bytes]
 
 
@@ -55,7 +55,7 @@ class DocumentHash:
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
 
-    def add(self, document: bytes | File | Packed) -> None:
+    def add(self, document: bytes | Rereadable) -> None:
         """Take the next document."""
         self.add_parts(size_of(document), parts_of(document, READ))
 

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Literal
 
 from minbpe import shard_file
-from minbpe.documents import LONG, File, Long, Packed, after, joined, parts_of, size_of
+from minbpe.documents import LONG, File, Long, Packed, Piped, Rereadable, after, joined, parts_of, size_of
 from minbpe.encoding import Encoding, repaired
 from minbpe.errors import CorpusError, FormatError, SpecialTokenError, UnknownTokenError
 from minbpe.manifest import FILE, Manifest, Options, Shard
 from minbpe.shard_file import KINDS, Document, DocumentHash, read_shard
+from minbpe.spooled import Spooled
 from minbpe.stretches import encode_stretches
 from minbpe.vocabulary import Vocabulary
 
@@ -55,7 +56,7 @@ def write_shards(
     Args:
         documents: Texts in order. Bytes, and the content of a file that is given by its path, are encoded as they are,
             whether or not they are UTF-8. Long ones are encoded a stretch at a time, where the pattern proves that a piece
-            ends.
+            ends; one that comes through a pipe is in an unnamed file in `directory` meanwhile.
         encoding: Whose ids.
         directory: Made where it is missing.
         tokens_per_shard: A shard ends before the document that would pass it.
@@ -77,7 +78,7 @@ def write_shards(
         tokens_per_shard, end_of_text, _end_of_text_id(encoding, end_of_text, end_of_text_token), validation
     )
     plan = _plan(encoding, options)
-    stream = map(_held, documents)
+    stream = _held(documents, directory)
     directory.mkdir(parents=True, exist_ok=True)
     manifest = _resume(plan, directory, stream)
     if not manifest.shards:
@@ -137,13 +138,28 @@ def as_bytes(document: str | bytes | Long) -> bytes:
     return repaired(document).encode() if isinstance(document, str) else document
 
 
-def _held(document: str | bytes | os.PathLike[str] | Long) -> bytes | File | Packed:
-    """Return a document as bytes, or a long one that can be read again, for its hash, as it is."""
-    if isinstance(document, os.PathLike) and not isinstance(document, Long):
-        path = Path(document)
-        size = path.stat().st_size
-        return File(path, size) if size > LONG else path.read_bytes()
-    return document if isinstance(document, File | Packed) else as_bytes(document)
+def _held(documents: Iterable[str | bytes | os.PathLike[str] | Long], directory: Path) -> Iterator[bytes | Rereadable]:
+    """Yield documents as bytes, or long ones that can be read again, for their hashes.
+
+    One that comes through a pipe is on disk until the next is asked for.
+    """
+    for document in documents:
+        if isinstance(document, File | Packed):
+            yield document
+        elif isinstance(document, Piped):
+            with Spooled(document, directory) as spooled:
+                yield spooled
+        elif isinstance(document, os.PathLike):
+            path = Path(document)
+            with path.open("rb") as file:
+                if not file.seekable():
+                    with Spooled(Piped(path, b"", file), directory) as spooled:
+                        yield spooled
+                    continue
+            size = path.stat().st_size
+            yield File(path, size) if size > LONG else path.read_bytes()
+        else:
+            yield as_bytes(document)
 
 
 def _plan(encoding: Encoding, options: Options) -> Manifest:
@@ -173,7 +189,7 @@ def _end_of_text_id(encoding: Encoding, end_of_text: EndOfText, token: str) -> i
     return special_tokens[token]
 
 
-def _resume(plan: Manifest, directory: Path, documents: Iterator[bytes | File | Packed]) -> Manifest:
+def _resume(plan: Manifest, directory: Path, documents: Iterator[bytes | Rereadable]) -> Manifest:
     """Take the documents of the shards that stand, up to the first damaged one, and return the manifest so far."""
     if not (directory / FILE).exists():
         return plan
@@ -198,7 +214,7 @@ def _resume(plan: Manifest, directory: Path, documents: Iterator[bytes | File | 
 
 
 def _encoded(
-    documents: Iterator[bytes | File | Packed],
+    documents: Iterator[bytes | Rereadable],
     encoding: Encoding,
     manifest: Manifest,
     threads: int,
@@ -225,7 +241,7 @@ def _encoded(
         progress(done)
 
 
-def _batches(documents: Iterator[bytes | File | Packed], most: int) -> Iterator[list[bytes] | bytes | File | Packed]:
+def _batches(documents: Iterator[bytes | Rereadable], most: int) -> Iterator[list[bytes] | bytes | Rereadable]:
     """Take documents together up to some `most` bytes, which keeps memory small, and longer ones alone; this changes no id."""
     batch: list[bytes] = []
     size = 0

@@ -3,9 +3,11 @@
 `MAX_EXAMPLES` in the environment is the number of cases that each generated test tries.
 """
 
+import contextlib
 import os
 import signal
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -54,3 +56,21 @@ def shared_data() -> Path:
     if not directory.is_dir():
         pytest.skip(f"there are no corpora in {directory}")
     return directory
+
+
+@pytest.fixture
+def through_pipe(tmp_path: Path) -> Callable[[bytes, str], Path]:
+    """Make a pipe with a name, from which so many bytes come."""
+
+    def through_pipe(data: bytes, name: str) -> Path:
+        path = tmp_path / name
+        os.mkfifo(path)
+
+        def write() -> None:
+            with contextlib.suppress(BrokenPipeError):
+                path.write_bytes(data)
+
+        threading.Thread(target=write, daemon=True).start()
+        return path
+
+    return through_pipe

@@ -1,9 +1,7 @@
 """Files of piece counts wherever a corpus is taken: they are added up, and never counted as text."""
 
-import contextlib
 import os
 import subprocess
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,24 +86,6 @@ def test_counts_among_what_is_none_are_refused(
     files[1].write_bytes(files[1].read_bytes()[:-1])
     with pytest.raises(FormatError, match="b is damaged"):
         take(files)
-
-
-@pytest.fixture
-def through_pipe(tmp_path: Path) -> Callable[[bytes, str], Path]:
-    """Make a pipe with a name, from which so many bytes come."""
-
-    def through_pipe(data: bytes, name: str) -> Path:
-        path = tmp_path / name
-        os.mkfifo(path)
-
-        def write() -> None:
-            with contextlib.suppress(BrokenPipeError):
-                path.write_bytes(data)
-
-        threading.Thread(target=write, daemon=True).start()
-        return path
-
-    return through_pipe
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes have names as on POSIX")

@@ -1,10 +1,13 @@
 """Documents that are longer than what is encoded at once: the same files, in little memory."""
 
 import gzip
+import os
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -105,6 +108,26 @@ def test_a_long_compressed_text_is_unpacked_as_it_is_encoded(tmp_path: Path, mon
         told.clear()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="pipes have names as on POSIX")
+@pytest.mark.parametrize("how", [list, read_documents])
+def test_what_comes_through_a_pipe_has_the_shards_of_a_file_and_leaves_nothing_else(
+    how: Callable[[Any], Any],
+    through_pipe: Callable[[bytes, str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("minbpe.documents.LONG", 8)
+    monkeypatch.setattr("minbpe.shards.BATCH_BYTES", 4)
+    write_shards(TEXTS, GPT2, tmp_path / "texts", tokens_per_shard=20)
+    for run in range(2):
+        paths = [through_pipe(text.encode(), f"pipe {run} {number}") for number, text in enumerate(TEXTS)]
+        write_shards(how(paths), GPT2, tmp_path / "piped", tokens_per_shard=20)
+        assert content(tmp_path / "texts") == content(tmp_path / "piped")
+    others = [through_pipe(text.encode(), f"other {number}") for number, text in enumerate(["no rose at all", *TEXTS])]
+    with pytest.raises(CorpusError, match="was made of other documents"):
+        write_shards(how(others), GPT2, tmp_path / "piped", tokens_per_shard=20)
+
+
 @pytest.mark.parametrize("damage", ["cut", "changed"])
 def test_a_damaged_archive_leaves_only_the_shards_before_it(
     damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -158,11 +181,15 @@ def test_a_document_takes_no_more_memory_than_its_stretches(tmp_path: Path) -> N
         file = tmp_path / name
         text = b"".join(b"%d roses are red\n" % number for number in range(50_000))[: 1 << 20] * megabytes
         file.write_bytes(gzip.compress(text, 1) if name.endswith(".gz") else text)
-        run = [sys.executable, "-c", PEAKS, str(file), str(tmp_path / f"{name}.shards")]
-        lines = subprocess.run(run, capture_output=True, text=True, check=True).stdout.splitlines()
+        source = "/dev/stdin" if name.endswith(".pipe") else str(file)
+        run = [sys.executable, "-c", PEAKS, source, str(tmp_path / f"{name}.shards")]
+        with subprocess.Popen(["cat", file], stdout=subprocess.PIPE) as cat:
+            lines = subprocess.run(
+                run, stdin=cat.stdout, capture_output=True, text=True, check=True
+            ).stdout.splitlines()
         return [int(line.split()[1]) for line in lines if line.startswith("peak")]
 
-    for ending in ("", ".gz"):
+    for ending in ("", ".gz", ".pipe"):
         short, long = peaks(f"short{ending}", 20), peaks(f"long{ending}", 140)
         assert long[0] - short[0] < 30_000
         # The shard itself, 100 MB more, is mapped while it is verified.
