@@ -6,7 +6,7 @@
 
 use std::io::Read;
 
-use super::table::Table;
+use super::table::{Look, Table};
 use super::{Piece, PieceCounts, Position, no_memory};
 use crate::error::{Error, Result};
 use crate::progress::{Progress, Pulse, unwatched};
@@ -47,7 +47,8 @@ impl PieceCounts {
     /// so many pieces need, whatever the bytes claim.
     pub fn read<'a>(bytes: impl Read, progress: &'a mut Progress<'a>) -> Result<PieceCounts> {
         let mut table = Table::new();
-        let (sources, pieces) = each_group(bytes, 0, &mut Pulse::new(progress, 0), |pieces| table.add_all(pieces))?;
+        let (sources, pieces) =
+            each_group(bytes, 0, &mut Pulse::new(progress, 0), |pieces, look| table.add_all(pieces, look))?;
         let counts = table.finish(sources)?;
         // A piece that is there twice is one too few in the table.
         let sound = counts.len() as u64 == pieces && counts.iter().is_sorted();
@@ -61,7 +62,7 @@ pub(super) fn each_group(
     mut bytes: impl Read,
     first: u64,
     pulse: &mut Pulse<'_>,
-    mut take_all: impl FnMut(&mut dyn Iterator<Item = Piece<'_>>) -> Result<()>,
+    mut take_all: impl FnMut(&mut dyn Iterator<Item = Piece<'_>>, &mut Look<'_>) -> Result<()>,
 ) -> Result<(u64, u64)> {
     let mut held = Vec::new();
     let mut at_end = hold_more(&mut bytes, &mut held)?;
@@ -71,12 +72,13 @@ pub(super) fn each_group(
     let mut before = Position { source: first, offset: 0 };
     let mut left = pieces;
     loop {
-        take_all(&mut std::iter::from_fn(|| {
+        let mut coming = std::iter::from_fn(|| {
             let mut after = rest;
             let piece = take_piece(&mut after, before).filter(|piece| left > 0 && piece.first.source < sources)?;
             (rest, before, left) = (after, piece.first, left - 1);
             Some(piece)
-        }))?;
+        });
+        take_all(&mut coming, &mut |steps| pulse.step(steps))?;
         let used = held.len() - rest.len();
         pulse.done += used as u64;
         held.drain(..used);

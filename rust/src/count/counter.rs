@@ -31,7 +31,7 @@ pub struct Counter {
     workers: Vec<Worker>,
     ceiling: Option<Ceiling>,
     /// Whether nobody waits for what is counted any more: work is left where it is.
-    abandoned: Arc<AtomicBool>,
+    abandoned: AtomicBool,
     /// What the workers' tables have become, once their counts are gathered.
     gathered: Option<Gathered>,
     /// Where the first byte stands that is not counted.
@@ -58,7 +58,7 @@ impl Counter {
             stretch: STRETCH,
             workers: (0..threads).map(|_| Worker::new(Table::seeded(seeds))).collect(),
             ceiling: None,
-            abandoned: Arc::default(),
+            abandoned: AtomicBool::new(false),
             gathered: None,
             reached: Position::default(),
             exact: true,
@@ -70,7 +70,7 @@ impl Counter {
     pub fn with_ceiling(self, ceiling: Ceiling) -> Counter {
         let each = ceiling.bytes / self.workers.len();
         let seeds = Seeds::random();
-        let table = || Table::under(each, Runs::new(&ceiling.directory), seeds, Arc::clone(&self.abandoned));
+        let table = || Table::under(each, Runs::new(&ceiling.directory), seeds);
         let worker = |_| Worker::new(table());
         let workers = self.workers.iter().map(worker).collect();
         Counter { workers, ceiling: Some(ceiling), ..self }
@@ -190,7 +190,7 @@ impl Counter {
     pub fn absorb<'a>(&mut self, counts: impl Read, first: u64, progress: &'a mut Progress<'a>) -> Result<()> {
         let table = &mut self.workers[0].table;
         let pulse = &mut Pulse::new(progress, 0);
-        let (sources, _) = each_group(counts, first, pulse, |pieces| table.add_all(pieces))?;
+        let (sources, _) = each_group(counts, first, pulse, |pieces, look| table.add_all(pieces, look))?;
         self.reached = self.reached.max(Position { source: sources, offset: 0 });
         Ok(())
     }
@@ -280,8 +280,10 @@ impl Gathered {
         sources: u64,
         pulse: &mut Pulse<'_>,
     ) -> Result<Gathered> {
+        let look = &mut |steps| pulse.step(steps);
+        workers.iter_mut().try_for_each(|worker| worker.table.settle(look))?;
         if let Some(ceiling) = ceiling.filter(|ceiling| !Worker::sum_fits(workers, ceiling)) {
-            workers.iter_mut().try_for_each(|worker| worker.table.spill(&mut |steps| pulse.step(steps)))?;
+            workers.iter_mut().try_for_each(|worker| worker.table.spill(look))?;
             let runs = Worker::take_tables(workers).filter_map(Table::into_runs);
             return Ok(Gathered::OnDisk(runs.collect(), ceiling.clone()));
         }

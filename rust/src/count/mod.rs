@@ -94,7 +94,10 @@ impl PieceCounts {
     /// and the result is in order as it grows.
     pub fn merge<'a>(parts: &[&PieceCounts], progress: &'a mut Progress<'a>) -> Result<PieceCounts> {
         let most = |of: fn(&PieceCounts) -> usize| parts.iter().map(|part| of(part)).max().unwrap_or(0);
-        let mut table = Table::with_room(most(PieceCounts::len), most(PieceCounts::distinct_bytes))?;
+        let all = parts.iter().map(|part| part.len()).sum::<usize>();
+        let mut pulse = Pulse::new(progress, all as u64);
+        let (pieces, bytes) = (most(PieceCounts::len), most(PieceCounts::distinct_bytes));
+        let mut table = Table::with_room(pieces, bytes, &mut |steps| pulse.step(steps))?;
         let mut queues: Vec<_> = parts.iter().map(|part| part.iter()).collect();
         let mut heads: BinaryHeap<_> = (0..)
             .zip(&mut queues)
@@ -109,10 +112,8 @@ impl PieceCounts {
             }
             Some(piece)
         });
-        let all = parts.iter().map(|part| part.len()).sum::<usize>();
-        let mut pulse = Pulse::new(progress, all as u64);
         while (pulse.done as usize) < all {
-            table.add_all(pieces.by_ref().take(AT_ONCE))?;
+            table.add_all(pieces.by_ref().take(AT_ONCE), &mut |steps| pulse.step(steps))?;
             pulse.done += AT_ONCE as u64;
             pulse.step(8 * AT_ONCE)?;
         }

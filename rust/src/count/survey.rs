@@ -25,7 +25,7 @@ impl Survey {
     /// `Error::Format` for bytes that are cut short or follow the end, `Error::Corpus` for counts that add up past 2^63. That no piece is there twice is not looked at.
     pub fn read<'a>(bytes: impl Read, progress: &'a mut Progress<'a>) -> Result<Survey> {
         let (mut tally, mut top, mut all) = (Tally::default(), Top::default(), 0);
-        let (sources, _) = each_group(bytes, 0, &mut Pulse::new(progress, 0), |pieces| {
+        let (sources, _) = each_group(bytes, 0, &mut Pulse::new(progress, 0), |pieces, _| {
             for piece in pieces {
                 all = add(all, piece.count)?;
                 tally.count(piece);

@@ -8,8 +8,6 @@ mod growth;
 mod lookup;
 
 use std::cmp::Ordering;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use super::key::{Key, Seeds};
 use super::runs::Runs;
@@ -36,14 +34,18 @@ pub(super) struct Table {
     ends: Vec<usize>,
     firsts: Vec<Position>,
     overflow: Option<Overflow>,
+    /// Slots that a growth which was stopped has yet to move, the first ones, and pieces that wait for its end.
+    unmoved: usize,
+    late: Vec<Slot>,
 }
+
+/// Told of steps of some nanoseconds; an error stops the work.
+pub(super) type Look<'a> = dyn FnMut(usize) -> Result<()> + 'a;
 
 /// What a table does in place of growing past its ceiling: it is written as a run, and begins anew.
 struct Overflow {
     ceiling: usize,
     runs: Runs,
-    /// Whether nobody waits for what is counted any more.
-    abandoned: Arc<AtomicBool>,
 }
 
 /// A piece, by its key, and what was counted of it. Aligned, so that none lies across two cache lines.
@@ -71,43 +73,49 @@ impl Table {
             ends: Vec::new(),
             firsts: Vec::new(),
             overflow: None,
+            unmoved: 0,
+            late: Vec::new(),
         }
     }
 
     /// An empty table that has room for so many pieces and their bytes.
-    pub(super) fn with_room(pieces: usize, bytes: usize) -> Result<Table> {
+    pub(super) fn with_room(pieces: usize, bytes: usize, look: &mut Look<'_>) -> Result<Table> {
         let mut table = Table::new();
-        table.reserve(pieces, bytes)?;
+        table.reserve(pieces, bytes, look)?;
         Ok(table)
     }
 
-    /// An empty table that takes `ceiling` bytes at most, unless a single piece needs more; what passes it goes to `runs`, unless it is
-    /// `abandoned`, of which counting more is then an error.
-    pub(super) fn under(ceiling: usize, runs: Runs, seeds: Seeds, abandoned: Arc<AtomicBool>) -> Table {
-        Table { overflow: Some(Overflow { ceiling, runs, abandoned }), ..Table::seeded(seeds) }
+    /// An empty table that takes `ceiling` bytes at most, unless a single piece needs more; what passes it goes to `runs`.
+    pub(super) fn under(ceiling: usize, runs: Runs, seeds: Seeds) -> Table {
+        Table { overflow: Some(Overflow { ceiling, runs }), ..Table::seeded(seeds) }
     }
 
     /// Counts each of the pieces of `text` that end at `ends`, relative to `start`, where the first begins. `position` tells
-    /// where a byte of `text` stands in the corpus.
+    /// where a byte of `text` stands in the corpus. `look` may stop it where the table grows or is spilled; what was counted is then lost.
     pub(super) fn count(
         &mut self,
         text: &[u8],
         start: usize,
         ends: &[u32],
         position: impl Fn(usize) -> Position,
+        look: &mut Look<'_>,
     ) -> Result<()> {
-        widest(CountPieces { table: self, text, start, ends, position })
+        widest(CountPieces { table: self, text, start, ends, position, look })
     }
 
     /// Adds a piece that was counted elsewhere. Pieces not seen before come in the order of their positions.
     pub(super) fn add(&mut self, piece: Piece<'_>) -> Result<()> {
-        self.reserve(1, piece.bytes.len())?;
+        self.reserve(1, piece.bytes.len(), &mut |_| Ok(()))?;
         self.add_keyed(self.key(piece.bytes), piece)
     }
 
     /// Adds pieces as `add` does, in groups of which all that is looked at is fetched side by side: two slots each and what lies beside
-    /// them, then of long pieces that seem to be there where their bytes are, then these.
-    pub(super) fn add_all<'a>(&mut self, mut pieces: impl Iterator<Item = Piece<'a>>) -> Result<()> {
+    /// them, then of long pieces that seem to be there where their bytes are, then these. `look` may stop it where the table grows or is spilled.
+    pub(super) fn add_all<'a>(
+        &mut self,
+        mut pieces: impl Iterator<Item = Piece<'a>>,
+        look: &mut Look<'_>,
+    ) -> Result<()> {
         let mut group = Vec::with_capacity(pieces.size_hint().0.min(GROUP));
         loop {
             group.extend(pieces.by_ref().take(GROUP).map(|piece| {
@@ -124,7 +132,7 @@ impl Table {
             };
             group.iter().filter_map(known).for_each(|slot| prefetch(&self.ends, slot.index));
             group.iter().filter_map(known).for_each(|slot| prefetch(self.piece(slot.index), 0));
-            self.reserve(group.len(), group.iter().map(|(_, piece)| piece.bytes.len()).sum())?;
+            self.reserve(group.len(), group.iter().map(|(_, piece)| piece.bytes.len()).sum(), look)?;
             group.drain(..).try_for_each(|(key, piece)| self.add_keyed(key, piece))?;
         }
     }
@@ -199,9 +207,9 @@ impl Table {
         self.overflow.map(|overflow| overflow.runs)
     }
 
-    /// Writes the pieces as a run, and forgets them. The slots are sorted where they are, so this takes no memory. `look` is told of steps
-    /// of some nanoseconds; if it fails, pieces that are not written are no longer found, and wait for another call.
-    pub(super) fn spill(&mut self, look: &mut dyn FnMut(usize) -> Result<()>) -> Result<()> {
+    /// Writes the pieces as a run, and forgets them. The slots are sorted where they are, so this takes no memory. If `look`
+    /// stops it, pieces that are not written are no longer found, and wait for another call.
+    pub(super) fn spill(&mut self, look: &mut Look<'_>) -> Result<()> {
         let Table { slots, bytes, ends, firsts, overflow: Some(Overflow { runs, .. }), .. } = self else {
             return Ok(());
         };
@@ -295,11 +303,7 @@ fn shift(slots: &[Slot]) -> u32 {
 }
 
 /// Sorts slots a part at a time: the lower half, then the upper one.
-fn sort(
-    slots: &mut [Slot],
-    order: &impl Fn(&Slot, &Slot) -> Ordering,
-    look: &mut dyn FnMut(usize) -> Result<()>,
-) -> Result<()> {
+fn sort(slots: &mut [Slot], order: &impl Fn(&Slot, &Slot) -> Ordering, look: &mut Look<'_>) -> Result<()> {
     look(SORTED)?;
     if slots.len() <= SORTED {
         slots.sort_unstable_by(order);
@@ -336,7 +340,9 @@ mod tests {
         let mut naive: HashMap<&[u8], u64> = HashMap::new();
         pieces.iter().for_each(|piece| *naive.entry(piece.as_bytes()).or_default() += 1);
         let mut table = Table::new();
-        table.count(text.as_bytes(), 0, &ends, |at| Position { source: 0, offset: at as u64 }).unwrap();
+        table
+            .count(text.as_bytes(), 0, &ends, |at| Position { source: 0, offset: at as u64 }, &mut |_| Ok(()))
+            .unwrap();
         let displaced = taken(&table.slots).filter(|slot| table.slots[table.home(slot.key)].key != slot.key);
         assert!(displaced.count() > 10);
         let counts = table.finish(1).unwrap();

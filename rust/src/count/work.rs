@@ -130,9 +130,10 @@ impl Worker {
         let text = &document[stretch.start..stretch.end];
         let position = |at: usize| Position { offset: stretch.first.offset + at as u64, ..stretch.first };
         let Worker { table, scratch } = self;
+        let mut look = |_| if shared.abandoned.load(Relaxed) { Err(Error::Interrupted) } else { Ok(()) };
         let mut behind = 0;
         let stopped = shared.splitter.split_bytes(text, scratch, |base, ends| {
-            if let Err(error) = table.count(text, base, ends, position) {
+            if let Err(error) = table.count(text, base, ends, position, &mut look) {
                 shared.broken.store(true, Relaxed);
                 return ControlFlow::Break(Err(error));
             }

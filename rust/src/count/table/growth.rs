@@ -1,29 +1,29 @@
 //! How a table grows: where it is, as far as it has addresses.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-
 use super::super::{Position, no_memory, room};
-use super::{Slot, Table};
-use crate::error::{Error, Result};
+use super::{Look, Slot, Table};
+use crate::error::Result;
 
 /// A table gets addresses for so many times the slots that it needs, and grows where it is: memory is taken as it is written, and new pages
 /// have to be cleared. With a ceiling it gets no more than it needs, for some ceilings are on addresses.
 const AHEAD: usize = 4;
 
+/// Slots that are cleared or moved between two looks at whether to stop: a millisecond.
+const LOOKED: usize = 1 << 16;
+
 impl Table {
-    /// Makes room for so many more pieces and bytes, so that adding them moves no slot.
-    pub(super) fn reserve(&mut self, pieces: usize, bytes: usize) -> Result<()> {
-        if self.slots_for(pieces) <= self.slots.len() && self.bytes.capacity() - self.bytes.len() >= bytes {
+    /// Makes room for so many more pieces and bytes, so that adding them moves no slot. If `look` stops it all pieces are there, and are where
+    /// they are looked for once another call comes to its end.
+    pub(super) fn reserve(&mut self, pieces: usize, bytes: usize, look: &mut Look<'_>) -> Result<()> {
+        let fits = self.slots_for(pieces) <= self.slots.len() && self.bytes.capacity() - self.bytes.len() >= bytes;
+        if fits && self.unmoved == 0 {
             return Ok(());
         }
-        if let Some(overflow) = &self.overflow
-            && self.while_growing(pieces, bytes) > overflow.ceiling
-        {
-            let abandoned = Arc::clone(&overflow.abandoned);
-            self.spill(&mut |_| if abandoned.load(Relaxed) { Err(Error::Interrupted) } else { Ok(()) })?;
+        self.settle(look)?;
+        if self.overflow.as_ref().is_some_and(|overflow| self.while_growing(pieces, bytes) > overflow.ceiling) {
+            self.spill(look)?;
         }
-        self.grow(pieces, bytes)
+        self.grow(pieces, bytes, look)
     }
 
     /// The slots that so many more pieces ask for.
@@ -46,7 +46,7 @@ impl Table {
         (slots + more) * size_of::<Slot>() + Table::most(slots.max(more)) * each + text
     }
 
-    fn grow(&mut self, pieces: usize, bytes: usize) -> Result<()> {
+    fn grow(&mut self, pieces: usize, bytes: usize, look: &mut Look<'_>) -> Result<()> {
         self.bytes.try_reserve(bytes).map_err(no_memory)?;
         let wanted = self.slots_for(pieces);
         if wanted <= self.slots.len() {
@@ -58,34 +58,48 @@ impl Table {
         if wanted > self.slots.capacity() {
             let ahead = if self.overflow.is_some() { 1 } else { AHEAD };
             let mut larger = room(ahead * wanted).or_else(|_| room(wanted))?;
-            larger.append(&mut self.slots);
+            for some in self.slots.chunks(LOOKED) {
+                larger.extend_from_slice(some);
+                look(LOOKED)?;
+            }
             self.slots = larger;
         }
         let before = self.slots.len();
-        self.slots.resize(wanted, Slot::default());
-        self.spread(before);
-        Ok(())
-    }
-
-    /// Brings the pieces of the first `before` slots to where they are looked for among all. The last goes first: each moves up, to about
-    /// twice its place, where nothing is left that has yet to move. What would not, or would pass the end, goes when all others have.
-    fn spread(&mut self, before: usize) {
-        let mut late = Vec::new();
-        for at in (0..before).rev() {
-            let slot = std::mem::take(&mut self.slots[at]);
-            if slot.key.is_none() {
-                continue;
-            }
-            let home = self.home(slot.key);
-            match self.free_from(home).filter(|_| home > at) {
-                Some(place) => self.slots[place] = slot,
-                None => late.push(slot),
+        while self.slots.len() < wanted {
+            self.slots.resize(wanted.min(self.slots.len() + LOOKED), Slot::default());
+            if let Err(stopped) = look(LOOKED) {
+                self.slots.truncate(before);
+                return Err(stopped);
             }
         }
-        for slot in late {
+        self.unmoved = before;
+        self.settle(look)
+    }
+
+    /// Brings the pieces of the first `unmoved` slots to where they are looked for among all. The last goes first: each moves up, to about
+    /// twice its place, where nothing is left that has yet to move. What would not, or would pass the end, goes when all others have.
+    pub(in crate::count) fn settle(&mut self, look: &mut Look<'_>) -> Result<()> {
+        while self.unmoved > 0 {
+            look(LOOKED)?;
+            let start = (self.unmoved - 1) / LOOKED * LOOKED;
+            for at in (start..self.unmoved).rev() {
+                let slot = std::mem::take(&mut self.slots[at]);
+                if slot.key.is_none() {
+                    continue;
+                }
+                let home = self.home(slot.key);
+                match self.free_from(home).filter(|_| home > at) {
+                    Some(place) => self.slots[place] = slot,
+                    None => self.late.push(slot),
+                }
+            }
+            self.unmoved = start;
+        }
+        for slot in std::mem::take(&mut self.late) {
             let place = self.free_from(self.home(slot.key)).or_else(|| self.free_from(0));
             self.slots[place.expect("a quarter of the slots is free")] = slot;
         }
+        Ok(())
     }
 
     /// The first free slot from `start` on.
@@ -99,6 +113,20 @@ mod tests {
     use super::super::super::Piece;
     use super::super::taken;
     use super::*;
+    use crate::error::Error;
+
+    fn piece(bytes: &[u8]) -> Piece<'_> {
+        Piece { bytes, count: 1, first: Position::default() }
+    }
+
+    fn each_is_found(table: &Table, pieces: u32) {
+        assert_eq!(taken(&table.slots).count(), pieces as usize);
+        for known in 0..pieces {
+            let bytes = known.to_le_bytes();
+            let slot = &table.slots[table.search(table.key(&bytes), || &bytes)];
+            assert_eq!((slot.key.is_none(), slot.index), (false, known as usize));
+        }
+    }
 
     #[test]
     fn each_piece_is_where_it_is_looked_for_after_each_growth() {
@@ -106,19 +134,40 @@ mod tests {
             let mut table = Table::new();
             let mut slots = table.slots.len();
             for added in 0u32..4000 {
-                let piece = Piece { bytes: &added.to_le_bytes(), count: 1, first: Position::default() };
-                table.add(piece).unwrap();
+                table.add(piece(&added.to_le_bytes())).unwrap();
                 if table.slots.len() > slots {
                     slots = table.slots.len();
-                    assert_eq!(taken(&table.slots).count(), added as usize + 1);
-                    for known in 0..=added {
-                        let bytes = known.to_le_bytes();
-                        let slot = &table.slots[table.search(table.key(&bytes), || &bytes)];
-                        assert_eq!((slot.key.is_none(), slot.index), (false, known as usize));
-                    }
+                    each_is_found(&table, added + 1);
                 }
             }
             assert!(slots > 16 * 256);
         }
+    }
+
+    #[test]
+    fn a_growth_that_is_stopped_anywhere_loses_no_piece_and_goes_on() {
+        const PIECES: u32 = 150_000;
+        let mut looks = 0;
+        for stop in 0.. {
+            let mut table = Table::new();
+            (0..PIECES).for_each(|added| table.add(piece(&added.to_le_bytes())).unwrap());
+            let slots = table.slots.len();
+            looks = 0;
+            let stopped = table.reserve(PIECES as usize, 0, &mut |_| {
+                looks += 1;
+                if looks > stop { Err(Error::Interrupted) } else { Ok(()) }
+            });
+            if stopped.is_ok() {
+                each_is_found(&table, PIECES);
+                assert_eq!(table.slots.len(), 2 * slots);
+                break;
+            }
+            assert_eq!(taken(&table.slots).chain(&table.late).count(), PIECES as usize);
+            // What comes next finishes it.
+            table.add(piece(&PIECES.to_le_bytes())).unwrap();
+            each_is_found(&table, PIECES + 1);
+        }
+        // Clearing as many slots as there are, moving these.
+        assert!(looks >= 8, "{looks}");
     }
 }

@@ -2,27 +2,28 @@
 
 use std::ops::Range;
 
-use super::{GROUP, Slot, Table, shift};
+use super::{GROUP, Look, Slot, Table, shift};
 use crate::count::key::Key;
 use crate::count::{Piece, Position};
 use crate::error::Result;
 use crate::processor::{Instructions, Work, prefetch};
 
 /// What `Table::count` does.
-pub(super) struct CountPieces<'a, P> {
+pub(super) struct CountPieces<'a, 'l, P> {
     pub(super) table: &'a mut Table,
     pub(super) text: &'a [u8],
     pub(super) start: usize,
     pub(super) ends: &'a [u32],
     pub(super) position: P,
+    pub(super) look: &'a mut Look<'l>,
 }
 
-impl<P: Fn(usize) -> Position> Work for CountPieces<'_, P> {
+impl<P: Fn(usize) -> Position> Work for CountPieces<'_, '_, P> {
     type Done = Result<()>;
 
     #[inline(always)]
     fn run<I: Instructions>(self) -> Result<()> {
-        let CountPieces { table, text, start, ends, position } = self;
+        let CountPieces { table, text, start, ends, position, look } = self;
         let text = &text[start..];
         let piece = |number: u32| {
             let bytes = &text[start_of(number as usize, ends)..ends[number as usize] as usize];
@@ -38,11 +39,11 @@ impl<P: Fn(usize) -> Position> Work for CountPieces<'_, P> {
             if others.len() >= GROUP {
                 // First what is on its way: the table may grow, and then all slots are elsewhere.
                 there.count(&mut table.slots, &mut others);
-                table.add_all(others.drain(..).map(piece))?;
+                table.add_all(others.drain(..).map(piece), look)?;
             }
         }
         there.count(&mut table.slots, &mut others);
-        table.add_all(others.drain(..).map(piece))
+        table.add_all(others.drain(..).map(piece), look)
     }
 }
 
