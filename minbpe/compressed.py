@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from minbpe.errors import CorpusError
+from minbpe.naming import naming
 
 Stream = BinaryIO | io.BufferedIOBase
 FORMATS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "Zstandard"}
@@ -46,13 +47,14 @@ def open_compressed(path: Path, raw: BinaryIO) -> Stream:
 
 @contextmanager
 def damage_named(path: Path) -> Iterator[None]:
-    """Name the file if what is read of it turns out to be damaged.
+    """Name the file if what is read of it turns out to be damaged, and in errors of the system.
 
     Raises:
         CorpusError: It is.
     """
     try:
-        yield
+        with naming(path):
+            yield
     except _signs_of_damage() as error:
         # What the system says has a number, such as that a disk cannot be read.
         if path.suffix not in FORMATS or getattr(error, "errno", None) is not None:

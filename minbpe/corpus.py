@@ -6,6 +6,7 @@ import os
 from contextlib import contextmanager
 
 from minbpe.errors import CorpusError
+from minbpe.naming import naming
 from minbpe.wording import several
 
 TYPE_CHECKING = False  # `typing` takes longer to import than this package
@@ -101,7 +102,7 @@ def _opened(document: Document) -> Iterator[Document]:
     from minbpe.formats.counts import KIND, are_counts, in_a_pipe
 
     try:
-        with open(document, "rb") as file:  # noqa: PTH123 (any os.PathLike)
+        with naming(document), open(document, "rb") as file:  # noqa: PTH123 (any os.PathLike)
             begins = file.read(len(KIND))
             if not file.seekable():
                 if are_counts(document, begins):

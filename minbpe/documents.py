@@ -12,6 +12,7 @@ from minbpe.compressed import FORMATS, Stream, damage_named, open_compressed
 from minbpe.corpus import Streamed
 from minbpe.errors import CorpusError
 from minbpe.formats.counts import are_counts, in_a_pipe
+from minbpe.naming import naming
 
 Progress = Callable[[int], object]
 JSON_LINES = (".jsonl", ".ndjson")
@@ -39,7 +40,7 @@ class File(NamedTuple):
             CorpusError: The file has become shorter.
         """
         done = 0
-        with self.path.open("rb") as file:
+        with naming(self.path), self.path.open("rb") as file:
             while done < self.size:
                 part = file.read(min(most, self.size - done))
                 if not part:

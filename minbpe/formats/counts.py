@@ -25,6 +25,7 @@ from minbpe.atomic import replacing
 from minbpe.counting import PieceCounts
 from minbpe.errors import CorpusError, FormatError, warn
 from minbpe.gathering import telling
+from minbpe.naming import naming
 from minbpe.patterns import from_json
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class CountsFile:
 
     def __init__(self, path: str | os.PathLike[str], heard: Heard = None) -> None:
         self.path = Path(path)
-        with self.path.open("rb") as file:
+        with naming(self.path), self.path.open("rb") as file:
             if not file.seekable():
                 raise in_a_pipe(path)
             magic, line, checksum = (file.readline(LONGEST_LINE) for _ in range(3))
@@ -186,7 +187,7 @@ def is_counts(path: str | os.PathLike[str]) -> bool:
     """
     if not Path(path).is_file():
         return are_counts(path, b"")
-    with Path(path).open("rb") as file:
+    with naming(path), Path(path).open("rb") as file:
         return are_counts(path, file.read(len(KIND)))
 
 

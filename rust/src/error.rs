@@ -1,6 +1,8 @@
 //! What can go wrong, in the words a user reads: what was asked, what is there, and the way out.
 
 use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// An error of this library, by the class that Python raises for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub enum Error {
     Interrupted,
     /// The operating system refused.
     Io(String),
+    /// It refused a file, with this number and these words.
+    File(PathBuf, i32, String),
 }
 
 /// The result of whatever can go wrong in this library.
@@ -39,9 +43,21 @@ impl fmt::Display for Error {
             | Error::Format(message)
             | Error::Memory(message)
             | Error::Io(message) => f.write_str(message),
+            Error::File(path, _, message) => write!(f, "{}: {message}", path.display()),
             Error::Interrupted => f.write_str("interrupted"),
         }
     }
 }
 
 impl std::error::Error for Error {}
+
+impl Error {
+    /// What the system says of a file.
+    pub fn of_file(path: &Path, error: &io::Error) -> Error {
+        let said = error.to_string();
+        match error.raw_os_error() {
+            Some(code) => Error::File(path.into(), code, said.trim_end_matches(&format!(" (os error {code})")).into()),
+            None => Error::Io(format!("{}: {said}", path.display())),
+        }
+    }
+}

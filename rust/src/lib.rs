@@ -11,6 +11,7 @@ mod cache;
 pub mod count;
 pub mod encode;
 pub mod error;
+pub mod file;
 mod id_index;
 mod key;
 mod lanes;

@@ -191,7 +191,8 @@ fn a_file_is_counted_as_its_text_though_threads_give_back_pages_that_others_read
 fn a_file_that_is_not_there_is_named() {
     let mut counter = counter(None, 1);
     let error = counter.add(&[Document::File(Path::new("no/such/file"))], &mut unwatched).unwrap_err();
-    assert!(matches!(error, Error::Io(message) if message.contains("no/such/file")));
+    assert!(matches!(&error, Error::File(path, ..) if path == Path::new("no/such/file")));
+    assert!(error.to_string().starts_with("no/such/file: "));
 }
 
 #[test]

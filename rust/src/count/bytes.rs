@@ -96,7 +96,12 @@ fn hold_more(bytes: &mut impl Read, held: &mut Vec<u8>) -> Result<bool> {
     let more = held.len().max(CHUNK);
     held.try_reserve(more).map_err(no_memory)?;
     let read = bytes.take(more as u64).read_to_end(held);
-    Ok(read.map_err(|error| Error::Io(format!("cannot read piece counts: {error}")))? < more)
+    Ok(read.map_err(unreadable)? < more)
+}
+
+/// The error of a file that has its name, or of what has none.
+fn unreadable(error: std::io::Error) -> Error {
+    error.downcast().unwrap_or_else(|error| Error::Io(format!("cannot read piece counts: {error}")))
 }
 
 /// Pieces on their way to bytes.

@@ -40,7 +40,7 @@ impl<'a> Document<'a> {
             Document::Bytes(bytes) => return Ok(Contents::Borrowed(bytes)),
             Document::File(path) => path,
         };
-        let failed = |error: std::io::Error| Error::Io(format!("cannot read {}: {error}", path.display()));
+        let failed = |error: std::io::Error| Error::of_file(path, &error);
         let mut file = File::open(path).map_err(failed)?;
         if file.metadata().is_ok_and(|data| data.len() > 0) {
             // SAFETY: the map is only read, as bytes of which nothing is claimed that could cease to hold. If another process

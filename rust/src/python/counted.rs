@@ -1,8 +1,6 @@
 //! `_core.Counter`, `_core.Counted` and `_core.Survey`: a corpus on its way to piece counts, in memory or in a file.
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::{Seek, SeekFrom};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +15,7 @@ use super::to_py_err;
 use super::training::{PieceCounts, bytes_of, watched};
 use crate::count::{self, Ceiling, Document, Position, Tally};
 use crate::error::Error;
+use crate::file::NamedFile;
 use crate::split::Splitter;
 
 /// Counts documents, batch after batch.
@@ -260,10 +259,8 @@ fn with_bytes<'py>(py: Python<'py>, pieces: &[(Vec<u8>, u64)]) -> Vec<(Bound<'py
 }
 
 /// A file that is read from its byte `start` on.
-pub(super) fn opened(path: &Path, start: u64) -> PyResult<File> {
-    let mut file = File::open(path)?;
-    file.seek(SeekFrom::Start(start))?;
-    Ok(file)
+pub(super) fn opened(path: &Path, start: u64) -> PyResult<NamedFile> {
+    NamedFile::open(path, start).map_err(to_py_err)
 }
 
 fn finished() -> PyErr {

@@ -33,6 +33,10 @@ pub(crate) fn to_py_err(error: Error) -> PyErr {
         Error::Format(message) => (5, "FormatError", message),
         Error::Memory(message) => return PyMemoryError::new_err(message),
         Error::Io(message) => return PyOSError::new_err(message),
+        // The number twice, for Windows has two; Python makes of it FileNotFoundError and the like.
+        Error::File(path, code, message) => {
+            return PyOSError::new_err((code, message, path.into_os_string(), code));
+        }
         Error::Interrupted => return PyKeyboardInterrupt::new_err(()),
     };
     Python::attach(|py| match CLASSES[class].import(py, "minbpe.errors", name) {
