@@ -277,7 +277,7 @@ def count(
         max_memory: bytes that counting may take, besides the interpreter and the documents of its threads. Distinct pieces
             past it go to disk and are merged in the end; the result is the same.
         spill_to: the directory in which they are, in a file without a name, of which nothing is ever left; by default the
-            system's for temporary files.
+            system's for temporary files. Without `max_memory` none do.
         checkpoint: a directory for what is counted, written each minute and when an exception ends the counting. The same counting
             goes on from it, to the counts of one run, and removes it. An iterator gives its documents again, and needs a name.
         progress: called some twenty times a second, and at the end of each stage. What it raises ends the counting, and what

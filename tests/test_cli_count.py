@@ -249,6 +249,15 @@ def test_a_place_that_cannot_be_written_is_not_said_to_lack_room(
     assert message.endswith("all.counts.checkpoint; name a place that can be written")
 
 
+@pytest.mark.parametrize("command", ["count", "train"])
+def test_a_directory_for_what_passes_no_ceiling_is_a_wrong_use(
+    command: str, parts: list[Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    message = error(capfd, 2, command, *parts, "--out", tmp_path / "out", "--spill-to", tmp_path)
+    assert "--spill-to is for what passes --max-memory: give that too, such as 4G, or no --spill-to" in message
+    assert not (tmp_path / "out").exists()
+
+
 def test_inspect_shows_counts(parts: list[Path], capfd: pytest.CaptureFixture[str]) -> None:
     out = parts[0].with_name("all.counts")
     output(capfd, "count", *parts, "--out", out)

@@ -34,7 +34,8 @@ def test_counts_in_files_are_added_up_within_the_ceiling_and_inspected_without_b
 
     def limited(*arguments: str) -> subprocess.CompletedProcess[str]:
         paths, out = map(str, files), str(tmp_path / "tok")
-        return run("train", *paths, "--size", "300", "--out", out, "--spill-to", str(tmp_path), *arguments)
+        spill = ["--spill-to", str(tmp_path)] if "--max-memory" in arguments else []
+        return run("train", *paths, "--size", "300", "--out", out, *spill, *arguments)
 
     assert "set a ceiling with max_memory" in limited().stderr
     too_many = limited("--max-memory", "12M")

@@ -15,7 +15,8 @@ from minbpe.cli.demo import demo
 from minbpe.cli.ids import decode, encode
 from minbpe.cli.inspect import inspect
 from minbpe.cli.output import standard_output
-from minbpe.cli.shard import UsageError, shard
+from minbpe.cli.shard import shard
+from minbpe.cli.shared import UsageError
 from minbpe.cli.train import train
 from minbpe.errors import MinbpeError
 

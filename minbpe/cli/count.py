@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from minbpe.ceiling import Ceiling
 from minbpe.checkpoint import Checkpoint, name_of
 from minbpe.cli.freed import give_back_what_is_freed
 from minbpe.cli.shared import (
@@ -29,6 +28,7 @@ from minbpe.cli.shared import (
     print_facts,
     resuming,
     spare,
+    within,
 )
 from minbpe.documents import find_files, is_plain_text
 from minbpe.errors import MinbpeError
@@ -80,6 +80,7 @@ def count(
         resume: Go on from OUT.checkpoint, if it is there, to exactly what one run gives; or replace it.
         json: Print the result as JSON.
     """
+    ceiling = within(max_memory, spill_to)
     if not out.parent.is_dir():
         raise MinbpeError(f"{out.parent}: no such directory to write {out.name} in: make it first")
     files = find_files(sources, glob=reading.glob)
@@ -88,7 +89,6 @@ def count(
     whole = not reading.lines and all(map(is_plain_text, files))
     kept = out.with_name(f"{out.name}.checkpoint")
     checkpoint = Checkpoint(kept, corpus=f"{name_of(files)} {reading}")
-    ceiling = Ceiling(max_memory, spill_to)
     named = ... if pattern is None else named_pattern(pattern)
     give_back_what_is_freed()
     began = perf_counter()

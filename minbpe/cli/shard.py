@@ -6,19 +6,24 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from minbpe.cli.shared import Flag, Json, Reading, Sources, Threads, interruptible, load_encoding, print_facts
+from minbpe.cli.shared import (
+    Flag,
+    Json,
+    Reading,
+    Sources,
+    Threads,
+    UsageError,
+    interruptible,
+    load_encoding,
+    print_facts,
+)
 from minbpe.documents import find_files, is_plain_text
-from minbpe.errors import MinbpeError
 from minbpe.manifest import Manifest
 from minbpe.progress import Bars
 from minbpe.shards import EndOfText, write_shards
 from minbpe.shards import verify as verify_shards
 
 GOES_ON = "the same command goes on from its shards"
-
-
-class UsageError(MinbpeError):
-    """Arguments that are each right and together are not."""
 
 
 def shard(

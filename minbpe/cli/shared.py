@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Group, Parameter, Token
 from cyclopts.validators import Number
 
-from minbpe.ceiling import LEAST_MEMORY
+from minbpe.ceiling import LEAST_MEMORY, Ceiling
 from minbpe.documents import Long, find_files, read_documents
 from minbpe.errors import MinbpeError
 from minbpe.progress import Bars
@@ -35,6 +35,21 @@ Resume = Annotated[bool | None, Parameter(show_default=False)]
 Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
 Patterns = Annotated[list[str] | None, Parameter(negative="")]
 Threads = Annotated[int | None, Parameter(validator=Number(gte=1, lte=1 << 16))]
+
+
+class UsageError(MinbpeError):
+    """Arguments that are each right and together are not."""
+
+
+def within(max_memory: int | None, spill_to: Path | None) -> Ceiling:
+    """Return the ceiling that two options give.
+
+    Raises:
+        UsageError: there is a directory for what passes none. A program may hand one on so; who types it means something.
+    """
+    if spill_to is not None and max_memory is None:
+        raise UsageError("--spill-to is for what passes --max-memory: give that too, such as 4G, or no --spill-to")
+    return Ceiling(max_memory, spill_to)
 
 
 def named_pattern(given: list[str]) -> list[str] | None:

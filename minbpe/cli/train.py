@@ -31,6 +31,7 @@ from minbpe.cli.shared import (
     print_facts,
     resuming,
     spare,
+    within,
 )
 from minbpe.cli.staging import Anew, parse_stage
 from minbpe.documents import find_files, is_plain_text
@@ -92,6 +93,7 @@ def train(
     from minbpe.source import recognised
     from minbpe.training import learn
 
+    ceiling = within(max_memory, spill_to)
     prefix = Path(out.removesuffix(".model"))
     if not prefix.name or out.endswith(("/", os.sep)):
         raise MinbpeError(f"--out {out!r} names no file: give the path of a vocabulary, with or without .model")
@@ -125,8 +127,8 @@ def train(
             min_frequency=min_frequency,
             max_token_length=max_token_length,
             threads=threads,
-            max_memory=max_memory,
-            spill_to=spill_to,
+            max_memory=ceiling.max_memory,
+            spill_to=ceiling.spill_to,
             checkpoint=checkpoint if keeps else None,
             progress=tell,
         )
