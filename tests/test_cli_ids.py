@@ -116,6 +116,21 @@ def test_what_is_no_list_is_none_in_parts_either(
     assert "ids:1: b" in capfd.readouterr().err
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no arguments that are bytes")
+@pytest.mark.parametrize("options", [[], ["--special"], ["--json"]])
+def test_an_argument_is_the_bytes_that_a_file_of_them_has(options: list[str], tmp_path: Path) -> None:
+    (tmp_path / "text").write_bytes(b"caf\xe9 \xf0\x9f\x91 <|endoftext|> na\xc3\xafve \xed\xa0\x80")
+    encode = f"{sys.executable} -m minbpe encode -t gpt2 {' '.join(options)}"
+
+    def run(more: str) -> bytes:
+        environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+        return subprocess.run(
+            f"{encode} {more}", shell=True, cwd=tmp_path, env=environment, capture_output=True, check=True
+        ).stdout
+
+    assert run('"$(cat text)"') == run("--file text") == run("< text")
+
+
 def test_an_unknown_id_leaves_no_half_of_a_string(capfd: pytest.CaptureFixture[str]) -> None:
     assert "no token has the id 99999" in error(capfd, 1, "decode", "-t", "gpt2", "--json", "99999")
 

@@ -1,6 +1,7 @@
 """`minbpe encode` and `minbpe decode`: text to ids and back, a document a line."""
 
 import json
+import os
 import re
 import sys
 from codecs import getincrementaldecoder
@@ -44,7 +45,7 @@ def encode(
     """Print the ids of texts, one document a line.
 
     Args:
-        text: Each argument is a document. Without any, and without --file, standard input is one.
+        text: Each argument is a document, its bytes as they are. Without any, and without --file, standard input is one.
         tokenizer: A name such as o200k_base, or a .model file.
         file: Files or directories to encode. May be given several times.
         special: Let text spell special tokens; otherwise it never does.
@@ -93,7 +94,7 @@ def _documents(
 ) -> Iterator[bytes | Iterator[bytes]]:
     """Yield each document, a long one in parts, which are read as they are encoded."""
     if texts:
-        yield from map(_in_parts, map(as_bytes, texts))
+        yield from map(_in_parts, map(_given, texts))
     if files:
         for document in reading.documents(files, bars, "encode"):
             yield _in_parts(document if isinstance(document, Long) else as_bytes(document))
@@ -104,6 +105,14 @@ def _documents(
             yield from (_in_parts(line.removesuffix(b"\n")) for line in whole)
         else:
             yield read_parts(whole, STRETCH)
+
+
+def _given(argument: str) -> bytes:
+    """Return the bytes of an argument as they were given, for the system knows no text; where it does, UTF-8."""
+    try:
+        return os.fsencode(argument) if os.name == "posix" else as_bytes(argument)
+    except UnicodeEncodeError:  # Of a program that calls `main`.
+        return as_bytes(argument)
 
 
 def _in_parts(document: bytes | Long) -> bytes | Iterator[bytes]:
