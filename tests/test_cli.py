@@ -76,6 +76,7 @@ def test_train_writes_what_the_function_trains(corpus: Path, tmp_path: Path, cap
     expected = train([corpus / "a.txt", corpus / "b.txt"], 270, special_tokens=["<|endoftext|>"])
     assert minbpe.Vocabulary.load(f"{out}.model") == expected
     assert (facts["tokens"], facts["merges"], facts["digest"]) == (270, 13, expected.digest)
+    assert facts["ordinary"] == 269
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "tok.model", "tok.vocab"]
 
 
@@ -233,8 +234,11 @@ def test_inspect_shows_vocabularies_and_shards(
 ) -> None:
     digest = minbpe.Vocabulary.load(model).digest
     facts = json.loads(output(capfd, "inspect", model, "--json"))
-    assert (facts["tokens"], facts["merges"], facts["digest"]) == (269, 13, digest)
+    assert (facts["tokens"], facts["ordinary"], facts["merges"], facts["digest"]) == (270, 269, 13, digest)
     assert "100,256" in output(capfd, "inspect", "cl100k_base")
+    # Two of its special tokens have one id.
+    facts = json.loads(output(capfd, "inspect", "o200k_harmony", "--json"))
+    assert (facts["tokens"], facts["ordinary"], len(facts["special"])) == (201_088, 199_998, 1_091)
     output(capfd, "shard", corpus, "-t", model, "-o", tmp_path / "shards")
     facts = json.loads(output(capfd, "inspect", tmp_path / "shards", "--json"))
     assert (facts["documents"], facts["digest"]) == (2, digest)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minbpe.cli.count import said, show
-from minbpe.cli.shared import Json, load_encoding, print_facts
+from minbpe.cli.shared import Json, load_encoding, print_facts, sizes
 from minbpe.errors import FormatError, UnknownTokenError
 from minbpe.formats.counts import is_counts
 from minbpe.loading import check, survey
@@ -54,7 +54,7 @@ def _of_vocabulary(encoding: "Encoding", as_json: bool) -> dict[str, object]:
     more = [f"and {len(special) - SPECIAL:,} more"] if len(special) > SPECIAL else []
     return {
         "name": encoding.name,
-        "tokens": len(vocabulary),
+        **sizes(vocabulary),
         "highest id": vocabulary.n_vocab - 1,
         "merges": "unknown: given by ranks alone" if vocabulary.by_rank else len(vocabulary.merges),
         "special": special if as_json else ", ".join(shown + more) or "none",

@@ -22,6 +22,7 @@ from minbpe.wording import several
 if TYPE_CHECKING:
     from minbpe.checkpoint import Checkpoint
     from minbpe.encoding import Encoding
+    from minbpe.vocabulary import Vocabulary
 
 
 CORPUS, SPLITTING, VOCABULARY, RESOURCES, OUTPUT = map(
@@ -209,6 +210,12 @@ def _without_vocabulary(missing: Path) -> str:
         return f"{directory} is a directory that holds no shards: name one that does, or a .model file"
     way_out = "put the vocabulary there that its ids are of, or name that"
     return f"{directory} holds {' and '.join(there)}, but {missing.name} is missing: {way_out}"
+
+
+def sizes(vocabulary: "Vocabulary") -> dict[str, int]:
+    """Return how many tokens a vocabulary has in all, as --size counts them, and without the special ones."""
+    ordinary = len(vocabulary)
+    return {"tokens": ordinary + len(set(vocabulary.special_tokens.values())), "ordinary": ordinary}
 
 
 def print_facts(facts: Mapping[str, object], as_json: bool) -> None:

@@ -30,6 +30,7 @@ from minbpe.cli.shared import (
     named_pattern,
     print_facts,
     resuming,
+    sizes,
     spare,
     within,
 )
@@ -140,7 +141,7 @@ def train(
     dropped = {"dropped": training.dropped_pieces, "dropped distinct": training.dropped_distinct}
     facts = {
         "model": f"{prefix}.model",
-        "tokens": vocabulary.n_vocab,
+        **sizes(vocabulary),
         "merges": len(vocabulary) - 256,
         "special": vocabulary.special_tokens if json else " ".join(vocabulary.special_tokens) or "none",
         "files": len(files),
