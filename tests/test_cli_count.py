@@ -1,4 +1,4 @@
-"""The command line about piece counts: count, train on counts, inspect them."""
+"""The command line about piece counts: count, train on them or on nothing, inspect them."""
 
 import ctypes
 import errno
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from minbpe.checkpoint import Checkpoint, name_of
+from minbpe.cli import main
 from minbpe.cli.shared import Reading
 from minbpe.counting import PieceCounts, count
 from minbpe.gathering import Progress
@@ -256,6 +257,26 @@ def test_a_directory_for_what_passes_no_ceiling_is_a_wrong_use(
     message = error(capfd, 2, command, *parts, "--out", tmp_path / "out", "--spill-to", tmp_path)
     assert "--spill-to is for what passes --max-memory: give that too, such as 4G, or no --spill-to" in message
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.filterwarnings("always")
+@pytest.mark.parametrize("more", [[], ["--lines"], ["--stage", "gpt4:300"]])
+def test_training_on_no_text_is_an_error_and_leaves_nothing(
+    more: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    for name in "ab":
+        (corpus / name).touch()
+    line = ["train", str(corpus), "--out", str(tmp_path / "tok"), "--size", "300", *more]
+    assert "there is no text in 2 files, and nothing to learn" in error(capfd, 1, *line)
+    output(capfd, "count", corpus, "--out", tmp_path / "none")
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("tok")] == []
+    (corpus / "a").write_text("ab")
+    assert main(line) == 0
+    assert "warning: the corpus has no pairs left after 1 merge" in capfd.readouterr().err
+    if not more:
+        assert "no piece was seen 2 times, as --min-count asks for" in error(capfd, 1, *line, "--min-count", "2")
 
 
 def test_inspect_shows_counts(parts: list[Path], capfd: pytest.CaptureFixture[str]) -> None:

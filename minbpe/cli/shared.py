@@ -3,12 +3,13 @@
 import json
 import os
 import signal
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import current_thread, main_thread
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter, Token
 from cyclopts.validators import Number
@@ -153,6 +154,27 @@ def interruptible(left: Callable[[], str | None]) -> Iterator[None]:
         raise
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def putting_off(category: type[Warning]) -> Iterator[None]:
+    """Show warnings of a class when the block has ended, and only if it has ended well: else there is an error to read."""
+    show = warnings.showwarning
+    put_off: list[tuple[Any, ...]] = []
+
+    def keep(*warning: Any, **_: Any) -> None:
+        if issubclass(warning[1], category):
+            put_off.append(warning)
+        else:
+            show(*warning)
+
+    warnings.showwarning = keep
+    try:
+        yield
+    finally:
+        warnings.showwarning = show
+    for warning in put_off:
+        show(*warning)
 
 
 def resuming(asked: bool | None, checkpoint: "Checkpoint", command: str) -> "Checkpoint":

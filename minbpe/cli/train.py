@@ -29,6 +29,7 @@ from minbpe.cli.shared import (
     interruptible,
     named_pattern,
     print_facts,
+    putting_off,
     resuming,
     sizes,
     spare,
@@ -38,6 +39,7 @@ from minbpe.cli.staging import Anew, parse_stage
 from minbpe.documents import find_files, is_plain_text
 from minbpe.errors import MinbpeError
 from minbpe.progress import Bars
+from minbpe.wording import several
 
 if TYPE_CHECKING:
     from minbpe.training import Source, Training
@@ -92,7 +94,7 @@ def train(
     """
     from minbpe.checkpoint import Checkpoint, name_of
     from minbpe.source import recognised
-    from minbpe.training import learn
+    from minbpe.training import VocabularyWarning, learn
 
     ceiling = within(max_memory, spill_to)
     prefix = Path(out.removesuffix(".model"))
@@ -116,23 +118,28 @@ def train(
         source: Source = recognised(files, tell)
         if source is files and not whole:
             source = Anew(lambda: reading.documents(sources, bars, "read"))
-        training = learn(
-            source,
-            size,
-            pattern=... if pattern is None else named_pattern(pattern),
-            stages=None if stage is None else map(parse_stage, stage),
-            tie_break=tie_break,
-            byte_order=byte_order,
-            special_tokens=special,
-            min_count=min_count,
-            min_frequency=min_frequency,
-            max_token_length=max_token_length,
-            threads=threads,
-            max_memory=ceiling.max_memory,
-            spill_to=ceiling.spill_to,
-            checkpoint=checkpoint if keeps else None,
-            progress=tell,
-        )
+        with putting_off(VocabularyWarning):
+            training = learn(
+                source,
+                size,
+                pattern=... if pattern is None else named_pattern(pattern),
+                stages=None if stage is None else map(parse_stage, stage),
+                tie_break=tie_break,
+                byte_order=byte_order,
+                special_tokens=special,
+                min_count=min_count,
+                min_frequency=min_frequency,
+                max_token_length=max_token_length,
+                threads=threads,
+                max_memory=ceiling.max_memory,
+                spill_to=ceiling.spill_to,
+                checkpoint=checkpoint if keeps else None,
+                progress=tell,
+            )
+            if not training.token_counts[0]:
+                if keeps:
+                    checkpoint.remove()
+                raise MinbpeError(_nothing(training, len(files), min_count))
         seconds = perf_counter() - began
         vocabulary = training.vocabulary
         vocabulary.save(prefix)
@@ -157,6 +164,13 @@ def train(
         print(f"\n{'size':>9} {'ids':>15} {'bytes/token':>12} {'last merge':>15}")
         for row in rows:
             print("{size:>9,} {ids:>15,} {bytes_per_token:>12.3f} {last_merge:>15,}".format(**row))
+
+
+def _nothing(training: "Training", files: int, min_count: int) -> str:
+    """Say why there was nothing to train on."""
+    if training.dropped_pieces:
+        return f"no piece was seen {min_count:,} times, as --min-count asks for: give a lower one, or more text"
+    return f"there is no text in {several(files, 'file')}, and nothing to learn: name files that hold some"
 
 
 def _sizes(training: "Training") -> list[dict[str, float]]:
