@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-MAGIC = b"minbpe checkpoint v1\n"
+MAGIC = b"minbpe checkpoint v2\n"
 WAY_OUT = "do as before to go on from it, or remove it to begin anew"
 
 
