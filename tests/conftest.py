@@ -17,7 +17,13 @@ import pytest
 from minbpe import _core
 from minbpe.tiktoken_files import write_tiktoken_cache
 
-hypothesis.settings.register_profile("minbpe", deadline=None, max_examples=int(os.environ.get("MAX_EXAMPLES", "100")))
+# A machine that others share may stand still for a second, which says nothing of how long examples take to make.
+hypothesis.settings.register_profile(
+    "minbpe",
+    deadline=None,
+    max_examples=int(os.environ.get("MAX_EXAMPLES", "100")),
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("minbpe")
 
 # A shell's background job ignores Ctrl-C, and so would the children that tests interrupt.
