@@ -11,8 +11,9 @@
 //! then a piece is cut less.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
-use crate::table::MULTIPLIER;
+use crate::table::{MULTIPLIER, fold};
 
 /// Characters of two or three bytes, by code point; at others nothing is cut.
 const CHARACTERS: usize = 1 << 16;
@@ -194,7 +195,7 @@ impl Classes {
             }
         }
         let mut of = vec![0; CHARACTERS];
-        let mut known = HashMap::from([([0; 3], 0)]);
+        let mut known = HashMap::<_, _, BuildHasherDefault<NumbersHasher>>::from_iter([([0; 3], 0)]);
         let (mut last, mut class) = ([0; 3], 0);
         for character in ('\u{80}'..='\u{ffff}').filter(|character| character.len_utf8() < 4) {
             let mut bytes = [0; 4];
@@ -218,6 +219,26 @@ impl Classes {
 
     fn having(&self, part: Part) -> &[u16] {
         &self.having[self.numbers[part as usize] as usize]
+    }
+}
+
+/// A multiplication for each number, folded: they are dense, and nobody chooses them.
+#[derive(Default)]
+struct NumbersHasher(u64);
+
+impl Hasher for NumbersHasher {
+    fn write_u32(&mut self, number: u32) {
+        self.0 = fold(self.0 ^ u64::from(number) ^ 0x9E37_79B9_7F4A_7C15, MULTIPLIER);
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for word in bytes.as_chunks::<4>().0 {
+            self.write_u32(u32::from_le_bytes(*word));
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
