@@ -86,10 +86,10 @@ class Encoding(BaseEncoding):
     def from_vocabulary(cls, vocabulary: Vocabulary, name: str = "custom", cache_size: int | None = None) -> Encoding:
         """Return what encodes with `vocabulary`.
 
-        Each thread that encodes more than some 8 KB keeps a cache of pieces and their ids, of 1 MB at first. After some 2 MB of text
-        it grows until it has room for all tokens and as many pieces that are none, 18 MB for 100,000 tokens; `cache_size` is how
-        many bytes it may have instead. New English text is then encoded at 185 MB/s; with half as much memory at 135, with 1 MB at
-        80, and with less than 288 KB, which is no cache, at 20.
+        Each thread that encodes more than some 8 KB keeps a cache of pieces and their ids, of 1 MB at first. After 2 MB of text it
+        grows until it has room for all tokens and as many pieces that are none, 18 MB for 100,000 tokens; `cache_size` is how many
+        bytes it may have instead. New English text is then encoded at 185 MB/s; with half as much memory at 135, with 1 MB at 80,
+        and with less than 288 KB, which is no cache, at 20.
 
         >>> v = Vocabulary.from_merges([(97, 97), (256, 98)])
         >>> Encoding.from_vocabulary(v).encode("aabaa")
