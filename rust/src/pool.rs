@@ -31,6 +31,8 @@ impl Pool {
     pub(crate) fn take(&self, tokens: &Tokens, bytes: usize) -> Option<Cache> {
         /// Encoding so much without a cache takes as long as with a new one.
         const ENOUGH: usize = 1 << 13;
+        /// A short text waits for each piece that is not there: it counts as so many bytes.
+        const SHORT: usize = 64;
         let mut cache = match self.lock().and_then(|mut free| free.pop()) {
             Some(cache) => cache,
             None => {
@@ -42,7 +44,7 @@ impl Pool {
                 Cache::small(self.size)?
             }
         };
-        cache.serve(bytes, tokens, self.size);
+        cache.serve(bytes.max(SHORT), tokens, self.size);
         Some(cache)
     }
 
