@@ -122,8 +122,8 @@ struct Laid {
 }
 
 impl<C: Cell> Cells<C> {
-    /// Lays out the pieces of two bytes and more, as tokens of `alphabet`; the others have no pairs. As many `threads` as that, and work on all
-    /// cells later, is worth. `Error::Corpus` past 2^32 cells, `Error::Interrupted` if `pulse` says so.
+    /// Lays out the pieces of two bytes and more, as tokens of `alphabet`; the others have no pairs. In parts for up to so many threads.
+    /// `Error::Corpus` past 2^32 cells, `Error::Interrupted` if `pulse` says so.
     pub(super) fn new(
         counts: &PieceCounts,
         alphabet: &Alphabet<'_>,

@@ -11,7 +11,7 @@ use super::cells::{Cell, Cells};
 use crate::error::Result;
 use crate::progress::Pulse;
 
-/// The entries that a table may have, of 16 bytes each.
+/// The entries that the tables of all parts may have, of 16 bytes each.
 const MOST: usize = 1 << 22;
 
 /// In place of where the index puts a place: there are fewer places than cells, and these have numbers below it.
@@ -51,7 +51,7 @@ impl Tallies {
     /// Counts the pairs of a part of `cells`.
     pub(super) fn of<C: Cell>(cells: &Cells<C>, part: usize, pulse: &mut Pulse<'_>) -> Result<Tallies> {
         let tokens = cells.tokens();
-        let mut tallies = if tokens <= 256 || tokens * tokens <= MOST.min(cells.count()) {
+        let mut tallies = if tokens <= 256 || tokens * tokens <= MOST.min(cells.count()) / cells.parts() {
             Tallies::Table { tokens, rows: vec![Tally::default(); tokens * tokens] }
         } else {
             Tallies::Map(PairMap::default())
