@@ -195,7 +195,8 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
     for wrong, message in [
         (merges[:-9], "is damaged"),
         (b"", "is no checkpoint"),
-        (merges.replace(b"v1", b"v2", 1), "is no checkpoint that this version"),
+        (merges.replace(b"v2", b"v3", 1), "is no checkpoint that this version"),
+        (merges.replace(b"v2", b"v1", 1), "is no checkpoint that this version"),
     ]:
         (path / "merges").write_bytes(wrong)
         with pytest.raises(FormatError, match=message):
