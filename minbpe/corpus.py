@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from contextlib import contextmanager
 
 from minbpe.errors import CorpusError
@@ -24,12 +25,12 @@ BATCH_BYTES = 1 << 25
 BATCH_DOCUMENTS = 1 << 14
 
 
-class Streamed:
+class Streamed(ABC):
     """A text that comes from its first byte to its last, of an archive or through a pipe, and is not held."""
 
+    @abstractmethod
     def parts(self, most: int) -> Iterator[bytes]:
         """Yield its bytes, at most so many at a time."""
-        raise NotImplementedError
 
 
 def batches(corpus: Corpus, most: int | None = None, skip: int = 0) -> Iterator[tuple[Held | Streamed, bool]]:

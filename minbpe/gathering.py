@@ -87,13 +87,8 @@ class _Counting:
         progress: Callable[[Progress], object] | None,
         parts: Parts | None,
     ) -> None:
-        self._regex, self._threads, self._ceiling, self._progress, self._parts = (
-            regex,
-            threads,
-            ceiling,
-            progress,
-            parts,
-        )
+        self._regex, self._threads, self._ceiling = regex, threads, ceiling
+        self._progress, self._parts = progress, parts
         self._begin()
         if regex and self._counter.refusal:
             warn_of_refusal(regex, self._counter.refusal)
