@@ -9,18 +9,22 @@ from pathlib import Path
 from typing import BinaryIO
 
 from minbpe.errors import CorpusError
+from minbpe.members import Members
 from minbpe.naming import naming
 
 Stream = BinaryIO | io.BufferedIOBase
 FORMATS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "Zstandard"}
 
 
-def open_compressed(path: Path, raw: BinaryIO) -> Stream:
+def open_compressed(path: Path, raw: io.BufferedReader) -> Stream:
     """Return a stream of what is in the compressed file `path`, whose bytes are read from `raw`.
 
     Raises:
         CorpusError: What reads the format is not installed.
+        EOFError: The file is empty, which no compressed one is.
     """
+    if not raw.peek(1):
+        raise EOFError("it is empty")
     try:
         match path.suffix:
             case ".gz":
@@ -28,13 +32,13 @@ def open_compressed(path: Path, raw: BinaryIO) -> Stream:
 
                 return GzipFile(fileobj=raw)
             case ".bz2":
-                from bz2 import BZ2File
+                from bz2 import BZ2Decompressor
 
-                return BZ2File(raw)
+                return io.BufferedReader(Members(raw, BZ2Decompressor))
             case ".xz":
-                from lzma import LZMAFile
+                from lzma import LZMADecompressor
 
-                return LZMAFile(raw)
+                return io.BufferedReader(Members(raw, LZMADecompressor, padding=4))
         from pyarrow import CompressedInputStream
 
         return io.BufferedReader(CompressedInputStream(raw, "zstd"))

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, NoReturn, Protocol
@@ -239,7 +239,9 @@ def _forward(progress: Progress) -> Progress:
     return tell
 
 
-def _read_file(path: Path, raw: BinaryIO, field: str, lines: bool, progress: Progress) -> Iterator[bytes | str | Long]:
+def _read_file(
+    path: Path, raw: BufferedReader, field: str, lines: bool, progress: Progress
+) -> Iterator[bytes | str | Long]:
     packed = path.suffix in FORMATS
     kind = Path(path.stem).suffix if packed else path.suffix
     stream = open_compressed(path, raw) if packed else raw

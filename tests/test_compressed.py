@@ -71,17 +71,46 @@ DAMAGE: dict[str, Pack] = {
     "cut": lambda whole: whole[:-9],
     "none of it": lambda whole: b"not packed at all",
     "more after it": lambda whole: whole + b"?" * 40,
+    "more inside": lambda whole: whole + b"?" * 40 + whole,
+    "cut to nothing": lambda whole: b"",
+    "half of a part after it": lambda whole: whole + whole[: len(whole) // 2],
 }
 
 
-# What follows the end in .bz2 and .xz is passed over by Python's modules, as their documentation says.
-@pytest.mark.parametrize(
-    ("ending", "damage"), [*product(PACK, ["cut", "none of it"]), *product((".gz", ".zst"), ["more after it"])]
-)
+@pytest.mark.parametrize(("ending", "damage"), [*product(PACK, DAMAGE)])
 def test_damage_is_named(ending: str, damage: str, tmp_path: Path) -> None:
     path = (tmp_path / "text").with_suffix(ending)
     path.write_bytes(DAMAGE[damage](PACK[ending](bytes(range(256)) * 40)))
     with pytest.raises(CorpusError, match=f"text{ending}: damaged or truncated {FORMATS[ending]} data"):
+        [*read_documents([path])]
+
+
+@pytest.mark.parametrize("ending", [".bz2", ".xz"])
+def test_damage_of_a_later_part_is_found_wherever_it_is(ending: str, tmp_path: Path) -> None:
+    path = (tmp_path / "text").with_suffix(ending)
+    first, second = PACK[ending](b"a rose "), PACK[ending](b"is a rose")
+    places = [*product(range(len(second)), range(8))]
+    found = 0
+    for at, bit in places:
+        damaged = bytearray(first + second)
+        damaged[len(first) + at] ^= 1 << bit
+        path.write_bytes(damaged)
+        try:
+            # Some bits do not matter, such as those of the size of a block.
+            assert [*read_documents([path])] == [b"a rose is a rose"]
+        except CorpusError as error:
+            assert "damaged or truncated" in str(error)
+            found += 1
+    assert found > 0.9 * len(places)
+
+
+@pytest.mark.parametrize("zeros", [4, 8, 20_000])
+def test_xz_may_be_padded_between_and_after_its_parts(zeros: int, tmp_path: Path) -> None:
+    path = tmp_path / "text.xz"
+    path.write_bytes(b"".join(lzma.compress(text) + bytes(zeros) for text in (b"a rose ", b"", b"is a rose")))
+    assert [*read_documents([path])] == [b"a rose is a rose"]
+    path.write_bytes(lzma.compress(b"a rose") + bytes(zeros + 1) + lzma.compress(b"is a rose"))
+    with pytest.raises(CorpusError, match=rf"text\.xz: damaged .* \({zeros + 1} zeros follow a member"):
         [*read_documents([path])]
 
 
