@@ -200,8 +200,9 @@ impl Vocabulary {
     pub fn truncate(&self, count: usize) -> Result<Vocabulary> {
         if !(256..=self.tokens.count()).contains(&count) {
             return Err(Error::Vocabulary(format!(
-                "cannot truncate to {count} tokens: this vocabulary has {}, and 256 of them are bytes",
-                self.tokens.count()
+                "cannot truncate to {count} tokens: this vocabulary has {count_now} besides its special ones, of which 256 are bytes: \
+                 give 256 to {count_now}",
+                count_now = self.tokens.count()
             )));
         }
         if let Some(last) = &self.last_stage

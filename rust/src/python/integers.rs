@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyList};
 
-use crate::processor::prefetch_at;
+use crate::processor::{prefetch, prefetch_at};
 
 /// The integers from 0 on, once enough of them were asked for.
 pub(super) struct Integers {
@@ -27,15 +27,18 @@ impl Integers {
 
     /// `ids` as a list.
     pub(super) fn list<'py>(&self, py: Python<'py>, ids: &[u32]) -> PyResult<Bound<'py, PyList>> {
-        /// So far ahead the objects are fetched.
+        /// So far ahead the objects are fetched, and as far again where they are.
         const AHEAD: usize = 16;
         let ready = if ids.len() < AHEAD { None } else { self.ready(py, ids.len())? };
         let Some(ready) = ready else {
             return PyList::new(py, ids);
         };
+        let find = |id: &u32| prefetch(ready, *id as usize);
         let fetch = |id: &u32| prefetch_at(ready[*id as usize].as_ptr());
+        ids.iter().take(2 * AHEAD).for_each(find);
         ids.iter().take(AHEAD).for_each(fetch);
         let list = ids.iter().enumerate().map(|(at, &id)| {
+            ids.get(at + 2 * AHEAD).map(find);
             ids.get(at + AHEAD).map(fetch);
             ready[id as usize].bind_borrowed(py).to_owned()
         });
