@@ -1,1 +1,1 @@
-"""The companion of minbpe: trains and judges transformers, to find by experiment which vocabulary is best."""
+"""The companion of minbpe: will train and judge transformers, to find by experiment which vocabulary is best."""
