@@ -13,7 +13,7 @@ use crate::seams::Seams;
 use crate::table::{MAX_TOKENS, PairTable, TokenTable};
 
 /// All token bytes together. A file of forty merges, each doubling the last, would otherwise ask for terabytes.
-const MAX_BYTES: usize = 1 << 30;
+pub(crate) const MAX_BYTES: usize = 1 << 30;
 
 /// Ordinary tokens by index, with the tables that find them.
 #[derive(Debug)]

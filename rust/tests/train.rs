@@ -316,3 +316,26 @@ fn progress_that_breaks_stops_the_training() {
     };
     assert_eq!(train(&counts, &options(9, TieBreak::First), &mut stop), Err(Error::Interrupted));
 }
+
+#[test]
+fn tokens_that_become_too_long_are_an_error_before_they_are_a_vocabulary() {
+    // No pair of this is frequent for long: then the beginning of the text is merged with what follows it, again and again.
+    let mut state = 1u64;
+    let text: Vec<u8> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    })
+    .take(130_000)
+    .collect();
+    let counts = PieceCounts::from_items([(&text[..], 1)]).unwrap();
+    let mut made = 0;
+    let result = each_merge(&counts, &options(115_000, TieBreak::First), &mut |_| made += 1, &mut unwatched);
+    let Err(Error::Vocabulary(message)) = result else { panic!("{result:?}") };
+    assert!(
+        message.starts_with(&format!("after {made} merges the tokens hold over 1073741824 bytes together")),
+        "{message}"
+    );
+    assert!((40_000..115_000).contains(&made));
+    let shorter = Options { max_length: 16, ..options(115_000, TieBreak::First) };
+    assert!(train(&counts, &shorter, &mut unwatched).is_ok());
+}

@@ -28,9 +28,10 @@ use std::num::NonZero;
 use std::ops::Deref;
 
 use crate::count::PieceCounts;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::progress::{Progress, Pulse};
 use crate::threads::side_by_side;
+use crate::tokens::MAX_BYTES;
 use cells::{Cell, Cells};
 use index::{Index, Wanted};
 use merge::{Merged, Merger};
@@ -92,7 +93,7 @@ pub struct Merge {
 /// no token yet.
 ///
 /// `progress` is told the merges made and wanted. `Error::Corpus` for a corpus of which a pair occurs 2^63 times or whose distinct
-/// pieces pass 4 GiB, `Error::Vocabulary` for options that make no sense, `Error::Pattern` if the pattern of an earlier
+/// pieces pass 4 GiB, `Error::Vocabulary` for options that make no sense and for tokens that hold over 1 GiB together, `Error::Pattern` if the pattern of an earlier
 /// stage gave up on a piece, `Error::Interrupted` if `progress` breaks.
 ///
 /// ```
@@ -139,6 +140,7 @@ fn merge_all<'a, C: Cell>(
     let mut pulse = Pulse::new(progress, options.merges as u64);
     let mut cells = Cells::<C>::new(&counts, alphabet, side_by_side(options.threads), &mut pulse)?;
     let mut spelling = alphabet.spelling();
+    let mut bytes: usize = alphabet.lengths().iter().map(|&length| length as usize).sum();
     let mut made = 0;
     let least = options.min_count.max(1);
     let mut floor = first_floor(&counts, alphabet.merges() + options.merges).max(least);
@@ -156,6 +158,10 @@ fn merge_all<'a, C: Cell>(
                 continue;
             }
             let token = cells.add_token(pair.tokens);
+            bytes += cells.length(token);
+            if bytes > MAX_BYTES {
+                return Err(too_long(made));
+            }
             let Merged { places, created } = merger.merge(pair, token, &mut cells, &mut index, &mut pulse)?;
             each(Merge { pair: alphabet.ids(pair.tokens), count, merged: places });
             made += 1;
@@ -170,6 +176,14 @@ fn merge_all<'a, C: Cell>(
         floor = (floor / 8).max(least);
     }
     Ok(())
+}
+
+/// Once all pairs are as frequent, the first two tokens of a long piece are merged again and again, and each token is longer than the last.
+fn too_long(made: usize) -> Error {
+    Error::Vocabulary(format!(
+        "after {made} merges the tokens hold over {MAX_BYTES} bytes together, more than a vocabulary takes: ask for fewer tokens, for no pairs \
+         that occur once (min_frequency=2), or for shorter tokens (max_token_length)"
+    ))
 }
 
 /// The count below which pairs are not indexed at first. Counts never rise, so as long as the best pair has at least this count,
