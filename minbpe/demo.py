@@ -4,21 +4,23 @@ Ids are compared with tiktoken's on all of the text before any time is taken. Sp
 """
 
 import sysconfig
-from collections.abc import Callable, Iterator, Sequence
+from codecs import iterdecode
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from minbpe import rivals
-from minbpe.documents import find_files, read_documents
+from minbpe.documents import Long, find_files, parts_of, read_documents
 from minbpe.encoding import Encoding
-from minbpe.errors import CorpusError
+from minbpe.errors import CorpusError, FormatError, MinbpeError
 from minbpe.manifest import FILE, Manifest
 from minbpe.registry import get_encoding
 from minbpe.rivals import Row
-from minbpe.shards import as_bytes, verify, write_shards
+from minbpe.shards import VOCABULARY, as_bytes, verify, write_shards
 from minbpe.training import Progress, train
+from minbpe.vocabulary import Vocabulary
 
 PUBLISHED = ("cl100k_base", "o200k_base")
 
@@ -28,6 +30,10 @@ LARGEST_TEXT = 1_000_000
 """Characters beyond which a file is cut at a line's end. All tokenizers get the same texts."""
 SAMPLE = 4_000_000
 """Bytes that speeds are measured on, from texts evenly spread over the corpus."""
+
+RECORD = "demo.txt"
+"""Stands beside what the demo wrote, with the digests of its vocabularies, so that it replaces nothing else."""
+HEADING = "minbpe demo wrote the vocabularies of these digests, and replaces them and their shards when it runs again:"
 
 Say = Callable[[str, int, int | None], object]
 """Told each stage's name, what is done of it, and what there is to do, if that is known."""
@@ -71,10 +77,13 @@ def run(corpus: Path | None, out: Path, size: int, say: Say = lambda stage, done
         say: Told how far the work is.
 
     Raises:
-        MinbpeError: There is no text, or ids are not those of tiktoken; the message shows the first that differs.
+        MinbpeError: There is no text, or what would be replaced is of no earlier demo, or ids are not those of tiktoken;
+            the message shows the first that differs.
     """
     say("read", 0, None)
     text = read_corpus(corpus)
+    record, model, shards = (out / name for name in (RECORD, f"{text.name}.model", "shards"))
+    earlier = _replaceable(record, model, shards)
 
     def training(progress: Progress) -> None:
         say(progress.stage, progress.done, progress.total)
@@ -83,11 +92,10 @@ def run(corpus: Path | None, out: Path, size: int, say: Say = lambda stage, done
     vocabulary = train(text.texts, size, special_tokens=["<|endoftext|>"], progress=training)
     training_seconds = perf_counter() - began
     out.mkdir(parents=True, exist_ok=True)
-    model = out / f"{text.name}.model"
+    record.write_text("\n".join([*dict.fromkeys([HEADING, *earlier, vocabulary.digest]), ""]))
     vocabulary.save(model.with_suffix(""))
     ours = Encoding.from_vocabulary(vocabulary, text.name)
 
-    shards = out / "shards"
     _remove_shards(shards)
     began = perf_counter()
     manifest = write_shards(_reported(text, say), ours, shards)
@@ -111,17 +119,19 @@ def read_corpus(corpus: Path | None) -> Corpus:
         files = [file for file in files if not {"site-packages", "dist-packages"} & set(file.relative_to(place).parts)]
     texts: list[str] = []
     size = read = skipped = 0
+    cut = False
     for file in files:
-        if size >= LARGEST_CORPUS:
-            break
-        read += 1
         try:
-            found = [text for document in read_documents([file]) for text in _cut(as_bytes(document).decode())]
+            found, cut = _texts(file, LARGEST_CORPUS - size)
         except UnicodeDecodeError:
             skipped += 1
             continue
         texts += found
         size += sum(len(text.encode()) for text in found)
+        if cut:
+            read += bool(found)
+            break
+        read += 1
     if not size:
         raise CorpusError(f"{place}: no text in UTF-8: name a file or a directory with some")
     return Corpus(
@@ -129,20 +139,35 @@ def read_corpus(corpus: Path | None) -> Corpus:
         place=place,
         texts=tuple(texts),
         bytes=size,
-        files=read - skipped,
+        files=read,
         skipped=skipped,
-        cut=read < len(files),
+        cut=cut,
     )
 
 
-def _cut(text: str) -> list[str]:
-    """Cut the text into parts of at most `LARGEST_TEXT` characters, at a line's end where there is one."""
-    parts = []
-    while len(text) > LARGEST_TEXT:
-        end = text.rfind("\n", 0, LARGEST_TEXT) + 1 or LARGEST_TEXT
-        parts.append(text[:end])
-        text = text[end:]
-    return [*parts, text]
+def _texts(file: Path, room: int) -> tuple[list[str], bool]:
+    """Return the texts of a file that so many bytes have room for, and whether there are more; no more than these are read."""
+    found: list[str] = []
+    for document in read_documents([file]):
+        parts = parts_of(document if isinstance(document, Long) else as_bytes(document), LARGEST_TEXT)
+        for text in _cut(iterdecode(parts, "utf-8")):
+            room -= len(text.encode())
+            if room < 0:
+                return found, True
+            found.append(text)
+    return found, False
+
+
+def _cut(parts: Iterable[str]) -> Iterator[str]:
+    """Cut a text that comes in parts into some of at most `LARGEST_TEXT` characters, at a line's end where there is one."""
+    text = ""
+    for part in parts:
+        text += part
+        while len(text) > LARGEST_TEXT:
+            end = text.rfind("\n", 0, LARGEST_TEXT) + 1 or LARGEST_TEXT
+            yield text[:end]
+            text = text[end:]
+    yield text
 
 
 def _reported(corpus: Corpus, say: Say) -> Iterator[str]:
@@ -152,6 +177,35 @@ def _reported(corpus: Corpus, say: Say) -> Iterator[str]:
         say("shard", done, corpus.bytes)
         yield text
         done += len(text)
+
+
+def _replaceable(record: Path, model: Path, shards: Path) -> list[str]:
+    """Return the digests of the vocabularies of earlier demos in a directory.
+
+    Raises:
+        MinbpeError: it holds a vocabulary or shards that are not theirs, and that the demo would replace.
+    """
+    heading, *own = (record.read_text(errors="replace").splitlines() if record.exists() else []) or [HEADING]
+    others = [] if heading == HEADING else [record]
+    for place, vocabulary in ((model, model), (shards, shards / f"{VOCABULARY}.model")):
+        there = any(place.iterdir()) if place.is_dir() else place.exists()
+        if there and not _is_of(vocabulary, own):
+            others.append(place)
+    if not others and (shards / FILE).exists() and Manifest.load(shards).vocabulary not in own:
+        others.append(shards)
+    if others:
+        raise MinbpeError(
+            f"{others[0]} is not what an earlier demo wrote, and would be replaced: name another directory"
+        )
+    return own
+
+
+def _is_of(model: Path, digests: Sequence[str]) -> bool:
+    """Whether a file is a vocabulary of one of the digests."""
+    try:
+        return Vocabulary.load(model).digest in digests
+    except (FileNotFoundError, FormatError):
+        return False
 
 
 def _remove_shards(directory: Path) -> None:

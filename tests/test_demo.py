@@ -12,7 +12,7 @@ from minbpe import demo, rivals
 from minbpe.cli import main
 from minbpe.errors import CorpusError, MinbpeError
 from minbpe.measure import median_seconds
-from minbpe.shards import verify
+from minbpe.shards import verify, write_shards
 
 TEXTS = [f"def function_{n}(argument):\n    return argument + {n}  # été 👍\n" for n in range(200)]
 
@@ -86,13 +86,55 @@ def test_a_large_corpus_is_cut_and_a_large_file_is_parted_without_loss(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo, "LARGEST_TEXT", 100)
-    monkeypatch.setattr(demo, "LARGEST_CORPUS", 400)
+    monkeypatch.setattr(demo, "LARGEST_CORPUS", 451)
     (tmp_path / "a.txt").write_text("x" * 250 + "\n" + "line\n" * 40)
     (tmp_path / "b.txt").write_text("never read")
     corpus = demo.read_corpus(tmp_path)
     assert "".join(corpus.texts) == (tmp_path / "a.txt").read_text()
     assert max(map(len, corpus.texts)) <= 100
     assert (corpus.files, corpus.cut) == (1, True)
+
+
+def test_no_more_of_one_large_file_is_read_than_of_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "LARGEST_TEXT", 100)
+    monkeypatch.setattr(demo, "LARGEST_CORPUS", 400)
+    monkeypatch.setattr("minbpe.documents.LONG", 8)
+    text = "\u00e9" * 30 + "line\n" * 200
+    (tmp_path / "a.txt").write_bytes(text.encode() + b"\xff")
+    corpus = demo.read_corpus(tmp_path)
+    assert text.startswith("".join(corpus.texts))
+    assert 300 <= corpus.bytes <= 400
+    assert (corpus.files, corpus.skipped, corpus.cut) == (1, 0, True)
+
+
+@pytest.mark.parametrize("theirs", ["shards", "corpus.model", "shards/notes", "demo.txt"])
+def test_the_demo_replaces_nothing_that_no_demo_wrote(
+    theirs: str, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "_compare", lambda *_: [])
+    out = tmp_path / "out"
+    out.mkdir()
+    vocabulary = minbpe.train("the theory", 260, special_tokens=["<|endoftext|>"])
+    if theirs == "shards":
+        write_shards(["the theory"], minbpe.Encoding.from_vocabulary(vocabulary), out / "shards")
+    elif theirs == "corpus.model":
+        vocabulary.save(out / "corpus")
+    else:
+        (out / theirs).parent.mkdir(exist_ok=True)
+        (out / theirs).write_text("mine")
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(MinbpeError, match="is not what an earlier demo wrote, and would be replaced"):
+        demo.run(corpus, out, 300)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    for size in (300, 310, 300):
+        demo.run(corpus, tmp_path / "other", size)
+        assert verify(tmp_path / "other" / "shards").n_vocab == size
+    for file in (tmp_path / "other" / "shards").glob("*.bin"):
+        file.unlink()
+    write_shards([], minbpe.Encoding.from_vocabulary(vocabulary), tmp_path / "yet another")
+    (tmp_path / "yet another" / "manifest.json").replace(tmp_path / "other" / "shards" / "manifest.json")
+    with pytest.raises(MinbpeError, match="shards is not what an earlier demo wrote"):
+        demo.run(corpus, tmp_path / "other", 300)
 
 
 def test_a_corpus_without_text_is_an_error(tmp_path: Path) -> None:
