@@ -109,7 +109,12 @@ def test_train_takes_stages(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
         {"first_rank": 8, "pattern": None},
     ]
     assert "from merge 8 on, by none: a text is one piece" in output(capfd, "inspect", tmp_path / "tok.model")
-    assert "write PATTERN:SIZE, such as gpt4:24576" in error(capfd, 1, *arguments, "--stage", "gpt4")
+    assert "write PATTERN:SIZE, such as gpt4:24576" in error(capfd, 2, *arguments, "--stage", "gpt4")
+    assert "no split pattern is named 'gpt9'" in error(capfd, 2, *arguments, "--stage", "gpt9:275")
+    assert "2,147,483,136 tokens at most" in error(capfd, 2, *arguments[:-2], "--stage", "none:2147483137")
+    assert "leave --size out" in error(capfd, 2, *arguments, "--stage", "none:274")
+    output(capfd, *arguments[:-2], "--stage", "gpt4:265", "--stage", "none:275")
+    assert minbpe.Vocabulary.load(tmp_path / "tok.model") == expected
     assert "keeps no checkpoint" in error(capfd, 1, *arguments, "--stage", "none:275", "--resume")
 
 
@@ -208,7 +213,7 @@ def test_shard_writes_and_verifies(
     out = tmp_path / "shards"
     facts = json.loads(output(capfd, "shard", corpus, "--tokenizer", model, "--out", out, "--json"))
     manifest = verify(out)
-    assert (facts["documents"], facts["tokens"]) == (2, manifest.tokens)
+    assert (facts["documents"], facts["ids"]) == (2, manifest.tokens)
     assert "documents" in output(capfd, "shard", "--verify", out)
     (out / "train_000000.idx").unlink()
     assert "train_000000.idx is missing" in error(capfd, 1, "shard", "--verify", out)
@@ -280,13 +285,24 @@ def test_an_empty_file_is_said_to_be_empty(tmp_path: Path, capfd: pytest.Capture
             ["train", __file__, "--out", "x", "--pattern", "none", "--pattern", "gpt2"],
             "none takes each document as one",
         ),
-        (["train", __file__, "--out", "x", "--size", "256"], "256 bytes and 1 special token are 257: give"),
+        (
+            ["train", __file__, "--out", "x", "--size", "256"],
+            "--size is 256, and 256 bytes and 1 special token are 257: give",
+        ),
         (["train", __file__, "--out", "no/such/place/x", "--size", "260"], "no/such/place: no such directory"),
         (["train", __file__, "--out", ".model"], "--out '.model' names no file"),
+        (["train", __file__, "--out", ".."], "--out '..' names no file"),
         (["train", __file__, "--out", "./"], "--out './' names no file"),
         (["train", __file__, "--out", "x", "--pattern", "\udcff"], "lone surrogates are not: '\\udcff' holds one"),
-        (["shard", __file__, "-t", "gpt2", "--out", __file__], f"File exists: '{__file__}'"),
+        (["shard", __file__, "-t", "gpt2", "--out", __file__], "test_cli.py is a file: name a directory to write"),
         (["shard", __file__, "-t", "gpt2", "--out", "x", "--end-of-text-token", "</s>"], "no special token '</s>'"),
+        (
+            ["shard", __file__, "-t", "gpt2", "--out", "x", "--end-of-text-token", "</s>"],
+            "ask for --end-of-text='none'",
+        ),
+        (["demo", __file__, "--out", __file__], "test_cli.py is a file: name a directory to write"),
+        (["decode", "-t", "gpt2", "--file", os.curdir], ". is a directory: name a file of ids"),
+        (["encode", "-t", "gpt-4o", "x"], "no tokenizer 'gpt-4o': this model uses 'o200k_base', give that"),
         (["shard", "--verify", os.curdir], "holds no manifest.json"),
         (["inspect", __file__], "minbpe v"),
         (["inspect", os.curdir], ". is a directory that holds no shards"),

@@ -286,9 +286,9 @@ def test_inspect_shows_counts(parts: list[Path], capfd: pytest.CaptureFixture[st
     assert "pattern          'gpt4'" in page
     assert "' the' (49)" in page
     facts = json.loads(output(capfd, "inspect", out, "--json"))
-    assert facts["most frequent"][0] == [" the", 49]
+    assert facts["most_frequent"][0] == [" the", 49]
     assert "memory to train  some 30 MB to 32,768 tokens" in page
-    assert 29e6 < facts["memory to train"] < 31e6
+    assert 29e6 < facts["memory_to_train"] < 31e6
     data = bytearray(out.read_bytes())
     data[-1] ^= 1
     out.write_bytes(data)
@@ -329,7 +329,7 @@ def test_rare_pieces_are_left_out_and_how_many_is_said(parts: list[Path], capfd:
     kept = counts.at_least(9)
     assert PieceCounts.load(out) == kept
     assert facts["dropped"] == counts.total - kept.total > 0
-    assert facts["dropped distinct"] == len(counts) - len(kept)
+    assert facts["dropped_distinct"] == len(counts) - len(kept)
     arguments = ["--size", "270", "--min-count", "9", "--json"]
     assert json.loads(output(capfd, "train", *parts, "--out", tok, *arguments))["dropped"] == facts["dropped"]
 

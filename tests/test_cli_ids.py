@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -131,6 +132,56 @@ def test_an_argument_is_the_bytes_that_a_file_of_them_has(options: list[str], tm
     assert run('"$(cat text)"') == run("--file text") == run("< text")
 
 
+@pytest.mark.parametrize("stretch", [1, 5, 1 << 20])
+def test_tokens_are_counted(
+    stretch: int, documents: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ids, "STRETCH", stretch)
+    files = [argument for file in sorted(documents.glob("*.txt")) for argument in ("--file", file)]
+    for options, allowed in ([], set[str]()), (["--special"], GPT2.special_tokens_set):
+        expected = [len(GPT2.encode(text, allowed_special=allowed, disallowed_special=())) for text in TEXTS]
+        for more in (files, TEXTS):
+            printed = output(capfd, "encode", "-t", "gpt2", "--count", *options, *more)
+            assert printed == "".join(f"{number}\n" for number in expected)
+    lines = output(capfd, "encode", "-t", "gpt2", "--count", "--lines", "--json", "--file", documents / "0.txt")
+    assert [json.loads(line) for line in lines.splitlines()] == [GPT2.count("the theme of the thesis\r")] * 40
+
+
+def test_tokens_of_standard_input_are_counted() -> None:
+    run = [sys.executable, "-m", "minbpe", "encode", "-t", "gpt2", "--count"]
+    done = subprocess.run(run, input=b"hello world\n" * 9, stdout=subprocess.PIPE, check=True)
+    assert int(done.stdout) == GPT2.count("hello world\n" * 9)
+
+
+def test_a_text_beside_files_is_a_wrong_use(documents: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    line = error(capfd, 2, "encode", "-t", "gpt2", "--file", documents / "0.txt", "b.txt")
+    assert "'b.txt' stands beside --file, and would be encoded as text: write --file before each file" in line
+
+
+@pytest.mark.skipif(os.name != "posix", reason="standard input is closed as on POSIX")
+@pytest.mark.parametrize(("command", "what"), [("encode", "a text"), ("decode", "ids")])
+def test_a_closed_standard_input_is_an_error_of_one_line(command: str, what: str) -> None:
+    shell = ["sh", "-c", 'exec "$@" <&-', "sh", sys.executable, "-m", "minbpe", command, "-t", "gpt2"]
+    done = subprocess.run(shell, capture_output=True, text=True, check=False)
+    said = f"minbpe: error: standard input is closed: give {what}, or --file\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent as on POSIX")
+@pytest.mark.parametrize("command", ["encode", "decode"])
+def test_ctrl_c_says_that_what_was_printed_is_not_complete(command: str) -> None:
+    run = [sys.executable, "-m", "minbpe", command, "-t", "gpt2"] + ["--lines"] * (command == "encode")
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(run, **pipes) as process:  # type: ignore[call-overload]
+        process.stdin.write(b"1 2 3\n" * 4_000)
+        process.stdin.flush()
+        assert process.stdout.read(5)
+        threading.Timer(0.5, process.send_signal, [signal.SIGINT]).start()
+        process.stdout.read()
+        said = process.stderr.read()
+    assert (process.returncode, said) == (130, b"minbpe: interrupted: what was printed is not complete\n")
+
+
 def test_an_unknown_id_leaves_no_half_of_a_string(capfd: pytest.CaptureFixture[str]) -> None:
     assert "no token has the id 99999" in error(capfd, 1, "decode", "-t", "gpt2", "--json", "99999")
 
@@ -145,7 +196,7 @@ sys.exit(code)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of a process")
-@pytest.mark.parametrize("options", [[], ["--special"]])
+@pytest.mark.parametrize("options", [[], ["--special"], ["--count"]])
 def test_a_document_takes_no_more_memory_than_a_stretch(options: list[str], tmp_path: Path) -> None:
     text = b"".join(b"%d roses are red\n" % number for number in range(50_000))[: 1 << 20]
 
@@ -162,9 +213,10 @@ def test_a_document_takes_no_more_memory_than_a_stretch(options: list[str], tmp_
         encode = ["encode", "-t", "gpt2", *options]
         now = [peak(*encode, "--file", tmp_path / name, source=Path(os.devnull)) for name in ("text.gz", "text")]
         now.append(peak(*encode, source=tmp_path / "text"))
-        (tmp_path / "out").rename(tmp_path / "ids")
-        now.append(peak("decode", "-t", "gpt2", source=tmp_path / "ids"))
-        assert (tmp_path / "out").read_bytes() == text * megabytes
+        if "--count" not in options:
+            (tmp_path / "out").rename(tmp_path / "ids")
+            now.append(peak("decode", "-t", "gpt2", source=tmp_path / "ids"))
+            assert (tmp_path / "out").read_bytes() == text * megabytes
         peaks.append(now)
     # An archive of up to 16 MB is unzipped at once.
     assert all(long - short < 40_000 for short, long in zip(*peaks, strict=True)), peaks

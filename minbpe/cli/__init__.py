@@ -1,12 +1,14 @@
 """The command `minbpe`: a module a verb; results on stdout, all else on stderr, exit codes 0, 1 and 2."""
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from inspect import getdoc
 from pathlib import Path
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, MissingArgumentError
 from rich.console import Console
 
 from minbpe import __version__
@@ -16,21 +18,38 @@ from minbpe.cli.ids import decode, encode
 from minbpe.cli.inspect import inspect
 from minbpe.cli.output import standard_output
 from minbpe.cli.shard import shard
-from minbpe.cli.shared import UsageError
+from minbpe.cli.shared import NOTHING_HALF, UsageError
 from minbpe.cli.train import train
 from minbpe.errors import MinbpeError
 
+OPTIONS = {"vocab_size": "size"}
+PARAMETER = re.compile(
+    r"(?<![\w./'\"-])(?:vocab_size|tokens_per_shard|end_of_text|min_count|min_frequency|max_token_length|max_memory|spill_to)"
+    r"(?![\w/'\"-]|\.\w)"
+)
+"""Parameters that errors and warnings of the library name; in a path, or quoted, it is something else."""
+
 FAILED, MISUSED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 
-EXAMPLES: dict[Callable[..., None], str] = {
-    demo: "minbpe demo",
-    train: "minbpe train books/ --glob '*.txt' --size 32768 --out tok32k",
-    count: "minbpe count books/ --glob '*.txt' --out books.counts",
-    shard: "minbpe shard books/ --tokenizer tok32k.model --out shards",
-    encode: "minbpe encode -t o200k_base 'hello world'",
-    decode: "minbpe decode -t o200k_base 24912 2375",
-    inspect: "minbpe inspect tok32k.model",
+EXAMPLES: dict[Callable[..., None], tuple[str, str]] = {
+    demo: ("[OPTIONS] [CORPUS]", "minbpe demo"),
+    train: ("--out PATH [OPTIONS] SOURCES...", "minbpe train books/ --glob '*.txt' --size 32768 --out tok32k"),
+    count: ("--out PATH [OPTIONS] SOURCES...", "minbpe count books/ --glob '*.txt' --out books.counts"),
+    shard: (
+        "--tokenizer NAME --out PATH [OPTIONS] SOURCES...\n       minbpe shard --verify PATH [--json]",
+        "minbpe shard books/ --tokenizer tok32k.model --out shards",
+    ),
+    encode: ("--tokenizer NAME [OPTIONS] [TEXT...]", "minbpe encode -t o200k_base 'hello world'"),
+    decode: ("--tokenizer NAME [OPTIONS] [IDS...]", "minbpe decode -t o200k_base 24912 2375"),
+    inspect: ("[OPTIONS] NAME", "minbpe inspect tok32k.model"),
 }
+"""How each command is called, and a line to begin with."""
+
+
+def _unwrapped(page: str) -> str:
+    """Return a docstring with each paragraph and each argument on a line: help is as wide as the terminal, not as the source."""
+    return re.sub(r"(?<=\S)\n(?: {8,})?(?=\S)", " ", page)
+
 
 app = App(
     name="minbpe",
@@ -40,8 +59,14 @@ app = App(
     version=__version__,
     suppress_keyboard_interrupt=False,
 )
-for place, (command, example) in enumerate(EXAMPLES.items()):
-    app.command(command, sort_key=place, help_epilogue=f"Example: {example}")
+for place, (command, (usage, example)) in enumerate(EXAMPLES.items()):
+    command.__doc__ = _unwrapped(getdoc(command) or "")
+    app.command(
+        command,
+        sort_key=place,
+        usage=f"Usage: minbpe {command.__name__} {usage}",
+        help_epilogue=f"Example: {example}",
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with standard_output():
             app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except (CycloptsError, UsageError) as error:
-        _say("error", error)
+        _say("error", _missing(error) if isinstance(error, MissingArgumentError) else error)
         print("Try: minbpe --help, or --help after a command", file=sys.stderr)
         return MISUSED
     except BrokenPipeError:
@@ -62,14 +87,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say("error", "; ".join([str(error) or "there is not enough memory", *getattr(error, "__notes__", ())]))
         return FAILED
     except KeyboardInterrupt as error:
-        _say("interrupted", "; ".join(["nothing half-written is left", *error.args]))
+        _say("interrupted", "; ".join(error.args or [NOTHING_HALF]))
         return INTERRUPTED
     return 0
 
 
+def _missing(error: MissingArgumentError) -> str:
+    """Say which argument is not there, or has no value."""
+    return f"{error.keyword} needs a value" if error.keyword else f"{error.argument and error.argument.name} is missing"
+
+
+def _in_options(message: str) -> str:
+    """Return a message with options by the names that they have here, and not by those that Python gives them.
+
+    >>> _in_options("vocab_size is 200, and tokens_per_shard is 0: see min_count.txt")
+    '--size is 200, and --tokens-per-shard is 0: see min_count.txt'
+    """
+    return PARAMETER.sub(lambda found: f"--{OPTIONS.get(found[0], found[0].replace('_', '-'))}", message)
+
+
 def _say(kind: str, message: object) -> None:
     Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]minbpe: {kind}:[/]", end=" ")
-    print(" ".join(str(message).split()), file=sys.stderr)
+    print(_in_options(" ".join(str(message).split())), file=sys.stderr)
 
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:

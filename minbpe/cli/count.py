@@ -1,7 +1,6 @@
 """`minbpe count`: text files as a file of piece counts, which is all of them that training needs."""
 
 from functools import partial
-from pathlib import Path
 from time import perf_counter
 from types import EllipsisType
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,7 +9,7 @@ from cyclopts import Parameter
 
 from minbpe.checkpoint import Checkpoint, name_of
 from minbpe.cli.freed import give_back_what_is_freed
-from minbpe.cli.shared import (
+from minbpe.cli.options import (
     CORPUS,
     OUTPUT,
     RESOURCES,
@@ -18,18 +17,13 @@ from minbpe.cli.shared import (
     Json,
     Memory,
     Patterns,
-    Reading,
+    Place,
+    Positive,
     Resume,
     Sources,
     Threads,
-    goes_on,
-    interruptible,
-    named_pattern,
-    print_facts,
-    resuming,
-    spare,
-    within,
 )
+from minbpe.cli.shared import Reading, goes_on, interruptible, named_pattern, print_facts, resuming, spare, within
 from minbpe.documents import find_files, is_plain_text
 from minbpe.errors import MinbpeError
 from minbpe.formats.counts import is_counts, save_counted
@@ -52,32 +46,37 @@ def count(
     sources: Sources,
     /,
     *,
-    out: Annotated[Path, Parameter(name=["--out", "-o"], group=OUTPUT)],
-    pattern: Annotated[Patterns, Parameter(group=SPLITTING)] = None,
-    min_count: Annotated[int, Parameter(group=OUTPUT)] = 1,
-    threads: Annotated[Threads, Parameter(group=RESOURCES)] = None,
-    max_memory: Annotated[Memory, Parameter(group=RESOURCES)] = None,
-    spill_to: Annotated[Path | None, Parameter(group=RESOURCES)] = None,
+    out: Annotated[Place, Parameter(name=["--out", "-o"], group=OUTPUT)],
+    pattern: Annotated[Patterns | None, Parameter(group=SPLITTING)] = None,
+    min_count: Annotated[Positive, Parameter(group=OUTPUT)] = 1,
+    threads: Annotated[Threads | None, Parameter(group=RESOURCES)] = None,
+    max_memory: Annotated[Memory | None, Parameter(group=RESOURCES)] = None,
+    spill_to: Annotated[Place | None, Parameter(group=RESOURCES)] = None,
     reading: Annotated[Reading, Parameter(group=CORPUS)] = Reading(),  # noqa: B008 (frozen)
     resume: Annotated[Resume, Parameter(group=OUTPUT)] = None,
     json: Annotated[Json, Parameter(group=OUTPUT)] = False,
 ) -> None:
     """Count the pieces of text, to train on later, or add up files of counts.
 
+    Tokens of a text are counted by minbpe encode --count.
+
     Ctrl-C, kill and each minute leave what is counted in OUT.checkpoint, from which the same command goes on with --resume.
+
     The counts of parts of a corpus, made on as many machines as there are, train as the whole does: name them in the order
     of the parts, as in minbpe train part1.counts part2.counts, or minbpe count part1.counts part2.counts --out all.counts.
 
     Args:
         sources: Files and directories: text, .jsonl, .parquet; .gz, .bz2, .xz, .zst of these; or files that this command wrote.
         out: The file to write.
-        pattern: gpt2, gpt4 (the default for text), cl100k, o200k, none or a regular expression; or several, one in the other.
+        pattern: gpt2, gpt4 (the default for text), cl100k, o200k, none or a regular expression; or several
+            (--pattern A --pattern B): each splits the pieces of the one before.
         min_count: Leave out pieces that were seen less often.
         threads: All cores by default. The counts do not depend on it.
         max_memory: Hold no more distinct pieces than this takes, such as 4G; the others go to disk, and none is lost.
-        spill_to: The directory for them. Nothing is left in it.
+        spill_to: Directory for what passes --max-memory [default: the system's for temporary files]; emptied in the end.
         reading: How sources become documents.
-        resume: Go on from OUT.checkpoint, if it is there, to exactly what one run gives; or replace it.
+        resume: Continue from OUT.checkpoint if there is one; the result is that of an unbroken run. --no-resume
+            ignores and replaces it.
         json: Print the result as JSON.
     """
     ceiling = within(max_memory, spill_to)

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from cyclopts.validators import Number
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from minbpe.cli.shared import Json
+from minbpe.cli.options import Json, Place, Size
+from minbpe.cli.shared import directory_to_write
 from minbpe.demo import Corpus, Result, run
 from minbpe.encoding import Encoding
 from minbpe.progress import Bars
@@ -24,10 +24,10 @@ LINE = range(40, 56)
 
 
 def demo(
-    corpus: Path | None = None,
+    corpus: Place | None = None,
     *,
-    out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path("demo-out"),
-    size: Annotated[int, Parameter(name=["--size", "-s"], validator=Number(lte=1 << 32))] = 32768,
+    out: Annotated[Place, Parameter(name=["--out", "-o"])] = Path("demo-out"),
+    size: Size = 32768,
     json: Json = False,
 ) -> None:
     """Train on real text, encode it into shards, and compare with other tokenizers.
@@ -36,10 +36,11 @@ def demo(
 
     Args:
         corpus: A file or a directory; by default the source of Python's standard library. At most 64 MB are read.
-        out: The directory for the vocabulary and the shards.
+        out: The directory for the vocabulary and the shards. Those of an earlier demo in it are replaced, and no others.
         size: Tokens of the vocabulary.
         json: Print the table as JSON.
     """
+    directory_to_write(out)
     with Bars() as bars:
         result = run(
             corpus,

@@ -5,14 +5,16 @@ import os
 import re
 import sys
 from codecs import getincrementaldecoder
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 from cyclopts import Parameter
 
-from minbpe.cli.shared import Flag, Json, Reading, Tokenizer, load_encoding, named_paths, whole_numbers
+from minbpe.cli.options import Files, Flag, Json, Tokenizer, whole_numbers
+from minbpe.cli.shared import Reading, UsageError, load_encoding
 from minbpe.documents import Long, parts_of, read_parts
 from minbpe.errors import CorpusError
 from minbpe.progress import Bars
@@ -29,33 +31,41 @@ LONGEST_ID = 1 << 13
 """More characters are no number that Python reads."""
 UP_TO_A_COMMA, UP_TO_A_SPACE = re.compile(rb"(?s).*,"), re.compile(rb"(?s).*\s")
 
-Files = Annotated[list[Path] | None, Parameter(name=["--file", "-f"], negative="", converter=named_paths)]
-
 
 def encode(
     text: list[str] | None = None,
     /,
     *,
     tokenizer: Tokenizer,
-    file: Files = None,
+    file: Files | None = None,
     reading: Reading = Reading(),  # noqa: B008 (frozen)
     special: Flag = False,
+    count: Flag = False,
     json: Json = False,
 ) -> None:
     """Print the ids of texts, one document a line.
 
     Args:
         text: Each argument is a document, its bytes as they are. Without any, and without --file, standard input is one.
-        tokenizer: A name such as o200k_base, or a .model file.
-        file: Files or directories to encode. May be given several times.
+        tokenizer: A name such as o200k_base, a .model file (with or without .model), or a directory of shards.
+        file: A file or a directory to encode, without a TEXT; once for each.
         special: Let text spell special tokens; otherwise it never does.
         reading: How sources become documents.
+        count: Print how many tokens each document has, and not which.
         json: Print each document as a JSON list.
     """
+    if text and file:
+        raise UsageError(
+            f"{text[0]!r} stands beside --file, and would be encoded as text: write --file before each file, or give texts alone"
+        )
     encoding = load_encoding(tokenizer)
-    with Bars() as bars:
+    with _printing(), Bars() as bars:
         for document in _documents(text, file, reading, bars):
-            _print_ids(_encode(document, encoding, special), json)
+            stretches = _encode(document, encoding, special)
+            if count:
+                print(sum(map(len, stretches)))
+            else:
+                _print_ids(stretches, json)
 
 
 def decode(
@@ -63,7 +73,7 @@ def decode(
     /,
     *,
     tokenizer: Tokenizer,
-    file: Files = None,
+    file: Files | None = None,
     lines: Flag = False,
     json: Json = False,
 ) -> None:
@@ -71,22 +81,32 @@ def decode(
 
     Args:
         ids: One document. Without any, and without --file, standard input holds one a line, as encode prints them.
-        tokenizer: A name such as o200k_base, or a .model file.
-        file: Files of ids, a document a line. May be given several times.
+        tokenizer: A name such as o200k_base, a .model file (with or without .model), or a directory of shards.
+        file: A file of ids, a document a line; once for each.
         lines: End each document with a newline, as encode --lines took one away.
         json: Print each document as a JSON string, on a line.
     """
     encoding = load_encoding(tokenizer)
     out = sys.stdout.buffer
     end = b""
-    for document in chain([iter([ids])] if ids else [], _documents_of_ids(file) if file or not ids else []):
-        content = map(encoding.decode_bytes, document)
-        end = b"\n" if json or lines else b""
-        for part in chain(_quoted(content) if json else content, [end]):
-            out.write(part)
-    if sys.stdout.isatty() and not end:
-        out.write(b"\n")
-    out.flush()
+    with _printing():
+        for document in chain([iter([ids])] if ids else [], _documents_of_ids(file) if file or not ids else []):
+            content = map(encoding.decode_bytes, document)
+            end = b"\n" if json or lines else b""
+            for part in chain(_quoted(content) if json else content, [end]):
+                out.write(part)
+        if sys.stdout.isatty() and not end:
+            out.write(b"\n")
+        out.flush()
+
+
+@contextmanager
+def _printing() -> Iterator[None]:
+    """Let Ctrl-C end a block with a word on what it has printed."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("what was printed is not complete") from None
 
 
 def _documents(
@@ -99,8 +119,7 @@ def _documents(
         for document in reading.documents(files, bars, "encode"):
             yield _in_parts(document if isinstance(document, Long) else as_bytes(document))
     if not texts and not files:
-        _hint()
-        whole = sys.stdin.buffer
+        whole = _standard_input("a text")
         if reading.lines:
             yield from (_in_parts(line.removesuffix(b"\n")) for line in whole)
         else:
@@ -121,18 +140,18 @@ def _in_parts(document: bytes | Long) -> bytes | Iterator[bytes]:
     return parts_of(document, STRETCH)
 
 
-def _encode(document: bytes | Iterator[bytes], encoding: "Encoding", special: bool) -> Iterator[list[int]]:
+def _encode(document: bytes | Iterator[bytes], encoding: "Encoding", special: bool) -> Iterator[Sequence[int]]:
     """Yield the ids of a document, of a long one some at a time."""
     if not isinstance(document, bytes):
         stretches = (encode_stretches_with_special if special else encode_stretches)(document, encoding)
-        yield from (memoryview(ids).tolist() for ids in stretches)
+        yield from (memoryview(ids) for ids in stretches)
     elif special:
         yield encoding.encode(document.decode("utf-8", "replace"), allowed_special="all")
     else:
         yield encoding.encode_bytes(document)
 
 
-def _print_ids(stretches: Iterable[list[int]], as_json: bool) -> None:
+def _print_ids(stretches: Iterable[Sequence[int]], as_json: bool) -> None:
     """Print the ids of a document as they come, on one line."""
     opening, between, closing = ("[", ", ", "]\n") if as_json else ("", " ", "\n")
     ready = opening
@@ -147,9 +166,10 @@ def _print_ids(stretches: Iterable[list[int]], as_json: bool) -> None:
 def _documents_of_ids(files: list[Path] | None) -> Iterator[Iterator[list[int]]]:
     """Yield the ids of each line, some at a time."""
     if not files:
-        _hint()
-        yield from _lines_of_ids("line ", sys.stdin.buffer)
+        yield from _lines_of_ids("line ", _standard_input("ids"))
     for path in files or ():
+        if path.is_dir():
+            raise CorpusError(f"{path} is a directory: name a file of ids")
         with path.open("rb") as stream:
             yield from _lines_of_ids(f"{path}:", stream)
 
@@ -206,6 +226,9 @@ def _quoted(content: Iterable[bytes]) -> Iterator[bytes]:
     yield opening + json.dumps(decoder.decode(b"", final=True))[1:-1].encode() + b'"'
 
 
-def _hint() -> None:
+def _standard_input(instead: str) -> BinaryIO:
+    if sys.stdin is None:
+        raise CorpusError(f"standard input is closed: give {instead}, or --file")
     if sys.stdin.isatty():
         print("reading standard input; end it with Ctrl-D", file=sys.stderr)
+    return sys.stdin.buffer

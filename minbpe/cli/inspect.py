@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minbpe.cli.count import said, show
-from minbpe.cli.shared import Json, load_encoding, print_facts, sizes
+from minbpe.cli.options import Json, Name
+from minbpe.cli.shared import load_encoding, print_facts, sizes
 from minbpe.errors import FormatError, UnknownTokenError
 from minbpe.formats.counts import is_counts
 from minbpe.loading import check, survey
@@ -23,7 +24,7 @@ SPECIAL = 8
 PREVIEW = 24
 
 
-def inspect(name: str, /, *, json: Json = False) -> None:
+def inspect(name: Name, /, *, json: Json = False) -> None:
     """Show what a vocabulary, a directory of shards or a file of piece counts holds.
 
     Args:
@@ -41,7 +42,7 @@ def inspect(name: str, /, *, json: Json = False) -> None:
     encoding = load_encoding(name)
     facts = _of_vocabulary(encoding, json)
     if shards:
-        facts = {**_of_shards(Manifest.load(directory), directory, encoding), **facts}
+        facts = {**_of_shards(Manifest.load(directory), directory, encoding, json), **facts}
     print_facts(facts, json)
 
 
@@ -51,16 +52,17 @@ def _of_vocabulary(encoding: "Encoding", as_json: bool) -> dict[str, object]:
     longest = sorted(tokens, key=len, reverse=True)[:LONGEST]
     special = vocabulary.special_tokens
     shown = [f"{text} {token_id}" for text, token_id in list(special.items())[:SPECIAL]]
+    unknown = None if as_json else "unknown: given by ranks alone"
     more = [f"and {len(special) - SPECIAL:,} more"] if len(special) > SPECIAL else []
     return {
         "name": encoding.name,
         **sizes(vocabulary),
         "highest id": vocabulary.n_vocab - 1,
-        "merges": "unknown: given by ranks alone" if vocabulary.by_rank else len(vocabulary.merges),
+        "merges": unknown if vocabulary.by_rank else len(vocabulary.merges),
         "special": special if as_json else ", ".join(shown + more) or "none",
         **_patterns(vocabulary, as_json),
         "engine": vocabulary.engine,
-        "refused": vocabulary.refusal if as_json else vocabulary.refusal or "no",
+        **_compiled(vocabulary, as_json),
         "unicode": vocabulary.unicode_version,
         "digest": vocabulary.digest,
         "mean length": round(sum(map(len, tokens)) / len(tokens), 2),
@@ -68,6 +70,13 @@ def _of_vocabulary(encoding: "Encoding", as_json: bool) -> dict[str, object]:
         if as_json
         else ", ".join(f"{_shown(token)} ({len(token)})" for token in longest),
     }
+
+
+def _compiled(vocabulary: "Vocabulary", as_json: bool) -> dict[str, object]:
+    """Say whether the compiled engine takes the pattern, and why not."""
+    if as_json:
+        return {"compiled engine": vocabulary.refusal is None, "refused": vocabulary.refusal}
+    return {"compiled engine": f"no: {vocabulary.refusal}" if vocabulary.refusal else "yes"}
 
 
 def _patterns(vocabulary: "Vocabulary", as_json: bool) -> dict[str, object]:
@@ -88,7 +97,7 @@ def _in_words(pattern: "Pattern") -> str:
     return pattern or "none: a text is one piece"
 
 
-def _of_shards(manifest: Manifest, directory: Path, encoding: "Encoding") -> dict[str, object]:
+def _of_shards(manifest: Manifest, directory: Path, encoding: "Encoding", as_json: bool) -> dict[str, object]:
     facts: dict[str, object] = {
         "shards": len(manifest.shards),
         "complete": manifest.complete,
@@ -103,9 +112,10 @@ def _of_shards(manifest: Manifest, directory: Path, encoding: "Encoding") -> dic
     if manifest.shards:
         first = directory / manifest.shards[0].file
         try:
-            facts["begins"] = _shown(encoding.decode_bytes(read_shard(first).ids[:PREVIEW].tolist()))
+            begins = encoding.decode_bytes(read_shard(first).ids[:PREVIEW].tolist())
         except UnknownTokenError as error:
             raise FormatError(f"{first} is damaged: {error}; the command that wrote it repairs it") from error
+        facts["begins"] = begins.decode("utf-8", "replace") if as_json else _shown(begins)
     return facts
 
 

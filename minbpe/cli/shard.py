@@ -5,21 +5,14 @@ from time import perf_counter
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
-from minbpe.cli.shared import (
-    Flag,
-    Json,
-    Reading,
-    Sources,
-    Threads,
-    UsageError,
-    interruptible,
-    load_encoding,
-    print_facts,
-)
+from minbpe.cli.options import Flag, Json, Place, Positive, Sources, Threads, Tokenizer
+from minbpe.cli.shared import Reading, UsageError, directory_to_write, interruptible, load_encoding, print_facts
 from minbpe.documents import find_files, is_plain_text
 from minbpe.manifest import Manifest
 from minbpe.progress import Bars
+from minbpe.shard_file import LARGEST
 from minbpe.shards import EndOfText, write_shards
 from minbpe.shards import verify as verify_shards
 
@@ -30,14 +23,14 @@ def shard(
     sources: Sources | None = None,
     /,
     *,
-    tokenizer: Annotated[str | None, Parameter(name=["--tokenizer", "-t"])] = None,
-    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
-    verify: Path | None = None,
-    tokens_per_shard: int = 100_000_000,
+    tokenizer: Tokenizer | None = None,
+    out: Annotated[Place | None, Parameter(name=["--out", "-o"])] = None,
+    verify: Place | None = None,
+    tokens_per_shard: Annotated[Positive, Parameter(validator=Number(gte=1, lte=LARGEST))] = 100_000_000,
     end_of_text: EndOfText = "append",
     end_of_text_token: str = "<|endoftext|>",
     validation: Flag = False,
-    threads: Threads = None,
+    threads: Threads | None = None,
     reading: Reading = Reading(),  # noqa: B008 (frozen)
     json: Json = False,
 ) -> None:
@@ -48,7 +41,7 @@ def shard(
 
     Args:
         sources: Files and directories: text, .jsonl, .parquet; .gz, .bz2, .xz, .zst of these.
-        tokenizer: A name such as o200k_base, or a .model file.
+        tokenizer: A name such as o200k_base, a .model file (with or without .model), or a directory of shards.
         out: The directory to write.
         verify: Check everything in this directory of shards, down to each document's bytes.
         tokens_per_shard: A shard ends before the document that would pass it.
@@ -70,6 +63,7 @@ def shard(
         return
     if not sources or tokenizer is None or out is None:
         raise UsageError("give sources, --tokenizer and --out (or only --verify DIR)")
+    directory_to_write(out)
     encoding = load_encoding(tokenizer)
     files = find_files(sources, glob=reading.glob)
     # Of other files it is not known beforehand how many bytes their documents have.
@@ -94,7 +88,7 @@ def _print(manifest: Manifest, directory: Path, began: float, as_json: bool) -> 
         "directory": str(directory),
         "shards": len(manifest.shards),
         "documents": manifest.documents,
-        "tokens": manifest.tokens,
+        "ids": manifest.tokens,
         "bytes": manifest.bytes,
         "dtype": manifest.dtype,
         "seconds": round(perf_counter() - began, 2),

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import current_thread, main_thread
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from cyclopts import Group, Parameter, Token
-from cyclopts.validators import Number
+from cyclopts import Parameter
 
-from minbpe.ceiling import LEAST_MEMORY, Ceiling
+from minbpe.ceiling import Ceiling
+from minbpe.cli.options import Flag
 from minbpe.documents import Long, find_files, read_documents
 from minbpe.errors import MinbpeError
 from minbpe.progress import Bars
@@ -26,17 +26,8 @@ if TYPE_CHECKING:
     from minbpe.vocabulary import Vocabulary
 
 
-CORPUS, SPLITTING, VOCABULARY, RESOURCES, OUTPUT = map(
-    Group.create_ordered, ("Corpus", "Splitting", "Vocabulary", "Resources", "Output")
-)
-"""How the options of commands with many are grouped on their page of help."""
-
-Tokenizer = Annotated[str, Parameter(name=["--tokenizer", "-t"])]
-Flag = Annotated[bool, Parameter(negative="", show_default=False)]
-Resume = Annotated[bool | None, Parameter(show_default=False)]
-Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
-Patterns = Annotated[list[str] | None, Parameter(negative="")]
-Threads = Annotated[int | None, Parameter(validator=Number(gte=1, lte=1 << 16))]
+NOTHING_HALF = "nothing half-written is left"
+"""What an interruption says of files, each of which is replaced at once."""
 
 
 class UsageError(MinbpeError):
@@ -67,50 +58,15 @@ def named_pattern(given: list[str]) -> list[str] | None:
     return None if given == ["none"] else given
 
 
-def named_paths(_: object, tokens: Sequence[Token]) -> list[Path]:
-    """Return paths, none of them of an empty name: a shell's variable that is not set would stand for the whole directory."""
-    if not all(token.value for token in tokens):
-        raise ValueError("a name is empty: name a file or a directory, and this directory with a dot")
-    return [Path(token.value) for token in tokens]
-
-
-Sources = Annotated[list[Path], Parameter(converter=named_paths)]
-
-
-def whole_numbers(_: object, tokens: Sequence[Token]) -> list[int]:
-    """Return numbers that are written out: no 1.5, of which cyclopts makes 2."""
-    wrong = [token.value for token in tokens if not token.value.removeprefix("-").isdecimal()]
-    if wrong:
-        raise ValueError(f"{wrong[0]!r} is no whole number")
-    return [int(token.value) for token in tokens]
-
-
-def memory(_: object, tokens: Sequence[Token]) -> int:
-    """Return the bytes that `4G`, `512M` or a plain number stands for; a G is 2^30, as for ulimit."""
-    text = tokens[0].value
-    number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
-    try:
-        size = int(float(number) * UNITS[unit])
-    except (LookupError, ValueError, OverflowError):
-        raise ValueError(f"{text!r} is no amount of memory: give bytes, or a number with K, M, G or T") from None
-    if size < LEAST_MEMORY:
-        raise ValueError(f"{text!r} is less than {LEAST_MEMORY} bytes: give that or more")
-    return size
-
-
-UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-Memory = Annotated[int | None, Parameter(converter=memory, n_tokens=1)]
-
-
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Reading:
     """How sources become documents."""
 
     glob: str = "*"
-    """Which files to take from directories, such as '*.py'."""
+    """Files to take from directories, such as '*.py'."""
     field: str = "text"
-    """Where the text is in a record of .jsonl or .parquet."""
+    """Where the text is in .jsonl or .parquet."""
     lines: Flag = False
     """Each line of a text file is a document, not the whole file."""
 
@@ -124,6 +80,12 @@ class Reading:
             lines=self.lines,
             progress=lambda done: bars.show(stage, done, total) if stage else None,
         )
+
+
+def directory_to_write(place: Path) -> None:
+    """Raise a MinbpeError if something else than a directory is there."""
+    if place.exists() and not place.is_dir():
+        raise MinbpeError(f"{place} is a file: name a directory to write")
 
 
 def spare(written: Path, files: Sequence[Path]) -> None:
@@ -147,7 +109,7 @@ def interruptible(left: Callable[[], str | None]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(left() or "nothing is kept") from None
+        raise KeyboardInterrupt(NOTHING_HALF, left() or "nothing is kept") from None
     except (OSError, MemoryError) as error:
         if word := left():
             error.add_note(word)
@@ -197,12 +159,13 @@ def goes_on(command: str, checkpoint: Path | None) -> str | None:
 
 
 def load_encoding(name: str) -> "Encoding":
-    """Return the encoding of a name such as `o200k_base`, of a `.model` file, or of a directory of shards.
+    """Return the encoding of a name such as `o200k_base`, of a file with or without `.model`, or of a directory of shards.
 
     Raises:
         MinbpeError: There is no such thing; the message lists what there is.
     """
     from minbpe.encoding import Encoding
+    from minbpe.model import find_encoding_name
     from minbpe.registry import get_encoding, list_encoding_names
     from minbpe.shards import VOCABULARY
     from minbpe.vocabulary import Vocabulary
@@ -217,6 +180,11 @@ def load_encoding(name: str) -> "Encoding":
     names = list_encoding_names()
     if name in names:
         return get_encoding(name)
+    model = path.with_name(f"{path.name}.model")
+    if model.exists():
+        return Encoding.from_vocabulary(Vocabulary.load(model), name=path.name)
+    if used := find_encoding_name(name):
+        raise MinbpeError(f"no tokenizer {name!r}: this model uses {used!r}, give that")
     raise MinbpeError(f"no tokenizer {name!r}: give the path of a .model file, or one of {', '.join(sorted(names))}")
 
 
@@ -243,7 +211,7 @@ def sizes(vocabulary: "Vocabulary") -> dict[str, int]:
 def print_facts(facts: Mapping[str, object], as_json: bool) -> None:
     """Print facts as one JSON object, or as aligned lines for people."""
     if as_json:
-        print(json.dumps(facts, default=os.fspath))
+        print(json.dumps({name.replace(" ", "_"): value for name, value in facts.items()}, default=os.fspath))
         return
     width = max(map(len, facts))
     for name, value in facts.items():

@@ -1,9 +1,13 @@
 """What `minbpe train --stage` takes: a pattern with a size, and a corpus that may be read once for each stage."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from minbpe.cli.count import SIZE
+from minbpe.cli.options import LARGEST_VOCABULARY
+from minbpe.cli.shared import UsageError
 from minbpe.documents import Long
-from minbpe.errors import MinbpeError
+from minbpe.errors import PatternError
+from minbpe.patterns import resolve
 
 
 class Anew:
@@ -23,9 +27,36 @@ def parse_stage(stage: str) -> tuple[str | None, int]:
     (('gpt4', 24576), ('(?:a|b)+', 300), (None, 32768))
 
     Raises:
-        MinbpeError: there is no size.
+        UsageError: there is no size, or one too large, or no pattern of that name.
     """
     pattern, _, size = stage.rpartition(":")
     if not pattern or not size.isascii() or not size.isdigit():
-        raise MinbpeError(f"--stage {stage}: write PATTERN:SIZE, such as gpt4:24576 or none:32768")
-    return None if pattern == "none" else pattern, int(size)
+        raise UsageError(f"--stage {stage}: write PATTERN:SIZE, such as gpt4:24576 or none:32768")
+    named = None if pattern == "none" else pattern
+    try:
+        resolve(named)
+    except PatternError as error:
+        raise UsageError(f"--stage {stage}: {error}") from None
+    if int(size) > LARGEST_VOCABULARY:
+        raise UsageError(f"--stage {stage}: a vocabulary has {LARGEST_VOCABULARY:,} tokens at most")
+    return named, int(size)
+
+
+def planned(size: int | None, stages: Sequence[str] | None) -> tuple[int, list[tuple[str | None, int]] | None]:
+    """Return the size of the vocabulary, which is that after the last stage if there are any, and the stages.
+
+    >>> planned(None, ["gpt4:300", "none:400"]), planned(None, None)
+    ((400, [('gpt4', 300), (None, 400)]), (32768, None))
+
+    Raises:
+        UsageError: a stage is none, or the size is another than the last one's.
+    """
+    if stages is None:
+        return SIZE if size is None else size, None
+    each = list(map(parse_stage, stages))
+    last = each[-1][1]
+    if size not in (None, last):
+        raise UsageError(
+            f"--size {size} is not that of the last --stage, {last}: leave --size out, or give both the same"
+        )
+    return last, each

@@ -7,11 +7,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
-from cyclopts.validators import Number
 
-from minbpe.cli.count import SIZE, show
+from minbpe.cli.count import show
 from minbpe.cli.freed import give_back_what_is_freed
-from minbpe.cli.shared import (
+from minbpe.cli.options import (
     CORPUS,
     OUTPUT,
     RESOURCES,
@@ -20,11 +19,17 @@ from minbpe.cli.shared import (
     Flag,
     Json,
     Memory,
+    Name,
     Patterns,
-    Reading,
+    Place,
+    Positive,
     Resume,
+    Size,
     Sources,
     Threads,
+)
+from minbpe.cli.shared import (
+    Reading,
     goes_on,
     interruptible,
     named_pattern,
@@ -35,7 +40,7 @@ from minbpe.cli.shared import (
     spare,
     within,
 )
-from minbpe.cli.staging import Anew, parse_stage
+from minbpe.cli.staging import Anew, planned
 from minbpe.documents import find_files, is_plain_text
 from minbpe.errors import MinbpeError
 from minbpe.progress import Bars
@@ -49,19 +54,21 @@ def train(
     sources: Sources,
     /,
     *,
-    out: Annotated[str, Parameter(name=["--out", "-o"], group=OUTPUT)],
-    size: Annotated[int, Parameter(name=["--size", "-s"], validator=Number(lte=1 << 32), group=VOCABULARY)] = SIZE,
-    pattern: Annotated[Patterns, Parameter(group=SPLITTING)] = None,
-    stage: Annotated[list[str] | None, Parameter(negative="", group=SPLITTING)] = None,
-    special: Annotated[list[str], Parameter(negative="--no-special", group=VOCABULARY)] = ["<|endoftext|>"],  # noqa: B006 (never changed)
+    out: Annotated[Name, Parameter(name=["--out", "-o"], metavar="PATH", group=OUTPUT)],
+    size: Annotated[Size | None, Parameter(group=VOCABULARY)] = None,
+    pattern: Annotated[Patterns | None, Parameter(group=SPLITTING)] = None,
+    stage: Annotated[list[str] | None, Parameter(negative="", metavar="STR", group=SPLITTING)] = None,
+    special: Annotated[
+        list[str], Parameter(negative="--no-special", metavar="STR", show_default=" ".join, group=VOCABULARY)
+    ] = ["<|endoftext|>"],  # noqa: B006 (never changed)
     tie_break: Annotated[Literal["first", "lowest"], Parameter(group=VOCABULARY)] = "first",
     byte_order: Annotated[Literal["identity", "gpt2"], Parameter(group=VOCABULARY)] = "identity",
-    min_count: Annotated[int, Parameter(group=VOCABULARY)] = 1,
-    min_frequency: Annotated[int, Parameter(validator=Number(gte=1), group=VOCABULARY)] = 1,
-    max_token_length: Annotated[int | None, Parameter(validator=Number(gte=1), group=VOCABULARY)] = None,
-    threads: Annotated[Threads, Parameter(group=RESOURCES)] = None,
-    max_memory: Annotated[Memory, Parameter(group=RESOURCES)] = None,
-    spill_to: Annotated[Path | None, Parameter(group=RESOURCES)] = None,
+    min_count: Annotated[Positive, Parameter(group=VOCABULARY)] = 1,
+    min_frequency: Annotated[Positive, Parameter(group=VOCABULARY)] = 1,
+    max_token_length: Annotated[Positive | None, Parameter(group=VOCABULARY)] = None,
+    threads: Annotated[Threads | None, Parameter(group=RESOURCES)] = None,
+    max_memory: Annotated[Memory | None, Parameter(group=RESOURCES)] = None,
+    spill_to: Annotated[Place | None, Parameter(group=RESOURCES)] = None,
     reading: Annotated[Reading, Parameter(group=CORPUS)] = Reading(),  # noqa: B008 (frozen)
     resume: Annotated[Resume, Parameter(group=OUTPUT)] = None,
     report: Annotated[Flag, Parameter(group=OUTPUT)] = False,
@@ -75,20 +82,23 @@ def train(
     Args:
         sources: Files and directories: text, .jsonl, .parquet; .gz, .bz2, .xz, .zst of these; or files that minbpe count wrote.
         out: The path to write, with or without .model.
-        size: Tokens in all: 256 bytes, the merges, and the special tokens.
-        pattern: gpt2, gpt4 (the default for text), cl100k, o200k, none or a regular expression; or several, one in the other.
-        stage: PATTERN:SIZE, several times: patterns ever wider, each with the tokens there are after it. No checkpoint.
-        special: A special token. May be given several times.
+        size: Tokens in all: bytes, merges, special tokens [default: 32768, or that of the last --stage].
+        pattern: gpt2, gpt4 (the default for text), cl100k, o200k, none or a regular expression; or several
+            (--pattern A --pattern B): each splits the pieces of the one before.
+        stage: PATTERN:SIZE, given several times from narrow to wide; SIZE is the size of the vocabulary after that stage. Keeps no
+            checkpoint.
+        special: A special token; once for each.
         tie_break: Among equally frequent pairs, the one that occurs first, or the one of lowest ids.
         byte_order: Which ids bytes have: their value, or GPT-2's order.
-        min_count: Leave out pieces that were seen less often.
-        min_frequency: Merge no pair that occurs less often.
+        min_count: Leave out pieces seen less often.
+        min_frequency: Merge no pair that is rarer.
         max_token_length: Make no token of more bytes.
-        threads: All cores by default. The vocabulary does not depend on it.
+        threads: All cores by default; the vocabulary is the same.
         max_memory: Count within so much, such as 4G; what passes it goes to disk, and nothing is lost.
-        spill_to: The directory for it. Nothing is left in it.
+        spill_to: Directory for what passes --max-memory [default: the system's for temporary files]; emptied in the end.
         reading: How sources become documents.
-        resume: Go on from OUT.checkpoint, if it is there, to exactly what one run gives; or replace it.
+        resume: Continue from OUT.checkpoint if there is one; the result is that of an unbroken run. --no-resume
+            ignores and replaces it.
         report: Print the bytes per token of every smaller vocabulary too.
         json: Print the result as JSON.
     """
@@ -98,17 +108,18 @@ def train(
 
     ceiling = within(max_memory, spill_to)
     prefix = Path(out.removesuffix(".model"))
-    if not prefix.name or out.endswith(("/", os.sep)):
+    if prefix.name in ("", "..") or out.endswith(("/", os.sep)):
         raise MinbpeError(f"--out {out!r} names no file: give the path of a vocabulary, with or without .model")
     if not prefix.parent.is_dir():
         raise MinbpeError(f"{prefix.parent}: no such directory to write {prefix.name}.model in: make it first")
+    size, stages = planned(size, stage)
     files = find_files(sources, glob=reading.glob)
     for kind in ("model", "vocab"):
         spare(Path(f"{prefix}.{kind}"), files)
     whole = not reading.lines and all(map(is_plain_text, files))
     kept = prefix.with_name(f"{prefix.name}.checkpoint")
     checkpoint = Checkpoint(kept, corpus=f"{name_of(files)} {reading}", stays=True)
-    keeps = stage is None or bool(resume)
+    keeps = stages is None or bool(resume)
     if keeps:
         checkpoint = resuming(resume, checkpoint, "minbpe train")
     give_back_what_is_freed()
@@ -123,7 +134,7 @@ def train(
                 source,
                 size,
                 pattern=... if pattern is None else named_pattern(pattern),
-                stages=None if stage is None else map(parse_stage, stage),
+                stages=stages,
                 tie_break=tie_break,
                 byte_order=byte_order,
                 special_tokens=special,

@@ -1,0 +1,82 @@
+"""What arguments take: names, whole numbers, amounts of memory; each is what was typed, or an error of usage."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Group, Parameter, Token
+from cyclopts.validators import Number
+
+from minbpe.ceiling import LEAST_MEMORY
+
+CORPUS, SPLITTING, VOCABULARY, RESOURCES, OUTPUT = map(
+    Group.create_ordered, ("Corpus", "Splitting", "Vocabulary", "Resources", "Output")
+)
+"""How the options of commands with many are grouped on their page of help."""
+
+LARGEST_VOCABULARY = (1 << 31) - 512
+"""Tokens that the core gives ids to; said before a corpus is counted for more."""
+LARGEST_COUNT = (1 << 63) - 1
+
+
+def name(_: object, tokens: Sequence[Token]) -> str:
+    """Return a name that is not empty: as a path it would stand for this directory, where a shell's variable is not set."""
+    if not all(token.value for token in tokens):
+        raise ValueError("a name is empty: name a file or a directory, and this directory with a dot")
+    return tokens[0].value
+
+
+def path(hint: object, tokens: Sequence[Token]) -> Path:
+    """Return the path of a name."""
+    return Path(name(hint, tokens))
+
+
+def paths(hint: object, tokens: Sequence[Token]) -> list[Path]:
+    """Return the paths of several names."""
+    return [path(hint, [token]) for token in tokens]
+
+
+def whole_number(_: object, tokens: Sequence[Token]) -> int:
+    """Return a number that is written out: no 1.5, of which cyclopts makes 2."""
+    value = tokens[0].value
+    if not value.removeprefix("-").isdecimal():
+        raise ValueError(f"{value!r} is no whole number: write it in digits")
+    return int(value)
+
+
+def whole_numbers(hint: object, tokens: Sequence[Token]) -> list[int]:
+    """Return numbers that are written out."""
+    return [whole_number(hint, [token]) for token in tokens]
+
+
+def memory(_: object, tokens: Sequence[Token]) -> int:
+    """Return the bytes that `4G`, `512M` or a plain number stands for; a G is 2^30, as for ulimit."""
+    text = tokens[0].value
+    number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
+    try:
+        size = int(float(number) * UNITS[unit])
+    except (LookupError, ValueError, OverflowError):
+        raise ValueError(f"{text!r} is no amount of memory: give bytes, or a number with K, M, G or T") from None
+    if size < LEAST_MEMORY:
+        raise ValueError(f"{text!r} is less than {LEAST_MEMORY} bytes: give that or more")
+    return size
+
+
+UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+Name = Annotated[str, Parameter(metavar="NAME", converter=name)]
+Place = Annotated[Path, Parameter(converter=path)]
+Sources = Annotated[list[Path], Parameter(converter=paths)]
+Files = Annotated[list[Path], Parameter(name=["--file", "-f"], negative="", metavar="PATH", converter=paths)]
+Tokenizer = Annotated[str, Parameter(name=["--tokenizer", "-t"], metavar="NAME", converter=name)]
+Flag = Annotated[bool, Parameter(negative="", show_default=False)]
+Resume = Annotated[bool | None, Parameter(show_default=False)]
+Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
+Patterns = Annotated[list[str], Parameter(negative="", metavar="STR")]
+Positive = Annotated[int, Parameter(converter=whole_number, validator=Number(gte=1, lte=LARGEST_COUNT))]
+Threads = Annotated[int, Parameter(converter=whole_number, validator=Number(gte=1, lte=1 << 16))]
+Size = Annotated[
+    int,
+    Parameter(name=["--size", "-s"], converter=whole_number, validator=Number(gte=256, lte=LARGEST_VOCABULARY)),
+]
+Memory = Annotated[int, Parameter(converter=memory, metavar="SIZE")]
