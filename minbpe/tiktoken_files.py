@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from minbpe.load import token_lines
 from minbpe.packaged import END_OF_TEXT, find_packaged, read_table
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def tiktoken_file(name: str) -> bytes:
         return _vocab_bpe(merges, tokens)
     if name == "encoder.json":
         return _encoder_json(tokens)
-    return _token_lines(tokens)
+    return token_lines((token, rank) for rank, token in tokens.items())
 
 
 def write_tiktoken_cache(directory: Path) -> None:
@@ -99,13 +100,6 @@ def _unpack(vocabulary: str) -> tuple[list[tuple[int, int]], dict[int, bytes]]:
     for left, right, token in extra:
         tokens[token] = tokens[left] + tokens[right]
     return merges + [(left, right) for left, right, _ in extra], tokens
-
-
-def _token_lines(tokens: dict[int, bytes]) -> bytes:
-    """Write a `.tiktoken` file: one line a token, its bytes in base64 and its rank."""
-    from binascii import b2a_base64
-
-    return b"".join(b"%s %d\n" % (b2a_base64(token, newline=False), rank) for rank, token in tokens.items())
 
 
 def _vocab_bpe(merges: list[tuple[int, int]], tokens: dict[int, bytes]) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import minbpe
-from minbpe import model, registry
+from minbpe import load, model, registry
 
 PACKAGE = Path(minbpe.__file__).parent
 TABLE = (PACKAGE / "TIKTOKEN.md").read_text(encoding="utf-8")
@@ -121,12 +121,19 @@ def test_every_function_of_tiktoken_is_here_with_its_keywords_and_in_the_table(t
 
 
 def test_tiktokens_modules_have_their_counterparts(tiktoken_module: ModuleType) -> None:
+    import tiktoken.load
     import tiktoken.model
     import tiktoken.registry
 
     assert tiktoken.model is tiktoken_module.model
     assert {"MODEL_TO_ENCODING", "MODEL_PREFIX_TO_ENCODING"} <= set(public(model))
     assert {"ENCODINGS", "get_encoding", "list_encoding_names"} <= set(public(registry))
+    functions = {name for name in public(tiktoken.load) if inspect.isfunction(getattr(tiktoken.load, name))}
+    assert {"load_tiktoken_bpe", "dump_tiktoken_bpe"} <= functions
+    for name in functions:
+        assert f"`{name}`" in TABLE
+        if hasattr(load, name):
+            assert keywords(getattr(load, name)) == keywords(getattr(tiktoken.load, name))
     for name in ("MODEL_TO_ENCODING", "MODEL_PREFIX_TO_ENCODING", "ENCODINGS"):
         assert f"`{name}`" in TABLE
 
