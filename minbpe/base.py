@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from minbpe.encoding import Encoding
 from minbpe.errors import SpecialTokenError, VocabularyError
+from minbpe.formats import save
 from minbpe.formats.vocab_text import render_token, replace_control_characters
 from minbpe.vocabulary import Vocabulary
 
@@ -173,7 +174,8 @@ class Tokenizer:
         Raises:
             OSError: a file cannot be written; no half of one is left.
         """
-        self.vocabulary.save(file_prefix)
+        # As upstream does, which gives the ending even where it is there already.
+        save(self.vocabulary, file_prefix)
 
     def load(self, model_file: str | os.PathLike[str]) -> None:
         """Take over what `save` wrote, pattern and special tokens too; upstream's "minbpe v1" files are read as well.

@@ -138,10 +138,15 @@ class Vocabulary:
         return load_model(path)
 
     def save(self, prefix: str | os.PathLike[str]) -> None:
-        """Write `prefix.model`, from which `load` restores an equal vocabulary, and `prefix.vocab`, for people to read."""
+        """Write `prefix.model`, from which `load` restores an equal vocabulary, and `prefix.vocab`, for people to read.
+
+        A `prefix` that ends in .model already is not given that ending twice.
+        """
+        import os
+
         from minbpe.formats import save
 
-        save(self, prefix)
+        save(self, os.fspath(prefix).removesuffix(".model"))
 
     @property
     def merges(self) -> tuple[tuple[int, int], ...]:

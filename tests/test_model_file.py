@@ -314,3 +314,13 @@ def test_what_is_wrong_with_an_upstream_file_is_named_with_its_line(lines: str, 
     (tmp_path / "damaged.model").write_text(lines, newline="\n")
     with pytest.raises(FormatError, match=message):
         load_model(tmp_path / "damaged.model")
+
+
+def test_a_prefix_that_has_the_ending_gets_it_once_but_from_upstreams_classes(tmp_path: Path) -> None:
+    vocabulary = VOCABULARIES["merges"]
+    for prefix in (tmp_path / "m.model", str(tmp_path / "m.model"), tmp_path / "m"):
+        vocabulary.save(prefix)
+        assert {path.name for path in tmp_path.iterdir()} == {"m.model", "m.vocab"}
+    assert Vocabulary.load(tmp_path / "m.model") == vocabulary
+    BasicTokenizer().save(tmp_path / "m.model")
+    assert (tmp_path / "m.model.model").exists()
