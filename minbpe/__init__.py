@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from minbpe.counting import PieceCounts as PieceCounts
     from minbpe.counting import count as count
     from minbpe.counting import count_to_file as count_to_file
+    from minbpe.documents import find_files as find_files
+    from minbpe.documents import read_documents as read_documents
     from minbpe.extending import extend as extend
     from minbpe.gpt4 import GPT4_SPECIAL_TOKENS as GPT4_SPECIAL_TOKENS
     from minbpe.gpt4 import GPT2Tokenizer as GPT2Tokenizer
@@ -47,6 +49,7 @@ _LATER = {
     "basic": ("BasicTokenizer",),
     "checkpoint": ("Checkpoint",),
     "counting": ("PieceCounts", "count", "count_to_file"),
+    "documents": ("find_files", "read_documents"),
     "extending": ("extend",),
     "gpt4": ("GPT2Tokenizer", "GPT4Tokenizer", "GPT4oTokenizer", "GPT4_SPECIAL_TOKENS", "recover_merges"),
     "patterns": ("GPT2_SPLIT_PATTERN", "GPT4_SPLIT_PATTERN"),

@@ -48,7 +48,7 @@ def batches(corpus: Corpus, most: int | None = None, skip: int = 0) -> Iterator[
 
     Raises:
         TypeError: the corpus, or one of its documents, is neither text nor a path.
-        CorpusError: there are fewer than `skip` documents, or one holds piece counts.
+        CorpusError: there are fewer than `skip` documents, or one holds piece counts, or is compressed or of records.
         OSError: a file is missing, is a directory, or may not be read.
     """
     if isinstance(corpus, str | bytes | os.PathLike | Streamed):
@@ -94,12 +94,13 @@ def _opened(document: Document) -> Iterator[Document]:
     """Yield a document, the path of a file of text only if that can be read; or what comes through a pipe, which is open meanwhile.
 
     Raises:
-        CorpusError: it holds piece counts.
+        CorpusError: it holds piece counts, or is compressed or of records.
         OSError: it cannot be read; the error names it.
     """
     if not isinstance(document, os.PathLike):
         yield document
         return
+    from minbpe.documents import Piped, refuse_unless_plain
     from minbpe.formats.counts import KIND, are_counts, in_a_pipe
 
     try:
@@ -110,8 +111,7 @@ def _opened(document: Document) -> Iterator[Document]:
                     raise in_a_pipe(document)
                 from pathlib import Path
 
-                from minbpe.documents import Piped
-
+                refuse_unless_plain(document)
                 yield Piped(Path(document), begins, file)
                 return
         if are_counts(document, begins):
@@ -121,4 +121,5 @@ def _opened(document: Document) -> Iterator[Document]:
     except IsADirectoryError as error:
         what = "is a directory: give its files, as in sorted(path.rglob('*.txt'))"
         raise IsADirectoryError(error.errno, what, os.fspath(document)) from None
+    refuse_unless_plain(document)
     yield document

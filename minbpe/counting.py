@@ -267,10 +267,10 @@ def count(
     [(b'a', 2), (b' rose', 3), (b' is', 1), (b' a', 1)]
 
     Args:
-        corpus: a text as str or bytes, a file as `pathlib.Path` (its bytes as they are), or an iterable of these, one document
-            each; of an iterator some 32 MB are held at a time, of what comes through a pipe 16. No piece crosses from one document
-            to the next. A file that `save` wrote, or a list of such, is not counted but added up, its documents after those of the
-            file before.
+        corpus: a text as str or bytes, a file as `pathlib.Path` (its bytes as they are; `read_documents` reads what is compressed,
+            jsonl or parquet), or an iterable of these, one document each; of an iterator some 32 MB are held at a time, of what
+            comes through a pipe 16. No piece crosses from one document to the next. A file that `save` wrote, or a list of such, is
+            not counted but added up, its documents after those of the file before.
         pattern: a name or a regular expression; a list: each splits the pieces of the one before; None: a document is a piece.
             By default "gpt4", or for files of counts the pattern that made the pieces.
         threads: how many work side by side, by default as many as there are cores. The result does not depend on it.

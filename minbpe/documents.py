@@ -195,11 +195,21 @@ def is_plain_text(path: Path) -> bool:
 def read_documents(
     files: Iterable[Path],
     *,
+def refuse_unless_plain(path: str | os.PathLike[str]) -> None:
+    """Raise a CorpusError for a file of which only `read_documents` finds the text, where a path stands for its bytes."""
+    file = Path(path)
+    if not is_plain_text(file):
+        raise CorpusError(
+            f"{file} is a {file.suffix} file, and a path stands for the bytes of a file as they are: give "
+            f"minbpe.read_documents([Path({str(file)!r})]), which reads the text in it"
+        )
+
+
     field: str = "text",
     lines: bool = False,
     progress: Progress = lambda done: None,
 ) -> Iterator[bytes | str | Long]:
-    """Yield the documents of `files`: a text file's bytes, or each of its lines; a record's `field` elsewhere.
+    r"""Yield the documents of `files`: a text file's bytes, or each of its lines; a record's `field` elsewhere.
 
     A text of more than 16 MB is not held: it is given as a `File`, as `Packed`, or as `Piped`, of which whoever takes it reads
     parts before the next document.
@@ -209,6 +219,12 @@ def read_documents(
     Args:
         files: What `find_files` returned.
         field: The name of the text in a record of jsonl or parquet.
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as directory:
+    ...     written = Path(directory, "a.jsonl").write_text('{"text": "a rose"}\n{"text": "is a rose"}')
+    ...     list(read_documents(find_files([directory])))
+    ['a rose', 'is a rose']
+
         lines: A document is a line of a text file, without its newline, instead of the whole file.
         progress: Called with the bytes of the files (compressed as they are) read so far.
 

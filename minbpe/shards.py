@@ -16,7 +16,19 @@ from pathlib import Path
 from typing import Literal
 
 from minbpe import shard_file
-from minbpe.documents import LONG, File, Long, Packed, Piped, Rereadable, after, joined, parts_of, size_of
+from minbpe.documents import (
+    LONG,
+    File,
+    Long,
+    Packed,
+    Piped,
+    Rereadable,
+    after,
+    joined,
+    parts_of,
+    refuse_unless_plain,
+    size_of,
+)
 from minbpe.encoding import Encoding, repaired
 from minbpe.errors import CorpusError, FormatError, SpecialTokenError, UnknownTokenError
 from minbpe.manifest import FILE, Manifest, Options, Shard
@@ -69,7 +81,9 @@ def write_shards(
     Raises:
         SpecialTokenError: The encoding has no such special token.
         FormatError: The directory holds shards of another vocabulary, or made with other options.
-        CorpusError: The shards in the directory were made of other documents.
+        CorpusError: The shards in the directory were made of other documents; or a path is of a file that is compressed or of
+            records, which `read_documents` reads.
+        TypeError: The documents are a single text, or the encoding is none.
     """
     directory = Path(directory)
     if not 0 < tokens_per_shard <= shard_file.LARGEST:
@@ -157,6 +171,7 @@ def _held(documents: Iterable[str | bytes | os.PathLike[str] | Long], directory:
                         yield spooled
                     continue
             size = path.stat().st_size
+            refuse_unless_plain(path)
             yield File(path, size) if size > LONG else path.read_bytes()
         else:
             yield as_bytes(document)

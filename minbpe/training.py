@@ -116,7 +116,8 @@ def train(
 
     Args:
         source: a text as str or bytes, a file as `pathlib.Path`, an iterable of these, one document each, or `PieceCounts`, or a
-            file of them or a list of such files, as one corpus (for stages: a file for each).
+            file of them or a list of such files, as one corpus (for stages: a file for each). A path stands for the bytes as they
+            are; what is compressed, jsonl or parquet is read by `read_documents`.
         vocab_size: at least 256 and the number of special tokens.
         pattern: the name of a split pattern, or a regular expression; a list: each splits the pieces of the one before; None: a
             document is one piece. By default "gpt4", or for `PieceCounts` the pattern that made the pieces, where they know it.

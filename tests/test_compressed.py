@@ -17,6 +17,7 @@ from minbpe.cli import main
 from minbpe.compressed import FORMATS
 from minbpe.documents import Packed, read_documents
 from minbpe.errors import CorpusError
+from minbpe.shards import write_shards
 
 Pack = Callable[[bytes], bytes]
 
@@ -151,3 +152,38 @@ def test_the_commands_take_compressed_records(ending: str, tmp_path: Path, monke
         assert main(["shard", source, "--tokenizer", "mine.model", "--out", out]) == 0
     [packed], [plain] = Path("packed").glob("*.bin"), Path("plain").glob("*.bin")
     assert packed.read_bytes() == plain.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "name", ["z.txt.gz", "z.bz2", "z.xz", "z.zst", "z.jsonl", "z.ndjson", "z.jsonl.gz", "z.parquet"]
+)
+def test_a_path_to_what_is_no_plain_text_is_refused_with_what_reads_it(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"{}")
+    (tmp_path / "plain").write_bytes(b"text")
+    encoding = minbpe.get_encoding("gpt2")
+    calls: list[Callable[[], object]] = [
+        lambda: minbpe.train(path, 260),
+        lambda: minbpe.count([tmp_path / "plain", path]),
+        lambda: minbpe.count(iter([path])),
+        lambda: minbpe.extend(encoding.vocabulary, path, 1),
+        lambda: minbpe.count_to_file(path, tmp_path / "out"),
+        lambda: write_shards([path], encoding, tmp_path / "out"),
+    ]
+    for call in calls:
+        with pytest.raises(
+            CorpusError, match=rf"{name} is a \{path.suffix} file, .* give minbpe\.read_documents\(\[Path\('"
+        ):
+            call()
+
+
+def test_the_way_out_of_a_refused_path_is_to_read_its_documents(tmp_path: Path) -> None:
+    path = tmp_path / "z.txt.gz"
+    path.write_bytes(gzip.compress(b"a rose is a rose"))
+    assert minbpe.train(minbpe.read_documents([path]), 260) == minbpe.train("a rose is a rose", 260)
+    assert minbpe.count(path.read_bytes()).documents == 1
+
+
+def test_a_pipe_whose_name_says_that_it_is_compressed_is_refused(through_pipe: Callable[[bytes, str], Path]) -> None:
+    with pytest.raises(CorpusError, match=r"text\.gz is a \.gz file"):
+        minbpe.count(through_pipe(b"text", "text.gz"))
