@@ -159,7 +159,7 @@ def find_files(sources: Iterable[str | Path], *, glob: str = "*") -> list[Path]:
         glob: Which names to take inside directories, such as `*.py`. Files named directly are always taken.
 
     Raises:
-        CorpusError: A source does not exist, or nothing matches.
+        CorpusError: A source does not exist, nothing matches, or the pattern is none.
         OSError: A directory may not be read; `rglob` passes over it.
     """
 
@@ -172,7 +172,10 @@ def find_files(sources: Iterable[str | Path], *, glob: str = "*") -> list[Path]:
         if source.is_dir():
             for _ in os.walk(source, onerror=refuse):
                 pass
-            found.extend(sorted(path for path in source.rglob(glob) if path.is_file()))
+            try:
+                found.extend(sorted(path for path in source.rglob(glob) if path.is_file()))
+            except (NotImplementedError, ValueError) as error:
+                raise CorpusError(f"the pattern {glob!r} is refused ({error}): write a name such as '*.txt'") from None
         elif source.exists():
             found.append(source)
         else:
@@ -192,9 +195,6 @@ def is_plain_text(path: Path) -> bool:
     return path.suffix not in (*JSON_LINES, ".parquet", *FORMATS)
 
 
-def read_documents(
-    files: Iterable[Path],
-    *,
 def refuse_unless_plain(path: str | os.PathLike[str]) -> None:
     """Raise a CorpusError for a file of which only `read_documents` finds the text, where a path stands for its bytes."""
     file = Path(path)
@@ -205,6 +205,9 @@ def refuse_unless_plain(path: str | os.PathLike[str]) -> None:
         )
 
 
+def read_documents(
+    files: Iterable[Path],
+    *,
     field: str = "text",
     lines: bool = False,
     progress: Progress = lambda done: None,
@@ -216,15 +219,15 @@ def refuse_unless_plain(path: str | os.PathLike[str]) -> None:
 
     Bytes are given as they are: no newline is translated, no mark removed, and what is not UTF-8 stays.
 
-    Args:
-        files: What `find_files` returned.
-        field: The name of the text in a record of jsonl or parquet.
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as directory:
     ...     written = Path(directory, "a.jsonl").write_text('{"text": "a rose"}\n{"text": "is a rose"}')
     ...     list(read_documents(find_files([directory])))
     ['a rose', 'is a rose']
 
+    Args:
+        files: What `find_files` returned.
+        field: The name of the text in a record of jsonl or parquet.
         lines: A document is a line of a text file, without its newline, instead of the whole file.
         progress: Called with the bytes of the files (compressed as they are) read so far.
 
@@ -324,5 +327,10 @@ def _text_of(record: object, field: str, place: str) -> str:
     text = record.get(field) if isinstance(record, dict) else None
     if isinstance(text, str):
         return text
+    if isinstance(record, dict) and field in record:
+        what = "null" if text is None else f"of type {type(text).__name__}"
+        raise CorpusError(
+            f"{place}: field {field!r} is {what}, not text; leave such records out, or name another with --field"
+        )
     fields = ", ".join(map(str, record)) if isinstance(record, dict) else f"a {type(record).__name__}"
     raise CorpusError(f"{place}: no text in field {field!r} (the record has: {fields}); name it with --field")

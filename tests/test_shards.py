@@ -1,7 +1,9 @@
 """Shards are what llm.c reads, a pure function of their input, and proof against damage and interruption."""
 
 import gzip
+import re
 import struct
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -243,3 +245,20 @@ def test_a_damaged_source_is_named(name: str, data: bytes, message: str, tmp_pat
     (tmp_path / name).write_bytes(data)
     with pytest.raises(CorpusError, match=message):
         list(read_documents([tmp_path / name]))
+
+
+def test_a_field_that_is_there_and_no_text_is_named_with_its_type(tmp_path: Path) -> None:
+    for value, what in (("null", "null"), ("5", "of type int")):
+        (tmp_path / "a.jsonl").write_text(f'{{"text": "x"}}\n{{"text": {value}, "id": 1}}')
+        with pytest.raises(CorpusError, match=rf"a\.jsonl:2: field 'text' is {what}, not text"):
+            list(read_documents([tmp_path / "a.jsonl"]))
+
+
+@pytest.mark.parametrize("glob", ["/abs", "**.txt"])
+def test_a_pattern_of_names_that_is_none_is_an_error_that_says_what_to_write(glob: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").touch()
+    if glob == "**.txt" and sys.version_info >= (3, 13):
+        assert find_files([tmp_path], glob=glob) == [tmp_path / "a.txt"]
+        return
+    with pytest.raises(CorpusError, match=rf"the pattern '{re.escape(glob)}' is refused \(.+\): write a name such as"):
+        find_files([tmp_path], glob=glob)
