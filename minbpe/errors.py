@@ -45,6 +45,23 @@ class UnknownNameError(KeyError, MinbpeError):
     __str__ = UnknownTokenError.__str__
 
 
+def expect(fits: bool, wanted: str, given: object, way_out: str) -> None:
+    """Raise a TypeError that says the way out, unless what is given fits.
+
+    >>> expect(isinstance("300", int), "vocab_size is an int", "300", "write 300")
+    Traceback (most recent call last):
+        ...
+    TypeError: vocab_size is an int, and this is of type str: write 300
+    """
+    if not fits:
+        raise TypeError(f"{wanted}, and this is of type {type(given).__name__}: {way_out}")
+
+
+def expect_int(name: str, given: object) -> None:
+    """Raise a TypeError unless what is given counts as an int, as those of numpy do."""
+    expect(hasattr(given, "__index__"), f"{name} is an int", given, "give a whole number")
+
+
 class PatternWarning(UserWarning):
     """A split pattern that the compiled engine refuses: it splits as it says, but slowly. Said once for each pattern."""
 

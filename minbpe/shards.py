@@ -30,7 +30,7 @@ from minbpe.documents import (
     size_of,
 )
 from minbpe.encoding import Encoding, repaired
-from minbpe.errors import CorpusError, FormatError, SpecialTokenError, UnknownTokenError
+from minbpe.errors import CorpusError, FormatError, SpecialTokenError, UnknownTokenError, expect
 from minbpe.manifest import FILE, Manifest, Options, Shard
 from minbpe.shard_file import KINDS, Document, DocumentHash, read_shard
 from minbpe.spooled import Spooled
@@ -85,6 +85,12 @@ def write_shards(
             records, which `read_documents` reads.
         TypeError: The documents are a single text, or the encoding is none.
     """
+    if isinstance(documents, str | bytes | os.PathLike | Long):
+        raise TypeError(
+            f"documents are given one by one, and this is a single one of type {type(documents).__name__}: write [document]"
+        )
+    way_out = "give minbpe.get_encoding(name), or Encoding.from_vocabulary(vocabulary)"
+    expect(isinstance(encoding, Encoding), "write_shards takes an Encoding", encoding, way_out)
     directory = Path(directory)
     if not 0 < tokens_per_shard <= shard_file.LARGEST:
         raise CorpusError(f"tokens_per_shard is {tokens_per_shard:,}: llm.c's header holds 1 to {shard_file.LARGEST:,}")
@@ -165,13 +171,13 @@ def _held(documents: Iterable[str | bytes | os.PathLike[str] | Long], directory:
                 yield spooled
         elif isinstance(document, os.PathLike):
             path = Path(document)
+            refuse_unless_plain(path)
             with path.open("rb") as file:
                 if not file.seekable():
                     with Spooled(Piped(path, b"", file), directory) as spooled:
                         yield spooled
                     continue
             size = path.stat().st_size
-            refuse_unless_plain(path)
             yield File(path, size) if size > LONG else path.read_bytes()
         else:
             yield as_bytes(document)

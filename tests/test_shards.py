@@ -262,3 +262,19 @@ def test_a_pattern_of_names_that_is_none_is_an_error_that_says_what_to_write(glo
         return
     with pytest.raises(CorpusError, match=rf"the pattern '{re.escape(glob)}' is refused \(.+\): write a name such as"):
         find_files([tmp_path], glob=glob)
+
+
+@pytest.mark.parametrize("single", ["a text", b"a text", Path("a.txt")])
+def test_a_single_document_is_refused_for_its_letters_would_be_documents(
+    single: str | bytes | Path, tmp_path: Path
+) -> None:
+    with pytest.raises(TypeError, match=r"this is a single one of type .*: write \[document\]"):
+        write_shards(single, GPT2, tmp_path)  # type: ignore[arg-type]
+    assert content(tmp_path) == {}
+
+
+def test_what_is_no_encoding_is_refused_with_what_makes_one(tmp_path: Path) -> None:
+    for wrong in ("gpt2", GPT2.vocabulary):
+        with pytest.raises(TypeError, match=r"write_shards takes an Encoding, .* give minbpe\.get_encoding"):
+            write_shards(["a text"], wrong, tmp_path)  # type: ignore[arg-type]
+    assert content(tmp_path) == {}
