@@ -294,6 +294,7 @@ def count(
         OSError: a file cannot be read, or `spill_to` cannot be written.
 
     Warns:
+        UserWarning: the text is the name of a file.
         PatternWarning: the pattern is one that only the slow engine takes. Said once for each pattern.
     """
     from minbpe.source import counts_of

@@ -10,13 +10,13 @@ from pathlib import Path
 from minbpe import _core
 from minbpe.ceiling import Ceiling
 from minbpe.counting import PieceCounts, common_pattern
-from minbpe.errors import CorpusError
+from minbpe.errors import CorpusError, warn
 from minbpe.gathering import MOST, gather, summed, telling
 from minbpe.patterns import GPT4_SPLIT_PATTERN, resolve, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import EllipsisType
     from typing import TypeVar
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 NAMED = 3
 """How many files an error about their sum names."""
+LONGEST_NAME = 1000
+"""No longer text is looked at for whether it names a file."""
 
 
 class SavedCounts:
@@ -95,12 +97,16 @@ def recognised(source: Given, progress: Callable[[Progress], object] | None) -> 
     Raises:
         CorpusError: some of a list are files of counts, and some are not.
         FormatError: a file is damaged.
+
+    Warns:
+        UserWarning: a text is the name of a file.
     """
     from minbpe.formats.counts import is_counts
 
-    documents = [source] if isinstance(source, os.PathLike) else source
+    documents = [source] if isinstance(source, str | os.PathLike) else source
     if not isinstance(documents, list | tuple):
         return source
+    _warn_of_a_name(documents)
     counts = [isinstance(document, os.PathLike) and is_counts(document) for document in documents]
     if not any(counts):
         return source
@@ -112,6 +118,14 @@ def recognised(source: Given, progress: Callable[[Progress], object] | None) -> 
             way_out = f"{named} beside it is no file: write that to one first"
         raise CorpusError(f"{first} holds piece counts, and {way_out}")
     return SavedCounts(documents, progress)
+
+
+def _warn_of_a_name(documents: Sequence[object]) -> None:
+    """Warn if the first document is the name of a file: a str is a text always, and its letters would be learnt."""
+    first = documents[0] if documents else None
+    # What no file can be named, such as text with a zero byte, is no error to `isfile`.
+    if isinstance(first, str) and len(first) <= LONGEST_NAME and "\n" not in first and os.path.isfile(first):  # noqa: PTH113
+        warn(f"the text {first!r} is the name of a file: write Path({first!r}) to read it", UserWarning)
 
 
 @contextmanager

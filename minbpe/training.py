@@ -159,7 +159,8 @@ def train(
     Warns:
         VocabularyWarning: the corpus was exhausted before the vocabulary was full.
         PatternWarning: the pattern is one that only the slow engine takes. Said once for each pattern.
-        UserWarning: the corpus is an iterator without a name, of which `checkpoint` keeps nothing while it is counted.
+        UserWarning: the text is the name of a file; or the corpus is an iterator without a name, of which `checkpoint` keeps
+            nothing while it is counted.
     """
     return learn(
         source,

@@ -5,7 +5,8 @@ import os
 import pickle
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minbpe import corpus
+from minbpe import corpus, count_to_file, extend, train
 from minbpe.counting import PieceCounts, Progress, count
 from minbpe.errors import CorpusError
 from minbpe.patterns import resolve
+from minbpe.regex import RegexTokenizer
 from minbpe.vocabulary import Vocabulary
 
 PATTERNS = [None, "gpt2", "gpt4", "cl100k", "o200k", "[a-z]+"]
@@ -82,7 +84,8 @@ def test_text_its_bytes_and_its_file_have_the_same_counts(tmp_path: Path) -> Non
 def test_a_str_is_text_and_never_a_path(tmp_path: Path) -> None:
     path = tmp_path / "corpus.txt"
     path.write_text("something else")
-    assert list(count(str(path), pattern=None).items()) == [(str(path).encode(), 1)]
+    with pytest.warns(UserWarning, match="is the name of a file"):
+        assert list(count(str(path), pattern=None).items()) == [(str(path).encode(), 1)]
 
 
 def test_each_file_is_a_document(tmp_path: Path) -> None:
@@ -245,3 +248,35 @@ def test_what_progress_raises_ends_the_counting() -> None:
 
     with pytest.raises(InterruptedError, match=r"at \d+ of \d+"):
         count(prose(1_000_000), progress=stop)
+
+
+def test_a_text_that_is_the_name_of_a_file_is_counted_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "corpus.txt").write_text("what is in it")
+    calls: list[Callable[[Any], object]] = [
+        count,
+        partial(count_to_file, path=tmp_path / "out"),
+        partial(train, vocab_size=258),
+        partial(extend, Vocabulary.from_merges(()), tokens=1),
+        partial(RegexTokenizer().train, vocab_size=257),
+    ]
+    for call in calls:
+        for named in ("corpus.txt", str(tmp_path / "corpus.txt"), ["corpus.txt", "another"]):
+            with pytest.warns(
+                UserWarning, match=r"corpus\.txt' is the name of a file: write Path\('.*'\) to read it"
+            ) as told:
+                call(named)
+            assert [warning.filename for warning in told] == [__file__]
+
+
+@pytest.mark.parametrize(
+    "text", ["corpus", "", ".", "corpus.txt\n", "a\0b", "\ud800", "x" * 300, "x" * 5000, "/" * 900]
+)
+def test_other_text_is_counted_without_a_word(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "corpus.txt").touch()
+    assert count(text).documents == 1
+    assert count([Path("corpus.txt"), "corpus.txt"]).documents == 2
+    assert count(b"corpus.txt").documents == 1
