@@ -6,6 +6,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from minbpe.errors import expect
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
@@ -22,7 +24,15 @@ class Ceiling:
     spill_to: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
-        if self.max_memory is not None and self.max_memory < LEAST_MEMORY:
+        if self.max_memory is None:
+            return
+        expect(
+            hasattr(self.max_memory, "__index__"),
+            "max_memory is an int, of bytes",
+            self.max_memory,
+            "4 GB are 4 * 10**9",
+        )
+        if self.max_memory < LEAST_MEMORY:
             raise ValueError(f"max_memory is {self.max_memory} bytes: give {LEAST_MEMORY} or more")
 
     @property

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from minbpe import _core
 from minbpe._core import BaseEncoding
-from minbpe.errors import MinbpeError, UnknownTokenError, VocabularyError
+from minbpe.errors import MinbpeError, UnknownTokenError, VocabularyError, expect, expect_int
 from minbpe.special import NONE, SpecialTokens
-from minbpe.vocabulary import Vocabulary
+from minbpe.vocabulary import NO_VOCABULARY, Vocabulary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ class Encoding(BaseEncoding):
             raise MinbpeError(
                 f"cache_size is {cache_size}, but a cache has 0 bytes or more: leave it out for the usual size"
             )
+        expect(isinstance(vocabulary, Vocabulary), "an Encoding is made of a Vocabulary", vocabulary, NO_VOCABULARY)
         core = _core.Encoder(vocabulary._core, cache_size)
         self._hold(core)
         object.__setattr__(self, "name", name)
@@ -561,6 +562,7 @@ def _threads(num_threads: int) -> int:
 
 
 def _limit(n: int) -> int:
+    expect_int("a number of tokens", n)
     if n < 0:
         raise ValueError(f"a text cannot have {n} tokens: give 0 or more")
     return min(n, NO_LIMIT)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from minbpe.ceiling import Ceiling
-from minbpe.errors import VocabularyError
-from minbpe.merging import Limits, run, warn_of_early_end
+from minbpe.errors import VocabularyError, expect, expect_int
+from minbpe.gathering import check_min_count
+from minbpe.merging import Limits, check_room, run, warn_of_early_end
 from minbpe.source import counted, recognised
-from minbpe.vocabulary import Vocabulary
+from minbpe.vocabulary import NO_VOCABULARY, Vocabulary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,16 +60,21 @@ def extend(
         progress: as for `train`.
 
     Raises:
-        VocabularyError: `tokens` is negative, or the vocabulary has a token that its merges do not reach.
+        VocabularyError: `tokens` is negative or more than there is room for, or the vocabulary has a token that its merges do not
+            reach.
         CorpusError: as for `train`; above all `PieceCounts` of another pattern.
-        TypeError: what is given is no corpus.
+        TypeError: what is given is no vocabulary, or no corpus.
         OSError: a file cannot be read.
 
     Warns:
         VocabularyWarning: the corpus was exhausted before so many tokens were added.
     """
+    expect(isinstance(vocabulary, Vocabulary), "extend takes a Vocabulary", vocabulary, NO_VOCABULARY)
+    expect_int("tokens", tokens)
+    check_min_count(min_count)
     if tokens < 0:
         raise VocabularyError(f"cannot extend by {tokens} tokens: give 0 or more, or truncate to a smaller size")
+    check_room(len(vocabulary), vocabulary.n_vocab, tokens)
     limits = Limits(min_frequency, max_token_length)
     corpus = counted(
         recognised(source, progress), vocabulary.pattern, min_count, threads, Ceiling(max_memory, spill_to), progress

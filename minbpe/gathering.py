@@ -9,7 +9,7 @@ from io import BytesIO
 
 from minbpe import _core
 from minbpe.corpus import Streamed, batches
-from minbpe.errors import CorpusError
+from minbpe.errors import CorpusError, MinbpeError, expect_int
 from minbpe.patterns import warn_of_refusal
 
 TYPE_CHECKING = False
@@ -170,10 +170,21 @@ class _Counting:
         return self._parts.add_up(self._counter, self._ceiling, self._progress) if self._parts else self._counter
 
 
+def check_min_count(min_count: int) -> None:
+    """Find what is wrong with it before the long work, not after.
+
+    Raises:
+        MinbpeError: it is below 1.
+    """
+    expect_int("min_count", min_count)
+    if min_count < 1:
+        raise MinbpeError(f"min_count is {min_count}: it must be 1 or more")
+
+
 def summed(counter: _core.Counter, min_count: int, progress: Callable[[Progress], object] | None) -> _core.Counted:
     """Return what a counter has, without the pieces that were seen less than `min_count` times."""
     with telling("sum", progress) as told:
-        return counter.gather(max(0, min(min_count, MOST)), told)
+        return counter.gather(min(min_count, MOST), told)
 
 
 @contextmanager

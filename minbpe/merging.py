@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from minbpe import _core
-from minbpe.errors import warn
+from minbpe.errors import MinbpeError, VocabularyError, expect_int, warn
 from minbpe.gathering import MOST, Progress
-from minbpe.vocabulary import Vocabulary
+from minbpe.vocabulary import HIGHEST_ID, Vocabulary
 from minbpe.wording import several
 
 TYPE_CHECKING = False
@@ -38,6 +38,9 @@ BYTE_ORDERS = {
 }
 """The byte of each id."""
 
+MOST_TOKENS = (1 << 31) - 512
+"""The core numbers no more."""
+
 
 class VocabularyWarning(UserWarning):
     """A vocabulary came out smaller than it was asked to be."""
@@ -53,13 +56,29 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("min_frequency", "max_token_length"):
             value = getattr(self, name)
-            if value is not None and value < 1:
+            if value is None:
+                continue
+            expect_int(name, value)
+            if value < 1:
                 raise ValueError(f"{name} is {value}: it must be 1 or more")
 
     def __str__(self) -> str:
         longest = [] if self.max_token_length is None else [f"max_token_length={self.max_token_length}"]
         rarest = [] if self.min_frequency == 1 else [f"min_frequency={self.min_frequency}"]
         return " and ".join(rarest + longest)
+
+
+def check_room(tokens: int, next_id: int, merges: int) -> None:
+    """Find before the long work whether there is room for so many merges beside the tokens that are there.
+
+    Raises:
+        VocabularyError: there is none.
+    """
+    if tokens + merges > MOST_TOKENS or next_id + merges > HIGHEST_ID + 1:
+        raise VocabularyError(
+            f"{merges:,} merges on top of {tokens:,} tokens: a vocabulary has {MOST_TOKENS:,} tokens at most, with ids below 2^32, "
+            f"and the next id is {next_id:,}: ask for fewer"
+        )
 
 
 def learn_merges(
@@ -100,7 +119,7 @@ def run(
     """Return merges: left id, right id, how often the pair occurred, and in how many places it became a token.
 
     It takes what was counted. With a `keeper`, training starts from bytes and from the merges that it has, and what ends it
-    with an exception leaves the others with it.
+    with an exception leaves the others with it. A corpus that is refused leaves no new checkpoint: no run could go on from it.
     """
     lowest = choice("tie_break", tie_break, TIE_BREAKS)
     learned = keeper.merges[:merges] if keeper else []
@@ -129,9 +148,11 @@ def run(
         )
         if keeper:
             keeper.end(learned)
-    except BaseException:
-        if keeper:
+    except BaseException as error:
+        if keeper and (learned or not isinstance(error, MinbpeError)):
             keeper.keep(learned)
+        elif keeper:
+            keeper.close()
         raise
     if keeper:
         keeper.close()

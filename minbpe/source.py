@@ -11,7 +11,7 @@ from minbpe import _core
 from minbpe.ceiling import Ceiling
 from minbpe.counting import PieceCounts, common_pattern
 from minbpe.errors import CorpusError, warn
-from minbpe.gathering import MOST, gather, summed, telling
+from minbpe.gathering import MOST, check_min_count, gather, summed, telling
 from minbpe.patterns import GPT4_SPLIT_PATTERN, resolve, shown
 
 TYPE_CHECKING = False
@@ -147,6 +147,7 @@ def counts_of(
     """
     from minbpe.checkpoint import keeping
 
+    check_min_count(min_count)
     source = recognised(corpus, progress)
     if isinstance(source, SavedCounts):
         regex = source.pattern if pattern is ... else pattern_of(source, pattern)
@@ -193,7 +194,7 @@ def counted(
         if keeper and (kept := keeper.counted()):
             core, dropped = kept
         elif isinstance(source, PieceCounts):
-            core = source._counts.counted(max(0, min(min_count, MOST)))
+            core = source._counts.counted(min(min_count, MOST))
         elif isinstance(source, SavedCounts):
             core = source.gather(min_count, ceiling, progress)
         else:

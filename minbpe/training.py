@@ -8,13 +8,14 @@ from operator import sub
 
 from minbpe.ceiling import Ceiling
 from minbpe.counting import PieceCounts
-from minbpe.errors import VocabularyError
-from minbpe.gathering import Progress
+from minbpe.errors import VocabularyError, expect_int
+from minbpe.gathering import Progress, check_min_count
 from minbpe.merging import (
     BYTE_ORDERS,
     TIE_BREAKS,
     Limits,
     VocabularyWarning,
+    check_room,
     choice,
     learn_merges,
     run,
@@ -145,8 +146,8 @@ def train(
         progress: called some twenty times a second, and at the end of each stage. What it raises ends the training.
 
     Raises:
-        VocabularyError: `vocab_size` leaves no room for the bytes and the special tokens, or the stages do not rise to it,
-            or have `pattern`, `min_count` or `checkpoint` beside them.
+        VocabularyError: `vocab_size` leaves no room for the bytes and the special tokens, or is above 2,147,483,136, or the stages
+            do not rise to it, or have `pattern`, `min_count` or `checkpoint` beside them.
         SpecialTokenError: a special token is empty, given twice, or has an id that a merge will have.
         PatternError: the pattern does not compile, or gave up on a text.
         CorpusError: counts of 2^63 or more, distinct pieces of 4 GiB or more or past `max_memory`, or `PieceCounts` of
@@ -204,6 +205,8 @@ def learn(
     The arguments, errors and warnings are those of `train`. One training tells about every smaller vocabulary: the first
     merges are the same whatever `vocab_size` is.
     """
+    expect_int("vocab_size", vocab_size)
+    check_min_count(min_count)
     choice("tie_break", tie_break, TIE_BREAKS)
     order = choice("byte_order", byte_order, BYTE_ORDERS)
     limits = Limits(min_frequency, max_token_length)
@@ -214,6 +217,7 @@ def learn(
         raise VocabularyError(
             f"vocab_size is {vocab_size}, and 256 bytes and {several(room, 'special token')} are {256 + room}: give that or more"
         )
+    check_room(256, 256, wanted)
     check_ids(given, 256 + wanted)
     source = recognised(source, progress)
     if stages is not None:

@@ -6,7 +6,7 @@ Checked once, when it is made; never changed after. Shards and checkpoints refer
 from __future__ import annotations
 
 from minbpe import _core
-from minbpe.errors import UnknownTokenError, VocabularyError
+from minbpe.errors import UnknownTokenError, VocabularyError, expect, expect_int
 from minbpe.wording import several
 
 TYPE_CHECKING = False  # `typing` takes longer to import than this package
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from minbpe.patterns import Pattern
 
 HIGHEST_ID = 2**32 - 1
+NO_VOCABULARY = "give encoding.vocabulary, or Vocabulary.load(path)"
+"""The way out where something else is given."""
 
 
 class Vocabulary:
@@ -275,6 +277,7 @@ class Vocabulary:
         Raises:
             VocabularyError: `size` is below 256 or above `len(self)`.
         """
+        expect_int("size", size)
         return Vocabulary._from_core(_checked(lambda: self._core.truncate(size)))
 
     def prune(self, keep: Iterable[int]) -> tuple[Vocabulary, dict[int, int | None]]:
@@ -311,6 +314,9 @@ class Vocabulary:
         Raises:
             SpecialTokenError: a text is empty, or an id is an ordinary token's.
         """
+        expect(
+            hasattr(special_tokens, "keys"), "special_tokens is a dict, text to id", special_tokens, "write {text: id}"
+        )
         special = {**self._special_tokens, **special_tokens}
         return Vocabulary._from_core(_checked(lambda: self._core.with_special(list(special.items()))))
 

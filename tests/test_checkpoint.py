@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from minbpe import learn, train
 from minbpe.checkpoint import Checkpoint
 from minbpe.cli import main
-from minbpe.counting import Progress, count
-from minbpe.errors import CorpusError, FormatError
+from minbpe.counting import PieceCounts, Progress, count
+from minbpe.errors import CorpusError, FormatError, VocabularyError
 from minbpe.training import BYTE_ORDERS, Training, VocabularyWarning
 from minbpe.vocabulary import Vocabulary
 from tests.test_cli import MINBPE, output
@@ -319,3 +319,19 @@ def test_a_training_however_short_stays_until_its_vocabulary_is_in_a_file(
     output(capfd, *line, "--resume")
     assert Vocabulary.load("tok.model") == train(TEXT, 270, special_tokens=["<|endoftext|>"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["text", "tok.model", "tok.vocab"]
+
+
+def test_a_corpus_that_is_refused_leaves_no_new_checkpoint_which_would_stand_in_the_way(tmp_path: Path) -> None:
+    too_many = PieceCounts.from_items([("aaaa", 2**62)])
+    with pytest.raises(CorpusError, match=r"2\^63"):
+        train(too_many, 300, checkpoint=tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
+    with pytest.raises(CorpusError, match=r"2\^63"):
+        train(too_many, 300, checkpoint=Checkpoint(tmp_path / "kept", stays=True))
+    assert (tmp_path / "kept").exists()
+
+
+def test_a_size_that_no_vocabulary_has_is_refused_before_a_checkpoint_is_made(tmp_path: Path) -> None:
+    with pytest.raises(VocabularyError, match=r"4,294,967,040 merges on top of 256 tokens: .* at most"):
+        train(TEXT, 2**32, checkpoint=tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()

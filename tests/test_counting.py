@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from minbpe import corpus, count_to_file, extend, train
 from minbpe.counting import PieceCounts, Progress, count
-from minbpe.errors import CorpusError
+from minbpe.errors import CorpusError, MinbpeError
 from minbpe.patterns import resolve
 from minbpe.regex import RegexTokenizer
 from minbpe.vocabulary import Vocabulary
@@ -280,3 +280,23 @@ def test_other_text_is_counted_without_a_word(text: str, tmp_path: Path, monkeyp
     assert count(text).documents == 1
     assert count([Path("corpus.txt"), "corpus.txt"]).documents == 2
     assert count(b"corpus.txt").documents == 1
+
+
+@pytest.mark.parametrize("wrong", [0, -1])
+def test_a_min_count_below_1_is_refused_before_the_corpus_is_read(wrong: int, tmp_path: Path) -> None:
+    calls: list[Callable[..., object]] = [
+        partial(count_to_file, path=tmp_path / "out"),
+        partial(train, vocab_size=258),
+        partial(train, vocab_size=258, stages=[("gpt4", 257), (None, 258)]),
+        partial(extend, Vocabulary.from_merges(()), tokens=1),
+    ]
+    for call in calls:
+        with pytest.raises(MinbpeError, match=f"min_count is {wrong}: it must be 1 or more"):
+            call(Path("no such file"), min_count=wrong)
+
+
+def test_an_amount_of_memory_that_is_no_int_is_an_error_that_says_so() -> None:
+    with pytest.raises(
+        TypeError, match=r"max_memory is an int, of bytes, and this is of type str: 4 GB are 4 \* 10\*\*9"
+    ):
+        count("text", max_memory="4G")  # type: ignore[arg-type]

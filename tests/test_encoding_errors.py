@@ -231,6 +231,8 @@ def test_fields_that_cannot_be_are_refused(change: dict[str, Any], error: type[E
         (lambda e: e.truncate("a", -1), ValueError, "give 0 or more"),
         (lambda e: e.truncate("a", 1.5), TypeError, "float"),
         (lambda e: e.truncate("a", None), TypeError, "NoneType"),
+        (lambda e: e.truncate("a", "x"), TypeError, "a number of tokens is an int, and this is of type str"),
+        (lambda e: e.count_up_to("a", "x"), TypeError, "a number of tokens is an int, and this is of type str"),
         (lambda e: e.count(None), TypeError, "expected str, got NoneType"),
         (lambda e: e.truncate(b"a", 1), TypeError, "expected str, got bytes"),
         (lambda e: e.encode_with_offsets(b"a"), TypeError, "expected str, got bytes"),
@@ -270,3 +272,18 @@ def test_a_pattern_that_tries_too_long_is_an_error_that_says_where(tiktoken_modu
         ):
             call("b" + "a" * 5_000)
     assert encoding.encode("aab") == [97, 97, 98]
+
+
+def test_what_is_no_vocabulary_or_no_dict_of_special_tokens_is_refused_with_the_way_out() -> None:
+    encoding = minbpe.get_encoding("gpt2")
+    with pytest.raises(
+        TypeError, match=r"made of a Vocabulary, and this is of type str: give .* Vocabulary\.load\(path\)"
+    ):
+        Encoding.from_vocabulary("m.model")  # type: ignore[arg-type]
+    for call in (encoding.with_special_tokens, encoding.vocabulary.with_special_tokens):
+        with pytest.raises(
+            TypeError, match=r"special_tokens is a dict, text to id, and this is of type list: write \{text: id\}"
+        ):
+            call(["<|a|>"])  # type: ignore[operator]
+    with pytest.raises(TypeError, match="size is an int, and this is of type str"):
+        encoding.vocabulary.truncate("300")  # type: ignore[arg-type]

@@ -110,6 +110,16 @@ def test_what_cannot_be_extended_is_an_error_that_says_why() -> None:
             extend(vocabulary, "abcabc", 1)
     with pytest.raises(VocabularyError, match="cannot extend by -1 tokens"):
         extend(CL100K.vocabulary, "text", -1)
+    with pytest.raises(
+        VocabularyError, match=r"at most, with ids below 2\^32, and the next id is 100,277: ask for fewer"
+    ):
+        extend(CL100K.vocabulary, Path("no such file"), 2**32 - 100_000)
+    with pytest.raises(
+        TypeError, match=r"extend takes a Vocabulary, and this is of type Encoding: give encoding\.vocabulary"
+    ):
+        extend(CL100K, "text", 1)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="tokens is an int, and this is of type str"):
+        extend(CL100K.vocabulary, "text", "1")  # type: ignore[arg-type]
     with pytest.raises(CorpusError, match="made with the pattern 'gpt2', and 'cl100k' is asked for"):
         extend(CL100K.vocabulary, count("text", pattern="gpt2"), 1)
 

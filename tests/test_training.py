@@ -23,6 +23,7 @@ from minbpe.basic import BasicTokenizer
 from minbpe.counting import PieceCounts, Progress, count
 from minbpe.encoding import Encoding
 from minbpe.errors import CorpusError, PatternError, SpecialTokenError, VocabularyError
+from minbpe.merging import MOST_TOKENS
 from minbpe.patterns import resolve
 from minbpe.training import BYTE_ORDERS, VocabularyWarning, learn, learn_merges, train
 from minbpe.vocabulary import Vocabulary
@@ -239,6 +240,10 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"vocab_size": 255}, VocabularyError, "vocab_size is 255, .* give that or more"),
     ({"vocab_size": 257, "special_tokens": ["<|a|>", "<|b|>"]}, VocabularyError, "are 258"),
     ({"vocab_size": "300"}, TypeError, "str"),
+    ({"vocab_size": 300.0}, TypeError, "vocab_size is an int, and this is of type float: give a whole number"),
+    ({"vocab_size": 2**31 - 511}, VocabularyError, "has 2,147,483,136 tokens at most"),
+    ({"min_count": 0}, ValueError, "min_count is 0: it must be 1 or more"),
+    ({"min_frequency": "2"}, TypeError, "min_frequency is an int"),
     ({"tie_break": "random"}, ValueError, "tie_break is 'random': it must be 'first' or 'lowest'"),
     ({"byte_order": ["a"]}, ValueError, "it must be 'identity' or 'gpt2'"),
     ({"pattern": "("}, PatternError, "does not compile"),
@@ -382,3 +387,10 @@ def test_rare_pieces_are_left_out_and_counted() -> None:
     assert tokens_of(training.vocabulary) == [b"ab", b"ef"]
     assert (training.pieces, training.dropped_pieces, training.dropped_distinct) == (4, 1, 1)
     assert training.token_counts == (8, 6, 4)
+
+
+def test_the_size_that_is_refused_is_the_first_that_the_core_refuses() -> None:
+    counts = count("aaabdaaabac", pattern=None)
+    assert len(learn_merges(counts, MOST_TOKENS - 256)) == 7
+    with pytest.raises(VocabularyError, match=f"there can be {MOST_TOKENS} tokens at most"):
+        learn_merges(counts, MOST_TOKENS - 255)
