@@ -266,6 +266,8 @@ def count(
     >>> list(count(["a rose is a rose", "a rose"]).items())
     [(b'a', 2), (b' rose', 3), (b' is', 1), (b' a', 1)]
 
+    Files are mapped into memory, so none may be cut short meanwhile: the system would end the process.
+
     Args:
         corpus: a text as str or bytes, a file as `pathlib.Path` (its bytes as they are; `read_documents` reads what is compressed,
             jsonl or parquet), or an iterable of these, one document each; of an iterator some 32 MB are held at a time, of what

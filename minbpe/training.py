@@ -137,7 +137,8 @@ def train(
         max_token_length: a pair whose bytes together are more than this is never merged, and the best of the others is.
         threads: how many work side by side, by default as many as there are cores. The result does not depend on it.
         max_memory: a ceiling on what counting holds, in bytes, as for `count`. Merging then holds the distinct pieces that
-            `min_count` leaves: some 12 bytes for each of theirs, and 400 bytes a merge.
+            `min_count` leaves: some 9 bytes for each of theirs, and 0.3 KB a merge. The vocabulary is besides, its tokens' bytes
+            above all: of a text of one long piece they may be many times the text.
         spill_to: the directory for what passes it, as for `count`.
         checkpoint: a directory to keep counts and merges in, each minute and when an exception such as Ctrl-C ends the
             training. The same training with the same checkpoint goes on from there, to exactly the vocabulary that it would
@@ -147,7 +148,8 @@ def train(
 
     Raises:
         VocabularyError: `vocab_size` leaves no room for the bytes and the special tokens, or is above 2,147,483,136, or the stages
-            do not rise to it, or have `pattern`, `min_count` or `checkpoint` beside them.
+            do not rise to it, or have `pattern`, `min_count` or `checkpoint` beside them; or the tokens come to hold over 1 GiB
+            together, as those of one long piece may (the merges until then stay in a `checkpoint`).
         SpecialTokenError: a special token is empty, given twice, or has an id that a merge will have.
         PatternError: the pattern does not compile, or gave up on a text.
         CorpusError: counts of 2^63 or more, distinct pieces of 4 GiB or more or past `max_memory`, or `PieceCounts` of

@@ -258,11 +258,11 @@ def test_piece_counts_are_given_one_for_each_stage() -> None:
         train([counts[0], count("other", pattern=None)], 400, stages=stages)
 
 
-def test_each_stage_whose_pattern_is_refused_is_warned_of() -> None:
+def test_each_stage_whose_pattern_is_refused_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
     stages = [(r"(?<=x)y|\w", 256), (r"(?<=y)z|[^z]+|z", 256)]
     vocabulary = Vocabulary.from_merges((), stages=[(0, stages[0][0]), (0, stages[1][0]), (0, None)])
     for take in (lambda: train("", 256, stages=stages), lambda: Encoding.from_vocabulary(vocabulary)):
-        patterns._warned.clear()
+        monkeypatch.setattr(patterns, "_warned", set())
         with pytest.warns(PatternWarning) as warned:
             take()
         assert [str(each.message).split("'")[1] for each in warned] == [repr(pattern)[1:-1] for pattern, _ in stages]

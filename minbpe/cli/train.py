@@ -153,7 +153,7 @@ def train(
                 raise MinbpeError(_nothing(training, len(files), min_count))
         seconds = perf_counter() - began
         vocabulary = training.vocabulary
-        vocabulary.save(prefix)
+        vocabulary.save(f"{prefix}.model")
     if keeps:
         checkpoint.remove()
     dropped = {"dropped": training.dropped_pieces, "dropped distinct": training.dropped_distinct}
