@@ -111,18 +111,8 @@ def test_keys_of_json_have_underscores_and_ids_are_called_so(
     assert "tokens" not in facts[2]
     assert facts[3]["tokens"] == 270
     assert facts[3]["begins"].startswith("the theme of")
-    assert (facts[3]["compiled_engine"], facts[3]["refused"]) == (True, None)
-    assert "compiled engine  yes" in output(capfd, "inspect", model)
-
-
-@pytest.mark.filterwarnings("always")
-def test_why_the_compiled_engine_does_not_take_a_pattern_is_shown(
-    corpus: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    line = ["train", str(corpus), "--size", "260", "--pattern", r"(?<=a)b|\w+|\W", "--out", str(tmp_path / "tok")]
-    assert main(line) == 0
-    capfd.readouterr()
-    assert "compiled engine  no: it looks behind" in output(capfd, "inspect", tmp_path / "tok.model")
+    assert (facts[3]["engine"], facts[3]["refused"]) == ("compiled", None)
+    assert "refused" not in output(capfd, "inspect", model)
 
 
 def test_help_names_what_is_given_and_its_paragraphs_are_as_wide_as_the_page(

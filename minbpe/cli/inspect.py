@@ -62,7 +62,7 @@ def _of_vocabulary(encoding: "Encoding", as_json: bool) -> dict[str, object]:
         "special": special if as_json else ", ".join(shown + more) or "none",
         **_patterns(vocabulary, as_json),
         "engine": vocabulary.engine,
-        **_compiled(vocabulary, as_json),
+        **({"refused": vocabulary.refusal} if as_json or vocabulary.refusal else {}),
         "unicode": vocabulary.unicode_version,
         "digest": vocabulary.digest,
         "mean length": round(sum(map(len, tokens)) / len(tokens), 2),
@@ -70,13 +70,6 @@ def _of_vocabulary(encoding: "Encoding", as_json: bool) -> dict[str, object]:
         if as_json
         else ", ".join(f"{_shown(token)} ({len(token)})" for token in longest),
     }
-
-
-def _compiled(vocabulary: "Vocabulary", as_json: bool) -> dict[str, object]:
-    """Say whether the compiled engine takes the pattern, and why not."""
-    if as_json:
-        return {"compiled engine": vocabulary.refusal is None, "refused": vocabulary.refusal}
-    return {"compiled engine": f"no: {vocabulary.refusal}" if vocabulary.refusal else "yes"}
 
 
 def _patterns(vocabulary: "Vocabulary", as_json: bool) -> dict[str, object]:
