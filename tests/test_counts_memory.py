@@ -37,10 +37,10 @@ def test_counts_in_files_are_added_up_within_the_ceiling_and_inspected_without_b
         spill = ["--spill-to", str(tmp_path)] if "--max-memory" in arguments else []
         return run("train", *paths, "--size", "300", "--out", out, *spill, *arguments)
 
-    assert "set a ceiling with max_memory" in limited().stderr
+    assert "set a ceiling with --max-memory" in limited().stderr
     too_many = limited("--max-memory", "12M")
     assert too_many.returncode == 1
-    assert "leave out rare pieces with min_count" in too_many.stderr
+    assert "leave out rare pieces with --min-count" in too_many.stderr
     # The run before has left its counts.
     fewer = limited("--max-memory", "12M", "--min-count", "6", "--no-resume", "--json")
     assert fewer.returncode == 0, fewer.stderr
