@@ -8,14 +8,13 @@ from cyclopts import Group, Parameter, Token
 from cyclopts.validators import Number
 
 from minbpe.ceiling import LEAST_MEMORY
+from minbpe.merging import MOST_TOKENS
 
 CORPUS, SPLITTING, VOCABULARY, RESOURCES, OUTPUT = map(
     Group.create_ordered, ("Corpus", "Splitting", "Vocabulary", "Resources", "Output")
 )
 """How the options of commands with many are grouped on their page of help."""
 
-LARGEST_VOCABULARY = (1 << 31) - 512
-"""Tokens that the core gives ids to; said before a corpus is counted for more."""
 LARGEST_COUNT = (1 << 63) - 1
 
 
@@ -77,6 +76,6 @@ Positive = Annotated[int, Parameter(converter=whole_number, validator=Number(gte
 Threads = Annotated[int, Parameter(converter=whole_number, validator=Number(gte=1, lte=1 << 16))]
 Size = Annotated[
     int,
-    Parameter(name=["--size", "-s"], converter=whole_number, validator=Number(gte=256, lte=LARGEST_VOCABULARY)),
+    Parameter(name=["--size", "-s"], converter=whole_number, validator=Number(gte=256, lte=MOST_TOKENS)),
 ]
 Memory = Annotated[int, Parameter(converter=memory, metavar="SIZE")]

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from minbpe.cli.count import SIZE
-from minbpe.cli.options import LARGEST_VOCABULARY
 from minbpe.cli.shared import UsageError
 from minbpe.documents import Long
 from minbpe.errors import PatternError
+from minbpe.merging import MOST_TOKENS
 from minbpe.patterns import resolve
 
 
@@ -37,8 +37,8 @@ def parse_stage(stage: str) -> tuple[str | None, int]:
         resolve(named)
     except PatternError as error:
         raise UsageError(f"--stage {stage}: {error}") from None
-    if int(size) > LARGEST_VOCABULARY:
-        raise UsageError(f"--stage {stage}: a vocabulary has {LARGEST_VOCABULARY:,} tokens at most")
+    if int(size) > MOST_TOKENS:
+        raise UsageError(f"--stage {stage}: a vocabulary has {MOST_TOKENS:,} tokens at most")
     return named, int(size)
 
 
