@@ -11,7 +11,7 @@ use std::ops::Range;
 use crate::lanes::{LONGEST, Lanes};
 use crate::merge::{Rules, SHORT, merge_by_heap, merge_short};
 use crate::processor::{Instructions, Work, widest};
-use crate::table::PairTable;
+use crate::table::Pairs;
 
 /// How many bytes at the end of what is done are merged again with the next block: longer than most tokens.
 const OVERLAP: usize = 12;
@@ -204,7 +204,7 @@ impl Part {
 
 /// Merges all parts that have bytes and no tokens.
 struct SideBySide<'a> {
-    pairs: &'a PairTable,
+    pairs: Pairs<'a>,
     piece: &'a [u8],
     parts: &'a mut [Part],
     tokens: &'a mut Vec<u32>,

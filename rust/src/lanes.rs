@@ -3,7 +3,7 @@
 //! A merge asks the pair table twice, and the lines it asks for are seldom near. So a lane asks in one round, has the lines fetched, and
 //! reads them in the next, when the other lanes have had their turn in between: no merge waits for memory.
 
-use crate::table::{MAX_TOKENS, PairTable};
+use crate::table::{MAX_TOKENS, Pairs};
 
 /// The longest piece that a lane takes.
 pub(crate) const LONGEST: usize = 31;
@@ -14,8 +14,8 @@ const LANES: usize = 16;
 /// Places in a lane: 1 to 31 are bytes, 0 stands for "nothing there".
 const PLACES: usize = LONGEST + 1;
 
-/// A key above those of all merges.
-const NONE: u32 = u32::MAX;
+/// Keys from here on are above those of all merges.
+const NONE: u32 = u32::MAX << 5;
 
 /// In place of a token where there is none: an index that no token has, so that it is in no pair.
 const NOBODY: u32 = MAX_TOKENS as u32 - 1;
@@ -24,7 +24,7 @@ const NOBODY: u32 = MAX_TOKENS as u32 - 1;
 #[derive(Debug, Clone, Copy)]
 #[repr(align(64))]
 struct Lane {
-    /// `rank << 5 | place` of the merge of the token at a place with its right neighbour: one minimum gives the lowest rank and, among
+    /// `merged - 1 << 5 | place` of the merge of the token at a place with its right neighbour: one minimum gives the lowest rank and, among
     /// equals, the leftmost.
     keys: [u32; PLACES],
     /// The token that starts at a place.
@@ -58,7 +58,7 @@ impl Lane {
     };
 
     #[inline(always)]
-    fn start(&mut self, index: u32, piece: &[u8], pairs: &PairTable) {
+    fn start(&mut self, index: u32, piece: &[u8], pairs: Pairs<'_>) {
         let live = ((1u64 << piece.len()) - 1) << 1;
         *self = Lane { live: live as u32, long: piece.len() > 15, piece: index, ..Lane::EMPTY };
         for (token, &byte) in self.tokens[1..].iter_mut().zip(piece) {
@@ -71,7 +71,7 @@ impl Lane {
 
     /// Reads what the last merge asked for, then merges once more, and asks. False if nothing is left to merge.
     #[inline(always)]
-    fn round(&mut self, pairs: &PairTable) -> bool {
+    fn round(&mut self, pairs: Pairs<'_>) -> bool {
         let (at, before) = (self.at as usize & LONGEST, self.before as usize & LONGEST);
         let token = self.tokens[at];
         let to_right = key(pairs.get_at(self.asked[0], token, self.right), at);
@@ -84,10 +84,10 @@ impl Lane {
         let lowest = lowest.min(to_right).min(to_left);
         self.keys[at] = to_right;
         self.keys[before] = to_left;
-        if lowest == NONE {
+        if lowest >= NONE {
             return false;
         }
-        let (at, merged) = (lowest as usize & LONGEST, lowest >> 5);
+        let (at, merged) = (lowest as usize & LONGEST, (lowest >> 5) + 1);
         let above = self.live & (!1 << at);
         let gone = above.trailing_zeros() as usize & LONGEST;
         let right = (above & above.wrapping_sub(1)).trailing_zeros() as usize & LONGEST;
@@ -102,10 +102,10 @@ impl Lane {
     }
 }
 
-/// The key of a merge at a place; merge 0 is none.
+/// The key of a merge at a place. Merge 0 is none, and comes last by what it wraps to, which needs no test.
 #[inline(always)]
 fn key(merged: u32, place: usize) -> u32 {
-    if merged == 0 { NONE } else { merged << 5 | place as u32 }
+    merged.wrapping_sub(1) << 5 | place as u32
 }
 
 /// The lanes, and which of them are at work.
@@ -132,14 +132,14 @@ impl Lanes {
 
     /// Gives a piece of 1 to 31 bytes to a lane that has none.
     #[inline(always)]
-    pub(crate) fn start(&mut self, index: usize, piece: &[u8], pairs: &PairTable) {
+    pub(crate) fn start(&mut self, index: usize, piece: &[u8], pairs: Pairs<'_>) {
         self.lanes[usize::from(self.order[self.busy]) % LANES].start(index as u32, piece, pairs);
         self.busy += 1;
     }
 
     /// One merge in each piece. Pieces that are done are given to `done`, with their tokens.
     #[inline(always)]
-    pub(crate) fn round(&mut self, pairs: &PairTable, mut done: impl FnMut(usize, &[u32])) {
+    pub(crate) fn round(&mut self, pairs: Pairs<'_>, mut done: impl FnMut(usize, &[u32])) {
         let mut turn = 0;
         while turn < self.busy {
             let lane = &mut self.lanes[usize::from(self.order[turn]) % LANES];

@@ -9,14 +9,14 @@ use std::collections::BinaryHeap;
 
 use crate::blocks::merge_in_blocks;
 use crate::meetings::Meetings;
-use crate::table::PairTable;
+use crate::table::Pairs;
 
 /// Pieces up to this length are merged on the stack; also the length of the first block of a longer one.
 pub(crate) const SHORT: usize = 64;
 
 /// What merging needs to know of a vocabulary. Tokens are indices, and of two merges the lower index goes first.
 pub(crate) struct Rules<'a> {
-    pub(crate) pairs: &'a PairTable,
+    pub(crate) pairs: Pairs<'a>,
     /// The two tokens that index 256 + i was made of. Empty if some token has several pairs of parents.
     pub(crate) parents: &'a [(u32, u32)],
     /// Where each token's bytes start in the arena, and where the last one's end: differences are lengths.
@@ -79,7 +79,7 @@ impl Rules<'_> {
 /// Up to 64 bytes. Bit i of `live` says that a token starts at byte i, so neighbours are found by counting zeros and nothing is moved.
 /// `keys[i]` is `rank << 6 | i` of the merge of the token at i with its right neighbour: one minimum gives the lowest rank and, among
 /// equals, the leftmost.
-pub(crate) fn merge_short(pairs: &PairTable, piece: &[u8], out: &mut Vec<u32>) {
+pub(crate) fn merge_short(pairs: Pairs<'_>, piece: &[u8], out: &mut Vec<u32>) {
     const NONE: u32 = u32::MAX;
     let n = piece.len();
     if n < 2 {
@@ -123,7 +123,7 @@ pub(crate) fn merge_short(pairs: &PairTable, piece: &[u8], out: &mut Vec<u32>) {
 }
 
 /// Any length: a doubly linked list of tokens and a heap of (rank, place). A heap entry is stale when its pair no longer stands there.
-pub(crate) fn merge_by_heap(pairs: &PairTable, piece: &[u8], out: &mut Vec<u32>) {
+pub(crate) fn merge_by_heap(pairs: Pairs<'_>, piece: &[u8], out: &mut Vec<u32>) {
     const GONE: u32 = u32::MAX;
     let n = piece.len();
     let mut tokens: Vec<u32> = piece.iter().map(|&byte| u32::from(byte)).collect();

@@ -4,7 +4,7 @@ use crate::cache::{self, Cache, Listed};
 use crate::lanes::{self, Lanes};
 use crate::lookup::Deferred;
 use crate::processor::Baseline;
-use crate::table::PairTable;
+use crate::table::Pairs;
 use crate::tokens::Tokens;
 
 /// So many pieces are remembered, by their place in the cache, for those that are the same.
@@ -73,7 +73,7 @@ impl Misses {
 
     /// Takes what the cache has of pieces that are long or have many ids; the others are missed.
     #[inline(always)]
-    fn get(&mut self, pieces: &[Deferred], long: &[u8], pairs: &PairTable, cache: &Cache) {
+    fn get(&mut self, pieces: &[Deferred], long: &[u8], pairs: Pairs<'_>, cache: &Cache) {
         let Misses { made, ids, listed, missed, .. } = self;
         listed.clear();
         listed.extend(pieces.iter().map(|piece| cache.find_many(piece.place, piece.key)));
@@ -95,6 +95,7 @@ impl Misses {
     #[inline(always)]
     fn merge(&mut self, pieces: &[Deferred], long: &[u8], tokens: &Tokens, cache: &mut Cache) {
         let Misses { made, ids, missed, lanes, .. } = self;
+        let pairs = tokens.pairs();
         let mut recent = [u32::MAX; RECENT];
         let mut next = 0;
         while next < missed.len() || !lanes.idle() {
@@ -116,7 +117,7 @@ impl Misses {
                 }
                 next += 1;
             }
-            lanes.round(tokens.pairs(), |number, found| {
+            lanes.round(pairs, |number, found| {
                 let (piece, first) = (&pieces[number], ids.len());
                 (made[number].first, made[number].count) = (first as u32, found.len() as u32);
                 ids.extend(found.iter().map(|&token| tokens.id(token)));

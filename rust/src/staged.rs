@@ -13,7 +13,7 @@ use crate::encode::{Rows, Sink};
 use crate::error::{Error, Result};
 use crate::special::Matcher;
 use crate::split::Scratch;
-use crate::table::PairTable;
+use crate::table::{PairTable, Pairs};
 use crate::vocab::Vocabulary;
 
 /// From which merge on which pattern splits text.
@@ -56,7 +56,7 @@ impl LastStage {
         let Work { ids, chain, .. } = work;
         // The stages before have no ids but those of this vocabulary.
         ids.iter_mut().for_each(|id| *id = tokens.index_of_id(*id).unwrap_or_default());
-        chain.merge(&self.pairs, ids);
+        chain.merge(self.pairs.view(), ids);
         ids.iter_mut().for_each(|id| *id = tokens.ids()[*id as usize]);
     }
 }
@@ -231,7 +231,7 @@ struct Chain {
 
 impl Chain {
     /// Joins the tokens that have a merge, the lowest first and of equal ones the leftmost.
-    fn merge(&mut self, pairs: &PairTable, tokens: &mut Vec<u32>) {
+    fn merge(&mut self, pairs: Pairs<'_>, tokens: &mut Vec<u32>) {
         const GONE: u32 = u32::MAX;
         let Chain { next, previous, heap } = self;
         let n = tokens.len();

@@ -6,7 +6,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use crate::lines::Lines;
+use crate::lines::{Line, Lines};
 use crate::processor::prefetch;
 
 /// Bits of a token index: three indices share one 64-bit slot.
@@ -44,8 +44,8 @@ const LINE: usize = 8;
 /// (left, right) to the index of their merge.
 ///
 /// Lines of eight slots, half full on average, filled from their first slot on; what finds its line full goes into the next. All
-/// eight are compared at once, without a branch, so what a look-up costs is its cache line: [`PairTable::place`] names it ahead of time,
-/// [`PairTable::prefetch`] has it fetched, [`PairTable::get_at`] reads it.
+/// eight are compared at once, without a branch, so what a look-up costs is its cache line: [`Pairs::place`] names it ahead of time,
+/// [`Pairs::prefetch`] has it fetched, [`Pairs::get_at`] reads it.
 #[derive(Debug)]
 pub(crate) struct PairTable {
     /// `left << 42 | right << 21 | merged`; 0 is empty, as no merge has index 0.
@@ -68,57 +68,10 @@ impl PairTable {
         PairTable { lines: Lines::new(count), count, seed: random_seed(), entries: 0, bytes: vec![0; 1 << 16] }
     }
 
-    /// The line where the merge of `left` and `right` is looked for first.
+    /// What look-ups read.
     #[inline(always)]
-    pub(crate) fn place(&self, left: u32, right: u32) -> u32 {
-        let hash = fold(joined(left, right) ^ self.seed, MULTIPLIER) >> 32;
-        ((hash * self.count as u64) >> 32) as u32
-    }
-
-    /// Has the line at a place fetched.
-    #[inline(always)]
-    pub(crate) fn prefetch(&self, place: u32) {
-        prefetch(self.lines.as_slice(), place as usize);
-    }
-
-    /// The merge of `left` and `right`, whose place is given; 0 if there is none.
-    #[inline(always)]
-    pub(crate) fn get_at(&self, place: u32, left: u32, right: u32) -> u32 {
-        let pair = joined(left, right);
-        let mut at = place as usize;
-        loop {
-            let line = &self.lines.as_slice()[at];
-            let found = line.iter().fold(0, |found, &slot| found | if slot >> INDEX_BITS == pair { slot } else { 0 });
-            // The sign says that the pair is not here and the line full, which is rare. As two conditions the first would be a branch of
-            // its own, which fails two times in five.
-            let goes_on = (found.wrapping_sub(1) & line[LINE - 1].wrapping_neg()) as i64;
-            if goes_on >= 0 {
-                return (found & INDEX_MASK) as u32;
-            }
-            at = if at + 1 == self.count { 0 } else { at + 1 };
-        }
-    }
-
-    /// The merge of `left` and `right`, if there is one.
-    #[inline(always)]
-    pub(crate) fn get(&self, left: u32, right: u32) -> Option<u32> {
-        let merged = self.get_at(self.place(left, right), left, right);
-        (merged != 0).then_some(merged)
-    }
-
-    /// The merge of two bytes, if there is one.
-    #[inline(always)]
-    pub(crate) fn get_bytes(&self, left: u8, right: u8) -> Option<u32> {
-        let merged = self.bytes[usize::from(left) << 8 | usize::from(right)];
-        (merged != 0).then_some(merged)
-    }
-
-    /// Has what `get_bytes` reads for the first bytes of a piece fetched.
-    #[inline(always)]
-    pub(crate) fn prefetch_bytes(&self, piece: &[u8; 16]) {
-        for two in piece[..8].windows(2) {
-            prefetch(&self.bytes, usize::from(two[0]) << 8 | usize::from(two[1]));
-        }
+    pub(crate) fn view(&self) -> Pairs<'_> {
+        Pairs { lines: self.lines.as_slice(), bytes: &self.bytes, seed: self.seed }
     }
 
     /// Adds a merge. The first one given for a pair stays; returns whether this was it.
@@ -126,7 +79,7 @@ impl PairTable {
         if (self.entries + 1) * 2 > self.count * LINE {
             self.grow();
         }
-        self.insert_at(self.place(left, right), left, right, merged)
+        self.insert_at(self.view().place(left, right), left, right, merged)
     }
 
     /// As `insert`, of a merge whose place is known and for which there is room.
@@ -163,8 +116,8 @@ impl PairTable {
         for (group, pairs) in pairs.chunks(GROUP).enumerate() {
             let mut places = [0; GROUP];
             for (place, &(left, right)) in places.iter_mut().zip(pairs) {
-                *place = self.place(left, right);
-                self.prefetch(*place);
+                *place = self.view().place(left, right);
+                self.view().prefetch(*place);
             }
             for ((rank, &(left, right)), place) in (group * GROUP..).zip(pairs).zip(places) {
                 if !self.insert_at(place, left, right, 256 + rank as u32) {
@@ -181,7 +134,70 @@ impl PairTable {
         let old = std::mem::replace(&mut self.lines, Lines::new(self.count));
         for &slot in old.as_slice().iter().flatten().filter(|&&slot| slot != 0) {
             let [left, right] = [slot >> (2 * INDEX_BITS), slot >> INDEX_BITS & INDEX_MASK].map(|index| index as u32);
-            self.insert_at(self.place(left, right), left, right, (slot & INDEX_MASK) as u32);
+            self.insert_at(self.view().place(left, right), left, right, (slot & INDEX_MASK) as u32);
+        }
+    }
+}
+
+/// The merges of a [`PairTable`], for many look-ups: a copy stays in registers, and what is behind a reference is read each time.
+#[derive(Clone, Copy)]
+pub(crate) struct Pairs<'a> {
+    lines: &'a [Line],
+    bytes: &'a [u32],
+    seed: u64,
+}
+
+impl Pairs<'_> {
+    /// The line where the merge of `left` and `right` is looked for first.
+    #[inline(always)]
+    pub(crate) fn place(self, left: u32, right: u32) -> u32 {
+        let hash = fold(joined(left, right) ^ self.seed, MULTIPLIER) >> 32;
+        ((hash * self.lines.len() as u64) >> 32) as u32
+    }
+
+    /// Has the line at a place fetched.
+    #[inline(always)]
+    pub(crate) fn prefetch(self, place: u32) {
+        prefetch(self.lines, place as usize);
+    }
+
+    /// The merge of `left` and `right`, whose place is given; 0 if there is none.
+    #[inline(always)]
+    pub(crate) fn get_at(self, place: u32, left: u32, right: u32) -> u32 {
+        let pair = joined(left, right);
+        let mut at = place as usize;
+        loop {
+            let line = &self.lines[at];
+            let found = line.iter().fold(0, |found, &slot| found | if slot >> INDEX_BITS == pair { slot } else { 0 });
+            // The sign says that the pair is not here and the line full, which is rare. As two conditions the first would be a branch of
+            // its own, which fails two times in five.
+            let goes_on = (found.wrapping_sub(1) & line[LINE - 1].wrapping_neg()) as i64;
+            if goes_on >= 0 {
+                return (found & INDEX_MASK) as u32;
+            }
+            at = if at + 1 == self.lines.len() { 0 } else { at + 1 };
+        }
+    }
+
+    /// The merge of `left` and `right`, if there is one.
+    #[inline(always)]
+    pub(crate) fn get(self, left: u32, right: u32) -> Option<u32> {
+        let merged = self.get_at(self.place(left, right), left, right);
+        (merged != 0).then_some(merged)
+    }
+
+    /// The merge of two bytes, if there is one.
+    #[inline(always)]
+    pub(crate) fn get_bytes(self, left: u8, right: u8) -> Option<u32> {
+        let merged = self.bytes[usize::from(left) << 8 | usize::from(right)];
+        (merged != 0).then_some(merged)
+    }
+
+    /// Has what `get_bytes` reads for the first bytes of a piece fetched.
+    #[inline(always)]
+    pub(crate) fn prefetch_bytes(self, piece: &[u8; 16]) {
+        for two in piece[..8].windows(2) {
+            prefetch(self.bytes, usize::from(two[0]) << 8 | usize::from(two[1]));
         }
     }
 }
@@ -272,19 +288,19 @@ mod tests {
         }
         assert!(!table.insert(5, 35, 9), "the first merge of a pair stays");
         for i in 0..10_000 {
-            assert_eq!(table.get(i, i * 7 % 4096), Some(256 + i));
-            assert_eq!(table.get(i, i * 7 % 4096 + 1), None);
+            assert_eq!(table.view().get(i, i * 7 % 4096), Some(256 + i));
+            assert_eq!(table.view().get(i, i * 7 % 4096 + 1), None);
         }
-        assert_eq!(table.get_bytes(3, 21), Some(259));
-        assert_eq!(table.get_bytes(3, 22), None);
+        assert_eq!(table.view().get_bytes(3, 21), Some(259));
+        assert_eq!(table.view().get_bytes(3, 22), None);
     }
 
     #[test]
     fn the_pair_of_the_first_bytes_is_not_an_empty_slot() {
         let mut table = PairTable::with_capacity(4);
-        assert_eq!(table.get(0, 0), None);
+        assert_eq!(table.view().get(0, 0), None);
         table.insert(0, 0, 256);
-        assert_eq!(table.get(0, 0), Some(256));
+        assert_eq!(table.view().get(0, 0), Some(256));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::id_index::IdIndex;
 use crate::meetings::Meetings;
 use crate::merge::Rules;
 use crate::seams::Seams;
-use crate::table::{MAX_TOKENS, PairTable, TokenTable};
+use crate::table::{MAX_TOKENS, PairTable, Pairs, TokenTable};
 
 /// All token bytes together. A file of forty merges, each doubling the last, would otherwise ask for terabytes.
 pub(crate) const MAX_BYTES: usize = 1 << 30;
@@ -266,12 +266,13 @@ impl Tokens {
     }
 
     /// The merges by their pairs.
-    pub(crate) fn pairs(&self) -> &PairTable {
-        &self.pairs
+    #[inline(always)]
+    pub(crate) fn pairs(&self) -> Pairs<'_> {
+        self.pairs.view()
     }
 
     fn rules(&self) -> Rules<'_> {
-        Rules { pairs: &self.pairs, parents: &self.parents, starts: &self.starts, meetings: self.meetings.get() }
+        Rules { pairs: self.pairs(), parents: &self.parents, starts: &self.starts, meetings: self.meetings.get() }
     }
 
     /// A token's bytes merge to it if both parents' do and nothing of lower rank crosses the seam between them.
@@ -348,7 +349,7 @@ fn recover_parents(arena: &[u8], starts: &[u32]) -> Option<(Vec<(u32, u32)>, Pai
     let mut parts = Vec::new();
     for index in 256..count as u32 {
         parts.clear();
-        Rules { pairs: &pairs, parents: &parents, starts, meetings: None }
+        Rules { pairs: pairs.view(), parents: &parents, starts, meetings: None }
             .merge(bytes_of(arena, starts, index), &mut parts);
         let &[left, right] = &parts[..] else { return None };
         pairs.insert(left, right, index);
