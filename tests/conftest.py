@@ -17,7 +17,7 @@ import pytest
 from minbpe import _core
 from minbpe.tiktoken_files import write_tiktoken_cache
 
-# A machine that others share may stand still for a second, which says nothing of how long examples take to make.
+# A shared machine may stall for a second, which says nothing about how long examples take to generate: no deadline.
 hypothesis.settings.register_profile(
     "minbpe",
     deadline=None,
@@ -26,7 +26,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("minbpe")
 
-# A shell's background job ignores Ctrl-C, and so would the children that tests interrupt.
+# A shell's background job ignores Ctrl-C, and the children that tests interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -40,7 +40,7 @@ def tiktoken_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiktoken_module(tiktoken_cache: Path) -> Iterator[ModuleType]:
-    """The module `tiktoken`, for which `get_encoding` needs no network."""
+    """The module `tiktoken`, whose `get_encoding` finds its files without a network."""
     module = pytest.importorskip("tiktoken", reason="tiktoken, which ids are compared with, is not installed")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TIKTOKEN_CACHE_DIR", str(tiktoken_cache))
@@ -49,7 +49,7 @@ def tiktoken_module(tiktoken_cache: Path) -> Iterator[ModuleType]:
 
 @pytest.fixture(scope="module", params=["newest instructions", "baseline"])
 def instructions(request: pytest.FixtureRequest) -> Iterator[None]:
-    """The instructions that encoding uses: all that the processor has, then only those that every one has."""
+    """The instructions that encoding uses: all that this processor has, then only the baseline that every processor has."""
     _core.use_baseline(request.param == "baseline")
     yield
     _core.use_baseline(False)
@@ -57,7 +57,7 @@ def instructions(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The corpora beside a checkout; a test that needs them is skipped where there are none."""
+    """The corpora beside a checkout; without them, the tests that need them are skipped."""
     directory = Path(__file__).parents[2] / "shared" / "data"
     if not directory.is_dir():
         pytest.skip(f"there are no corpora in {directory}")
@@ -66,7 +66,7 @@ def shared_data() -> Path:
 
 @pytest.fixture
 def through_pipe(tmp_path: Path) -> Callable[[bytes, str], Path]:
-    """Make a pipe with a name, from which so many bytes come."""
+    """Make a named pipe that `data` can be read from."""
 
     def through_pipe(data: bytes, name: str) -> Path:
         path = tmp_path / name

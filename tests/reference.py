@@ -1,7 +1,7 @@
-"""Byte pair encoding as one explains it: count all pairs, merge the best, start again.
+"""Byte pair encoding as one would explain it: count all pairs, merge the best, start again.
 
-Obviously right and slow. It takes ready pieces, for what splitting does is a question of its own; a text of one piece is a list
-of one.
+Obviously right, and slow. It takes text already split into pieces, because splitting is a separate question; an unsplit text is a
+list of one piece.
 """
 
 from collections import Counter
@@ -13,13 +13,13 @@ Pair = tuple[int, int]
 
 
 def merge(ids: Sequence[int], pair: Pair, token: int) -> Sequence[int]:
-    """Put `token` wherever `pair` stands, from left to right."""
+    """Replace each `pair` by `token`, from left to right."""
     if pair not in pairwise(ids):
         return ids
     merged: list[int] = []
     for id in ids:
         merged.append(id)
-        # A token just made is no part of the pair, so "aaa" becomes (aa)(a).
+        # A token just made is not part of `pair`, so "aaa" becomes (aa)(a).
         if tuple(merged[-2:]) == pair:
             merged[-2:] = [token]
     return merged
@@ -40,9 +40,9 @@ def train(
 ) -> list[tuple[Pair, int]]:
     """Learn merges, and how often each pair occurred; fewer if no pair is left. `byte_order` holds the byte of each id.
 
-    A pair that occurs less than `min_frequency` times, or is longer than `max_token_length` bytes, is no pair.
+    A pair that occurs less than `min_frequency` times, or is longer than `max_token_length` bytes, is never merged.
     """
-    # A dict keeps the order in which its keys came: of pieces here, of pairs below.
+    # A dict keeps its keys in the order of their first use: pieces here, pairs below.
     words = [(to_ids(piece, byte_order), count) for piece, count in Counter(pieces).items()]
     return go_on(words, merges, tie_break, dict.fromkeys(range(256), 1), 256, min_frequency, max_token_length)
 
@@ -57,9 +57,9 @@ def go_on(
     max_token_length: float = inf,
     tokens: dict[int, bytes] | None = None,
 ) -> list[tuple[Pair, int]]:
-    """Learn merges from pieces that are ids already, of tokens with these lengths; new tokens have the ids from `next_id` on.
+    """Learn merges from pieces given as ids of tokens with these lengths; new tokens get the ids from `next_id` on.
 
-    Where `tokens` are given, each with its bytes, no pair that spells one of them is merged, and new ones are added.
+    If `tokens` are given, id to bytes, no pair that spells one of them is merged, and new tokens are added to them.
     """
     learned: list[tuple[Pair, int]] = []
     while len(learned) < merges:
@@ -89,7 +89,7 @@ def go_on(
 
 
 def encode(piece: bytes, merges: Sequence[Pair], byte_order: Sequence[int] = range(256)) -> Sequence[int]:
-    """Turn a piece into ids: each merge in the order of training."""
+    """Turn a piece into ids by applying each merge in the order of training."""
     ids = to_ids(piece, byte_order)
     for number, pair in enumerate(merges):
         ids = merge(ids, pair, 256 + number)
@@ -97,7 +97,7 @@ def encode(piece: bytes, merges: Sequence[Pair], byte_order: Sequence[int] = ran
 
 
 def decode(ids: Iterable[int], merges: Sequence[Pair], byte_order: Sequence[int] = range(256)) -> bytes:
-    """Turn ids into bytes: each merge backwards."""
+    """Turn ids into bytes by undoing each merge."""
     tokens = [bytes([byte]) for byte in byte_order]
     for left, right in merges:
         tokens.append(tokens[left] + tokens[right])
@@ -110,9 +110,9 @@ Split = Callable[[bytes], Iterable[bytes]]
 def train_stages(
     documents: Sequence[bytes], stages: Sequence[tuple[Split, int]], tie_break: str
 ) -> tuple[list[Pair], list[tuple[Split, int]]]:
-    """Learn merges in stages, each given as how it splits and how many merges there are after it; return each with its first rank.
+    """Learn merges in stages, each a split and the number of merges after it; return them, and each split with its first rank.
 
-    A piece of a stage begins as what the stages before make of it. No pair is merged whose bytes are a token already.
+    A stage starts from its pieces as the earlier stages encode them. A pair whose bytes already are a token is never merged.
     """
     merges: list[Pair] = []
     begun: list[tuple[Split, int]] = []
@@ -129,7 +129,7 @@ def train_stages(
 
 
 def encode_stages(text: bytes, stages: Sequence[tuple[Split, int]], merges: Sequence[Pair]) -> Sequence[int]:
-    """Turn a text into ids: split by the last stage, inside by those before it, and then the last stage's own merges."""
+    """Turn a text into ids: split by the last stage, encode each piece by the stages before, apply the last stage's merges."""
     if not stages:
         return list(text)
     *before, (split, first) = stages

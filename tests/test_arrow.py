@@ -1,4 +1,4 @@
-"""Columns of text in, columns of ids out: each row's ids are those of the text alone, whatever the column's type and layout."""
+"""Columns of text in, columns of ids out: each row gets the ids of its text alone, whatever the column's type and layout."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The runner of the benchmarks: who gets a figure, who gets a reason, and what tables show. No figure is judged."""
+"""The benchmark runner: which engine gets a figure, which a reason, and what tables show. The figures themselves are not judged."""
 
 import json
 import subprocess

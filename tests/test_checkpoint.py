@@ -1,4 +1,4 @@
-"""Checkpoints: training that was interrupted, wherever, goes on to the vocabulary of training without a break."""
+"""Checkpoints: training resumed after any interruption gives the vocabulary of an uninterrupted run."""
 
 import errno
 import json
@@ -30,7 +30,7 @@ from tests.test_training import TIE_BREAKS
 
 TEXT = "low lower lowest slow slower, and the theory of the thesis " * 9
 LONG = bytes(random.Random(1).choices(b"abcdefgh", k=2**22))
-"""One piece that takes longer to merge than it is until training looks up for the first time."""
+"""One piece that takes longer to merge than the time until training first checks for interruptions."""
 SIZE = 4000
 
 
@@ -41,7 +41,7 @@ def merges_in(path: Path) -> list[list[int]]:
 
 
 def interrupted(source: Any, path: Path, **options: Any) -> None:
-    """Leave what training leaves that was interrupted after ten merges."""
+    """Leave behind the checkpoint of a training that was interrupted after ten merges."""
     learn(source, 266, checkpoint=Checkpoint(path, every=0), **options)
     assert len(merges_in(path)) == 10
 
@@ -78,7 +78,7 @@ def test_going_on_after_any_merge_equals_training_at_once(
 
 
 class StoppedError(Exception):
-    """What a test ends a training with."""
+    """Raised by a test to end a training."""
 
 
 @pytest.fixture(scope="module")

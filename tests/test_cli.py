@@ -1,4 +1,4 @@
-"""The command line: results on stdout, all else on stderr, exit codes 0, 1, 2 and 130."""
+"""The command line: results on stdout, everything else on stderr, exit codes 0, 1, 2 and 130."""
 
 import errno
 import json
@@ -37,7 +37,7 @@ def model(corpus: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Pa
 
 
 def output(capfd: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
-    """What a command prints on stdout; it prints nothing on stderr."""
+    """Run a command that prints nothing on stderr, and return what it prints on stdout."""
     assert main([str(argument) for argument in arguments]) == 0
     captured = capfd.readouterr()
     assert captured.err == ""
@@ -45,7 +45,7 @@ def output(capfd: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
 
 
 def error(capfd: pytest.CaptureFixture[str], code: int, *arguments: str | Path) -> str:
-    """The one line that a command prints on stderr before it exits with `code`."""
+    """Run a command that exits with `code`, and return the one line of error that it prints on stderr."""
     assert main([str(argument) for argument in arguments]) == code
     captured = capfd.readouterr()
     assert captured.out == ""
@@ -241,7 +241,7 @@ def test_inspect_shows_vocabularies_and_shards(
     facts = json.loads(output(capfd, "inspect", model, "--json"))
     assert (facts["tokens"], facts["ordinary"], facts["merges"], facts["digest"]) == (270, 269, 13, digest)
     assert "100,256" in output(capfd, "inspect", "cl100k_base")
-    # Two of its special tokens have one id.
+    # Two of its special tokens share an id.
     facts = json.loads(output(capfd, "inspect", "o200k_harmony", "--json"))
     assert (facts["tokens"], facts["ordinary"], len(facts["special"])) == (201_088, 199_998, 1_091)
     output(capfd, "shard", corpus, "-t", model, "-o", tmp_path / "shards")

@@ -1,4 +1,4 @@
-"""The command line about piece counts: count, train on them or on nothing, inspect them."""
+"""Piece counts on the command line: make them, train on them or on nothing, inspect them."""
 
 import ctypes
 import errno
@@ -231,7 +231,7 @@ def test_what_an_interrupted_run_has_done_is_not_replaced_unless_asked(
         output(capfd, *line, option)
         assert not Path(kept.path).exists()
         interrupt()
-    # Neither adding up files of counts nor stages have to do with a checkpoint.
+    # Neither adding up files of counts nor stages use a checkpoint.
     output(capfd, "count", out, "--out", out)
     output(capfd, "train", *parts, "--out", out, "--size", "260", "--stage", "gpt4:260", "--no-special")
     assert kept.holds_something()

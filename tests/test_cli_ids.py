@@ -1,4 +1,4 @@
-"""The command line about ids: documents and lines of ids that are longer than what is held at once."""
+"""Ids on the command line: documents and lines of ids longer than what is held in memory at a time."""
 
 import gzip
 import json
@@ -23,7 +23,7 @@ STRETCHES = st.integers(1, 40)
 
 @pytest.fixture
 def documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory of documents, each of them long."""
+    """A directory of documents, each long enough to be encoded in stretches."""
     for number, text in enumerate(TEXTS):
         (tmp_path / f"{number}.txt").write_bytes(text.encode())
         (tmp_path / f"{number}.txt.gz").write_bytes(gzip.compress(text.encode()))
@@ -84,7 +84,7 @@ def test_a_long_line_of_ids_is_read_as_the_whole(
         for text in (spaced, listed, spaced.removesuffix("\n"), listed.removesuffix("\n")):
             file.write_bytes(text.encode())
             read = [[token_id for part in line for token_id in part] for line in ids._documents_of_ids([file])]
-            # An empty line without its end is no line.
+            # An empty last line without a newline does not count.
             assert read == rows or (text == spaced.removesuffix("\n") and [*read, []] == rows)
 
 
@@ -218,5 +218,5 @@ def test_a_document_takes_no_more_memory_than_a_stretch(options: list[str], tmp_
             now.append(peak("decode", "-t", "gpt2", source=tmp_path / "ids"))
             assert (tmp_path / "out").read_bytes() == text * megabytes
         peaks.append(now)
-    # An archive of up to 16 MB is unzipped at once.
+    # Archives of up to 16 MB are unpacked whole.
     assert all(long - short < 40_000 for short, long in zip(*peaks, strict=True)), peaks

@@ -1,4 +1,4 @@
-"""Standard output of the command line: all of it arrives, or an error says that it does not."""
+"""The command line's standard output: all of it arrives, or an error says that it did not."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ FULL = Path("/dev/full")
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """A place with a text, a vocabulary, counts and shards."""
+    """A directory with a text, a vocabulary, counts and shards."""
     (tmp_path / "text").write_text("the theme of the thesis\n" * 9)
     run = [["train", "text", "--size", "260", "--out", "tok"], ["count", "text", "--out", "text.counts"]]
     for line in (*run, ["shard", "text", "-t", "tok.model", "--out", "shards"]):
@@ -64,7 +64,7 @@ def test_a_pipe_that_takes_a_part_of_what_is_written_gets_the_rest_too(
         read = [os.read(process.stdout.fileno(), 1)]
         while part := os.read(process.stdout.fileno(), 1 << 18):
             read.append(part)
-            # A write that waits for the pipe ends early when the process is stopped and goes on.
+            # A write that is waiting for the pipe ends early if the process is stopped and continued.
             process.send_signal(signal.SIGSTOP)
             time.sleep(0.001)
             process.send_signal(signal.SIGCONT)

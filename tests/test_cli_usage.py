@@ -1,4 +1,4 @@
-"""The command line as it is typed: what is taken, what is refused, how it is said, and the pages of help."""
+"""Command lines as typed: what is accepted, what is refused and with which words, and the help pages."""
 
 import json
 from pathlib import Path

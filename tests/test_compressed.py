@@ -1,4 +1,4 @@
-"""Compressed files: what is in them is read as if it were not compressed, and damage is named."""
+"""Compressed files are read like uncompressed ones, and damage to them is reported."""
 
 import bz2
 import gzip
@@ -97,7 +97,7 @@ def test_damage_of_a_later_part_is_found_wherever_it_is(ending: str, tmp_path: P
         damaged[len(first) + at] ^= 1 << bit
         path.write_bytes(damaged)
         try:
-            # Some bits do not matter, such as those of the size of a block.
+            # Some bits do not matter, such as those of a block's size.
             assert [*read_documents([path])] == [b"a rose is a rose"]
         except CorpusError as error:
             assert "damaged or truncated" in str(error)

@@ -1,4 +1,4 @@
-"""Counting: what a corpus may be, and that its counts do not depend on how they were made."""
+"""Counting: what a corpus may be, and that its counts do not depend on how they are made."""
 
 import copy
 import os

@@ -1,4 +1,4 @@
-"""Tests that counting which a signal stops, kill -9 too, goes on from what is left, and that the command line says so."""
+"""Counting that was stopped by a signal, even kill -9, resumes from what was kept, and the command line says so."""
 
 import gzip
 import json
@@ -19,7 +19,7 @@ from tests.test_spilling import SPILLING, words
 
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Documents that take about a second to count with the pattern below, as files and in one."""
+    """Documents that take about a second to count with the pattern below, as separate files and as one archive."""
     directory = tmp_path_factory.mktemp("slow")
     (directory / "texts").mkdir()
     texts = [f"{word}\n" * 12 for word in words(100_000)] * 2
@@ -45,7 +45,7 @@ def show(bars, stage, *_):
 Bars.show = show
 sys.exit(main(sys.argv[4:]))
 """
-"""The command line, which gets a signal when it tells for so many times how far a stage is, or each of several."""
+"""The command line, which sends itself a signal at the n-th progress report of a stage, or of each of several."""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")

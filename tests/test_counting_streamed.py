@@ -1,4 +1,4 @@
-"""A document that is streamed, out of an archive or through a pipe, is counted as if it were held, and is not held."""
+"""A document streamed from an archive or a pipe is counted as if it were held in memory, without being held."""
 
 import gzip
 import subprocess
@@ -30,7 +30,7 @@ from tests.test_stretches import PIECES
 
 
 class Parts(Streamed):
-    """A text in parts of so many bytes."""
+    """A text in parts of at most `size` bytes."""
 
     def __init__(self, text: bytes, size: int) -> None:
         self.text, self.size = text, size
@@ -42,7 +42,7 @@ class Parts(Streamed):
 
 @pytest.fixture
 def hold(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Let so many bytes of a document be held."""
+    """Set how many bytes of a document may be held."""
 
     def hold(most: int) -> None:
         monkeypatch.setattr("minbpe.gathering.HELD", most)

@@ -1,4 +1,4 @@
-"""Files of piece counts wherever a corpus is taken: they are added up, and never counted as text."""
+"""Files of piece counts given as a corpus: they are added up, never counted as text."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ TEXTS = [TEXT, "another text, for the sake of order " * 9]
 
 @pytest.fixture
 def files(tmp_path: Path) -> list[Path]:
-    """The counts of the texts, one of them in a file whose name tells nothing."""
+    """Files of the texts' counts, one of them without the usual suffix."""
     found = [tmp_path / "a.counts", tmp_path / "b"]
     for file, text in zip(found, TEXTS, strict=True):
         count(text, pattern="gpt2").save(file)

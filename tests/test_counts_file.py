@@ -1,4 +1,4 @@
-"""Files of piece counts: they hold all of the value, and show when one of their bytes was changed."""
+"""Files of piece counts: they hold the whole value, and show if any of their bytes was changed."""
 
 import json
 import random
@@ -146,7 +146,7 @@ def test_what_is_left_of_a_file_that_was_cut_in_its_first_line_is_told_from_text
 
 
 def write(path: Path, facts: Any, body: bytes) -> None:
-    """Write a file whose checksum is right, whatever it says."""
+    """Write a file with a correct checksum, whatever its content."""
     head = facts if isinstance(facts, bytes) else json.dumps(facts).encode()
     path.write_bytes(
         MAGIC + head + b"\n" + counts_format._checksum(sha256(MAGIC + head + b"\n" + body).hexdigest()) + body

@@ -1,4 +1,4 @@
-"""Files of counts are added up and inspected in little memory, and files of text are counted in it."""
+"""Adding up and inspecting files of counts takes little memory, and so does counting files of text."""
 
 import json
 import subprocess
@@ -41,7 +41,7 @@ def test_counts_in_files_are_added_up_within_the_ceiling_and_inspected_without_b
     too_many = limited("--max-memory", "12M")
     assert too_many.returncode == 1
     assert "leave out rare pieces with --min-count" in too_many.stderr
-    # The run before has left its counts.
+    # The run before left its counts in a checkpoint, which this one is not to use.
     fewer = limited("--max-memory", "12M", "--min-count", "6", "--no-resume", "--json")
     assert fewer.returncode == 0, fewer.stderr
     whole = PieceCounts.concatenate(map(PieceCounts.load, files))

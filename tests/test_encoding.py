@@ -1,4 +1,4 @@
-"""Every method of `Encoding` on one text: what tiktoken also has gives tiktoken's results, the rest equals a naive reference."""
+"""Every method of `Encoding` on one text: those of tiktoken give tiktoken's results, the others those of a naive reference."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -32,7 +32,7 @@ TEXTS = (
     "\x00\x01\x7f\ufeff\uffff\U0010ffff",
 )
 
-# Letters, white space and marks of every kind, halves of surrogate pairs, and pieces of special tokens.
+# Letters, white space and marks of every kind, halves of surrogate pairs, and parts of special tokens.
 texts = st.lists(
     st.one_of(
         st.text(),
@@ -46,7 +46,7 @@ texts = st.lists(
 
 @pytest.fixture(scope="module", params=NAMES)
 def both(request: pytest.FixtureRequest, tiktoken_module: ModuleType) -> tuple[Encoding, Any]:
-    """An encoding and tiktoken's of the same name."""
+    """Our encoding and tiktoken's of the same name."""
     return minbpe.get_encoding(request.param), tiktoken_module.get_encoding(request.param)
 
 
@@ -161,7 +161,7 @@ def test_a_count_is_the_number_of_ids_up_to_a_limit(encoding: Encoding, text: st
 
 
 def truncated(encoding: Encoding, text: str, n: int) -> str:
-    """The longest prefix of whole tokens, n at most, that is text and has n tokens at most: tried one by one."""
+    """The longest prefix made of at most n whole tokens that is valid text and encodes to at most n tokens, by trying each."""
     parts = encoding.decode_tokens_bytes(encoding.encode_ordinary(text))
     for kept in range(min(n, len(parts)), 0, -1):
         try:
@@ -185,7 +185,7 @@ def test_a_limit_beyond_all_numbers_is_no_limit() -> None:
 
 
 def test_text_beyond_the_limit_is_not_read() -> None:
-    gives_up = r"x\.|(a|aa)+\1b|a+"  # on a long run of a it tries all ways to part it
+    gives_up = r"x\.|(a|aa)+\1b|a+"  # on a long run of a it tries every way to divide it
     with pytest.warns(minbpe.errors.PatternWarning):
         encoding = Encoding("", pat_str=gives_up, mergeable_ranks=RANKS, special_tokens={})
     text = "x." * 50_000 + "a" * 5_000
@@ -199,7 +199,7 @@ def test_text_beyond_the_limit_is_not_read() -> None:
 
 
 def offsets_of(encoding: Encoding, ids: list[int], text: str, unit: str) -> list[tuple[int, int]]:
-    """The characters, or bytes, that each token has a byte of, from the bytes of all that comes before it."""
+    """Which characters, or bytes, each token covers at least in part, from the length of everything before it."""
     ends = [len(encoding.decode_bytes(ids[:count])) for count in range(len(ids) + 1)]
     if unit == "byte":
         return list(pairwise(ends))
@@ -228,7 +228,7 @@ def test_offsets_of_special_tokens_that_share_an_id_are_those_of_the_text_that_s
 
 
 def stretches(data: bytes) -> Iterator[tuple[bool, bytes]]:
-    """The maximal stretches of `data` that are UTF-8 and those that are not, found character by character."""
+    """The maximal stretches of `data` that are UTF-8, and those that are not, found character by character."""
     kept, start, place = False, 0, 0
     while place < len(data):
         length = next((n for n in range(1, 5) if is_character(data[place : place + n])), 0)

@@ -1,4 +1,4 @@
-"""Many texts at once: lists of lists as from tiktoken, and flat buffers that numpy, torch and Arrow share."""
+"""Many texts at once: lists of lists like tiktoken's, and flat buffers that numpy, torch and Arrow share."""
 
 import copy
 import io

@@ -1,4 +1,4 @@
-"""Input that an Encoding does not take: an error of the class that tiktoken raises, and a message that says what is wrong."""
+"""Input that an Encoding rejects: the error has the class that tiktoken raises, and its message says what is wrong."""
 
 import array
 from collections.abc import Callable
@@ -23,13 +23,13 @@ BYTES = {bytes([value]): value for value in range(256)}
 
 
 class Index:
-    """A number that is no int."""
+    """A number that is not an int."""
 
     def __index__(self) -> int:
         return 15339
 
 
-# Calls that give the same, or raise an error that is one of tiktoken's class.
+# Calls that give the same as in tiktoken, or raise an error that is an instance of tiktoken's class.
 SAME: dict[str, Callable[[Any], Any]] = {
     "ids in a tuple": lambda e: e.decode((15339, 1917)),
     "ids in a range": lambda e: e.decode(range(40, 50)),
@@ -114,7 +114,7 @@ SAME: dict[str, Callable[[Any], Any]] = {
 
 
 def outcome(call: Callable[[Any], Any], encoding: Any) -> Any:
-    """What the call returns, or the class of what it raises."""
+    """What the call returns, or the class of the error it raises."""
     try:
         return call(encoding)
     except Exception as error:
@@ -132,7 +132,7 @@ def test_the_result_or_the_class_of_the_error_is_tiktokens(tiktoken_module: Modu
         assert ours == theirs
 
 
-# Where tiktoken asserts, panics or raises, and ours has an answer or says what is wrong.
+# Calls where tiktoken asserts, panics or raises, and ours has an answer or says what is wrong.
 MORE: dict[str, tuple[Callable[[Encoding], Any], Any]] = {
     "ids of a generator": (lambda e: e.decode(id for id in [15339, 1917]), "hello world"),
     "an empty piece": (lambda e: e._encode_single_piece(""), []),
@@ -220,7 +220,7 @@ def test_fields_that_cannot_be_are_refused(change: dict[str, Any], error: type[E
         Encoding("", **fields)
 
 
-# Arguments of what tiktoken lacks
+# Arguments of methods that tiktoken lacks
 
 
 @pytest.mark.parametrize(

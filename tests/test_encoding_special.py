@@ -1,4 +1,4 @@
-"""Special tokens in text: tiktoken's rules for what is allowed and disallowed, and many or overlapping tokens."""
+"""Special tokens in text: tiktoken's rules for allowing and disallowing them, and many or overlapping tokens."""
 
 import pickle
 from collections.abc import Callable
@@ -17,7 +17,7 @@ END = "<|endoftext|>"
 PREFIX = "<|fim_prefix|>"
 RANKS = {bytes([value]): value for value in range(256)} | {b"ab": 256, b"<a": 257}
 
-# Keywords, and what they make of a text: its ids, or the disallowed text that it holds.
+# Keywords, each with a text that gives either ids or an error for the disallowed text in it.
 SETTINGS: list[tuple[dict[str, Any], str]] = [
     ({}, "hello"),
     ({}, f"hello {END}"),
@@ -87,7 +87,7 @@ def test_what_is_allowed_and_disallowed_is_as_for_tiktoken(
         if settings == {"disallowed_special": None} and encode is ENCODERS[3]:
             continue  # a TypeError in a batch, for both
         expected = outcome(encode, theirs, text, settings)
-        if expected != "surrogates":  # tiktoken repairs them in encode alone
+        if expected != "surrogates":  # tiktoken repairs them only in encode
             assert outcome(encode, ours, text, settings) == expected
     for encode in OURS_ALONE if settings != {"disallowed_special": None} else []:
         assert outcome(encode, ours, text, settings) == outcome(ENCODERS[0], theirs, text, settings)
@@ -158,7 +158,7 @@ def test_settings_that_change_are_looked_at_anew() -> None:
 
 @pytest.fixture(scope="module")
 def many() -> Encoding:
-    """An encoding with 10,000 special tokens, some of which begin others."""
+    """An encoding with 10,000 special tokens, some of which are prefixes of others."""
     return minbpe.get_encoding("cl100k_base").with_special_tokens({f"<|{n}": 200_000 + n for n in range(10_000)})
 
 
@@ -179,7 +179,7 @@ def test_of_ten_thousand_special_tokens_each_id_is_known(many: Encoding) -> None
 
 
 def leftmost_longest(text: str, special: dict[str, int], encoding: Encoding) -> list[int]:
-    """The ids of `text`, looking at each place for the longest special token."""
+    """The ids of `text`, found by looking at each place for the longest special token."""
     ids: list[int] = []
     start = place = 0
     while place < len(text):
@@ -239,7 +239,7 @@ def test_the_text_before_a_special_token_is_split_as_if_it_ended_there() -> None
     assert encoding.encode("a  ") != encoding.encode("a  b")[:-1]
 
 
-# Further special tokens
+# Adding special tokens
 
 
 def test_further_special_tokens_make_a_new_encoding() -> None:

@@ -16,7 +16,7 @@ import minbpe
 TEXT = "The quick brown fox, 12345 👍 中文\n\n  don't " * 40
 can_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
 
-# The beginning of each program below. A child exits with 0 if it encodes as its parent did.
+# The beginning of each program below. A child process exits with 0 if it encodes as its parent did.
 PROGRAM = """
 import multiprocessing, os, signal, sys, threading, warnings
 import minbpe
@@ -95,7 +95,7 @@ def test_other_threads_run_while_a_text_is_encoded(method: str) -> None:
             calls += 1
             encode(argument)
 
-    # If a call held the lock, this thread would wake at its end, and find the next one begun when it wakes again.
+    # If a call held the lock, this thread would wake only at the call's end, and find the next call begun each time it wakes.
     worker = threading.Thread(target=work)
     worker.start()
     steps, call = 0, 0

@@ -1,4 +1,4 @@
-"""An Encoding as a value: it never changes, is copied and pickled, subclassed and freed, and its method in Rust with it."""
+"""An Encoding as a value: it never changes, and is copied, pickled, subclassed and freed together with its method in Rust."""
 
 import copy
 import gc
@@ -14,7 +14,7 @@ import minbpe
 from minbpe import Encoding
 from tests.test_encoding import NAMES, RANKS
 
-# The example of a method in Rust, which pytest does not find by itself.
+# The doctest of a method in Rust, which pytest does not find by itself.
 __test__ = {"encode_ordinary": Encoding.encode_ordinary}
 
 

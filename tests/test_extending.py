@@ -1,4 +1,4 @@
-"""Extending and pruning: what is added is what training would have added, and what is kept encodes alike."""
+"""Extending adds what training would have added; pruning keeps tokens that encode as before."""
 
 import random
 import warnings

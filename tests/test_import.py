@@ -1,4 +1,4 @@
-"""What importing minbpe brings along, which is nothing of others and nothing large; and that all of tiktoken's names are here."""
+"""Importing minbpe brings in no other package and nothing large; and all of tiktoken's names are here."""
 
 import inspect
 import re
@@ -45,7 +45,7 @@ LARGE = {
 
 
 def imported_by(program: str) -> set[str]:
-    """The modules that a fresh process imports for `program`, beyond those that it starts with."""
+    """The modules that a fresh process imports to run `program`, beyond those it starts with."""
     program = f"""
 import sys
 sys.path.insert(0, {str(PACKAGE.parent)!r})
@@ -85,7 +85,7 @@ def public(thing: Any) -> list[str]:
 
 
 def keywords(function: Any) -> list[tuple[str, Any, bool]]:
-    """The parameters by which a function is called: name, kind, and whether there is a default."""
+    """A function's parameters: name, kind, and whether there is a default."""
     parameters = inspect.signature(function).parameters.values()
     return [(each.name, each.kind, each.default is not each.empty) for each in parameters]
 

@@ -1,4 +1,4 @@
-"""`.tiktoken` files are read and written as tiktoken does, from this machine alone."""
+"""`.tiktoken` files are read and written as tiktoken does, on this machine only."""
 
 import sys
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_ranks_are_written_as_tiktoken_writes_them(
     dump_tiktoken_bpe(small, str(tmp_path / "ours"))
 
     class Blobfile(ModuleType):
-        """In place of blobfile, which tiktoken writes with."""
+        """A stand-in for blobfile, which tiktoken uses to write."""
 
         @staticmethod
         def BlobFile(path: str, mode: str) -> Any:

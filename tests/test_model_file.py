@@ -1,4 +1,4 @@
-"""`name.model` and `name.vocab`: what is written is read back, upstream's files are read, and damage is named."""
+"""`name.model` and `name.vocab`: what is written is read back, upstream's files are read, and damage is reported."""
 
 import hashlib
 import json
@@ -47,7 +47,7 @@ def saved(vocabulary: Vocabulary, folder: Path) -> Path:
 
 
 def resealed(lines: str) -> bytes:
-    """A file of these lines with the checksum that they have."""
+    """A file of these lines with their checksum."""
     return lines.encode() + f"sha256 {hashlib.sha256(lines.encode()).hexdigest()}\n".encode()
 
 
@@ -101,7 +101,7 @@ def test_the_file_is_ascii_and_each_line_ends_in_a_newline(tmp_path: Path) -> No
         assert b"\r" not in data
 
 
-# What goes wrong with a file of ours.
+# What can go wrong with a file of ours.
 
 SMALL = Vocabulary.from_merges([(97, 97), (256, 98)], pattern="a", special_tokens={"<a>": 258})
 

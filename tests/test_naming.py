@@ -1,4 +1,4 @@
-"""An error of reading has the number and the file's name, as one of opening has, whoever reads."""
+"""An error while reading has an error number and the file's name, like one while opening, whichever code reads."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ from minbpe.counting import PieceCounts, count
 from minbpe.documents import File, parts_of, read_documents
 from minbpe.formats.counts import is_counts
 
-# It can be opened, and no byte of it be read.
+# It can be opened, but no byte of it can be read.
 UNREADABLE = Path("/proc/self/mem")
 
 

@@ -1,4 +1,4 @@
-"""Split patterns by name, and those that the compiled engine refuses: run all the same, and said once."""
+"""Split patterns by name, and patterns that the compiled engine refuses: they run all the same, with one warning."""
 
 import json
 import subprocess

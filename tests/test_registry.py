@@ -27,7 +27,7 @@ def mine():
 
 
 def run(program: str, plugins: Path) -> list[str]:
-    """Run a program in a process that finds the plugins, and return what it printed, line by line."""
+    """Run a program in a process that finds the plugins, and return the lines it prints."""
     repository = Path(minbpe.__file__).parents[1]
     paths = [str(plugins), str(repository), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
@@ -37,7 +37,7 @@ def run(program: str, plugins: Path) -> list[str]:
 
 @pytest.fixture
 def plugins(tmp_path: Path) -> Path:
-    """A folder of plugins, with one that defines "mine", and "gpt2" which is the package's."""
+    """A folder with a plugin that defines "mine", and also "gpt2", a name of the package."""
     (tmp_path / "tiktoken_ext").mkdir()
     constructors = "ENCODING_CONSTRUCTORS = {'mine': mine, 'gpt2': mine}\n"
     (tmp_path / "tiktoken_ext" / "of_mine.py").write_text(PLUGIN + constructors, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Counting that was interrupted, wherever, goes on to the counts of one run, byte for byte."""
+"""Counting resumed after any interruption gives the counts of one run, byte for byte."""
 
 import contextlib
 import json
@@ -35,7 +35,7 @@ CORPORA = ["one file", "files", "documents", "streamed"]
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with a file that is cut into stretches, and small ones."""
+    """A directory with small files and one that is cut into stretches."""
     directory = tmp_path_factory.mktemp("corpus")
     for number, size in enumerate((1_000_000, 2_000, 5_000, 0, 20_000)):
         (directory / f"{number}.txt").write_text("\n".join(words(size, number)))
@@ -43,7 +43,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Text(Streamed):
-    """A file's text as one that cannot be mapped."""
+    """A file's text, as a document that cannot be mapped into memory."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -59,7 +59,7 @@ def _hold_little(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def source_of(corpus: Path, kind: str) -> tuple[Any, Checkpoint]:
-    """A corpus anew, and where training on it keeps what it has."""
+    """The corpus from its beginning, and the checkpoint for training on it."""
     files, kept = sorted(corpus.iterdir()), corpus.with_name("kept")
     if kind == "streamed":
         return (Text(file) for file in files), Checkpoint(kept, corpus="a name", every=0)
@@ -72,12 +72,12 @@ def source_of(corpus: Path, kind: str) -> tuple[Any, Checkpoint]:
 
 
 class StoppedError(Exception):
-    """What a test ends counting with."""
+    """Raised by a test to end counting."""
 
 
 @pytest.fixture
 def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Make counting stop after it has kept something so many times; 0: no longer."""
+    """Make counting stop after it has saved its state `times` times; 0: never."""
     keep = Parts.keep
     monkeypatch.setattr(parts, "SHARE", 0)
 
@@ -157,12 +157,12 @@ def test_counting_an_iterator_without_a_name_keeps_nothing_and_says_so(tmp_path:
 
 
 class AlarmError(Exception):
-    """What a signal raises, a while after it was asked for."""
+    """Raised by a signal, a while after it was requested."""
 
 
 @pytest.fixture
 def alarm() -> Iterator[None]:
-    """Let SIGALRM raise an exception, as SIGINT does."""
+    """Have SIGALRM raise an exception, as SIGINT does."""
 
     def ring(*_: object) -> None:
         raise AlarmError
@@ -202,7 +202,7 @@ def test_nothing_that_was_counted_is_lost_while_it_is_summed_and_written(
         run(text, progress=ring_soon, **options)
         time.sleep(0.2)
     told: list[Progress] = []
-    # What an ended run leaves when it is stopped while it removes its checkpoint has neither of these.
+    # A run that has ended and is stopped while removing its checkpoint leaves neither of these.
     goes_on = any((kept / name).exists() for name in (MERGES, STATE))
     assert goes_on or ended
     assert run(text, progress=told.append, **options) == expected
@@ -251,7 +251,7 @@ def test_what_an_exception_ends_is_kept_though_progress_raises_again_and_it_hear
 
     with pytest.raises(StoppedError):
         how(text, pattern=NUMBERS, max_memory=1 << 23, threads=1, checkpoint=kept, progress=stop)
-    # Of a stage of a twentieth of a second, which saving may be, nothing is told.
+    # A stage that takes only a twentieth of a second, as saving may, reports no progress.
     assert [stage for stage, _ in groupby(told)] in (["count", "sum"], ["count", "sum", "save"])
     assert state_in(kept)["places"][-1][2] == text.stat().st_size
     assert how(text, pattern=NUMBERS, checkpoint=kept) == how(text, pattern=NUMBERS)
@@ -331,7 +331,7 @@ def test_parts_of_another_corpus_or_pattern_are_refused(
 
 
 def gathered(text: Path, kept: Checkpoint) -> None:
-    """Go on with counting a text that has another time of change."""
+    """Resume counting a text whose modification time has changed."""
     state = state_in(tmp := Path(kept.path))
     write_state(tmp / "parts", {**state, "corpus": name_of(text)})
     train(text, SIZE, checkpoint=kept)

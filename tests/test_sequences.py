@@ -1,4 +1,4 @@
-"""Patterns in sequence: each splits the pieces of the one before, wherever a pattern is taken or kept."""
+"""Patterns in sequence: each splits the pieces of the one before, wherever a pattern is accepted or stored."""
 
 import json
 import pickle
@@ -27,7 +27,7 @@ texts = st.text("ab's 12\n", max_size=40) | st.text(max_size=20)
 
 
 def composed(patterns: list[str], text: str) -> list[str]:
-    """The definition."""
+    """The definition: split the pieces by one pattern after the other."""
     pieces = [text] if text else []
     for pattern in patterns:
         alone = Vocabulary.from_merges((), pattern=resolve(pattern))
@@ -174,7 +174,7 @@ def test_the_command_line_takes_a_pattern_several_times(tmp_path: Path, capfd: p
     assert facts["pattern"] == list(TWO)
     assert json.loads(output(capfd, "inspect", f"{tok}.model", "--json"))["pattern"] == list(TWO)
     assert "  then  ".join(TWO) in output(capfd, "inspect", f"{tok}.model")
-    for _ in range(2):  # the second time it finds what the first has written
+    for _ in range(2):  # the second run finds what the first has written
         output(capfd, "shard", text, "--tokenizer", f"{tok}.model", "--out", tmp_path / "shards")
     assert json.loads((tmp_path / "shards" / "manifest.json").read_bytes())["pattern"] == list(TWO)
     assert "none takes each document as one piece, and goes with no other" in error(

@@ -1,4 +1,4 @@
-"""Shards are what llm.c reads, a pure function of their input, and proof against damage and interruption."""
+"""Shards can be read by llm.c, are a pure function of their input, and survive interruption; damage to them is found."""
 
 import gzip
 import re
@@ -27,12 +27,12 @@ LIMIT = 20
 
 
 def content(directory: Path) -> dict[str, bytes]:
-    """All files of a directory."""
+    """The content of each file in a directory, by name."""
     return {path.name: path.read_bytes() for path in directory.iterdir()}
 
 
 def documents_of(directory: Path) -> list[list[int]]:
-    """The ids of each document, as a reader of the files finds them."""
+    """The ids of each document, as a reader of the files would find them."""
     documents = []
     for shard in Manifest.load(directory).shards:
         ids, ends = read_shard(directory / shard.file)

@@ -1,4 +1,4 @@
-"""Documents that are longer than what is encoded at once: the same files, in little memory."""
+"""Documents longer than what is encoded at a time: the same shards, in little memory."""
 
 import gzip
 import os
@@ -72,7 +72,7 @@ def test_a_long_file_is_one_document_that_is_not_read_before(tmp_path: Path, mon
     write_shards(paths, GPT2, tmp_path / "long paths", tokens_per_shard=20, threads=3)
     assert content(tmp_path / "texts") == content(tmp_path / "paths") == content(tmp_path / "files")
     assert content(tmp_path / "texts") == content(tmp_path / "long paths")
-    # A second run looks at the same documents, and finds them.
+    # A second run looks for the same documents, and finds them.
     assert write_shards(paths, GPT2, tmp_path / "files", tokens_per_shard=20).complete
 
 
@@ -93,7 +93,7 @@ def test_a_long_compressed_text_is_unpacked_as_it_is_encoded(tmp_path: Path, mon
     monkeypatch.setattr("minbpe.shard_file.READ", 3)
     paths = [tmp_path / f"{number}.txt.gz" for number in range(len(TEXTS))]
     for path, text in zip(paths, TEXTS, strict=True):
-        # Archives may be put one after the other.
+        # Archives may be concatenated.
         path.write_bytes(gzip.compress(text.encode()[:5]) + gzip.compress(text.encode()[5:]))
     kinds = [type(document) for document in read_documents(paths)]
     assert kinds == [Packed, bytes, Packed, Packed, Packed, bytes]
@@ -102,7 +102,7 @@ def test_a_long_compressed_text_is_unpacked_as_it_is_encoded(tmp_path: Path, mon
     for _ in range(2):
         write_shards(read_documents(paths, progress=told.append), GPT2, tmp_path / "packed", tokens_per_shard=20)
         assert content(tmp_path / "texts") == content(tmp_path / "packed")
-        # Each is read twice, for its ids and for its hash, and nobody is told of less than before.
+        # Each is read twice, for its ids and for its hash, but the reported progress never falls.
         assert told == sorted(told)
         assert told[-1] == sum(path.stat().st_size for path in paths)
         told.clear()

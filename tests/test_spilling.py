@@ -1,4 +1,4 @@
-"""Counting under a ceiling of memory: the same result, from a process that could not hold it, and no file left behind."""
+"""Counting under a memory ceiling: the same result, from a process that could not hold it, and no file left behind."""
 
 import json
 import random
@@ -24,7 +24,7 @@ from minbpe.gathering import Progress
 from tests.test_cli import error, output
 
 SPILLING = 2 * LEAST_MEMORY
-"""A ceiling that `words` pass, and that the counts themselves do not pass."""
+"""A ceiling that counting `words` passes, but the counts themselves do not."""
 
 LETTERS = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
 
@@ -79,7 +79,7 @@ def test_merging_runs_and_reading_and_saving_them_tell_how_far_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Slow:
-        """A sum that takes longer, for each megabyte, than it is from one word of progress to the next."""
+        """A checksum that takes longer per megabyte than the time between two progress reports."""
 
         def __init__(self, data: bytes) -> None:
             self.sum = sha256(data)
@@ -188,7 +188,7 @@ def test_a_file_takes_no_memory_that_is_in_proportion_to_it(tmp_path: Path) -> N
     done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True)
     total, kilobytes = map(int, done.stdout.split())
     assert total == words
-    assert kilobytes < 64 << 10  # of 128 MB
+    assert kilobytes < 64 << 10  # for 128 MB of text
 
 
 TOO_MANY = """
@@ -252,7 +252,7 @@ minbpe.count(documents, max_memory=1 << 20, spill_to=sys.argv[1])
 def holds_a_file_of(process: int, directory: Path) -> bool:
     try:
         return any(directory in file.readlink().parents for file in Path(f"/proc/{process}/fd").iterdir())
-    except OSError:  # a file that was closed meanwhile
+    except OSError:  # the file was closed meanwhile
         return False
 
 

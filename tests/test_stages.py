@@ -1,4 +1,4 @@
-"""Stages: superwords are learnt and encoded as the naive algorithm does, and everything that takes a vocabulary takes stages."""
+"""Stages: superwords are learnt and encoded as by the naive algorithm, and everything that takes a vocabulary takes stages."""
 
 import pickle
 import random
@@ -36,7 +36,7 @@ def splitter(pattern: str | None) -> Callable[[bytes], list[bytes]]:
 
 
 def after_each(plan: list[tuple[str | None, int]]) -> list[tuple[str | None, int]]:
-    """Turn how many merges each stage makes into the sizes that `train` takes."""
+    """Turn the number of merges of each stage into the sizes that `train` takes."""
     sizes = [256]
     for _, merges in plan:
         sizes.append(sizes[-1] + merges)
@@ -119,7 +119,7 @@ def test_most_random_models_show_that_difference() -> None:
 
 
 def test_a_pair_that_spells_a_token_is_not_merged_a_second_time() -> None:
-    # "ab" is a token of the first stage; after a "c" its pattern parts "a" and "b", and the second stage finds the pair again.
+    # "ab" is a token of the first stage; after a "c" its pattern splits "a" from "b", so the second stage meets the pair again.
     text = "ab ab ab ca|b ca|b ca|b".replace("|", "")
     vocabulary = train(text, 260, stages=[("ca|[a-z]+| ", 257), (None, 260)])
     tokens = [vocabulary[token_id] for token_id in vocabulary.ids]

@@ -1,4 +1,4 @@
-"""Decoding one id at a time gives the text that decoding all of them gives, and holds back no more than half a character."""
+"""Decoding one id at a time gives the same text as decoding all at once, and holds back no more than part of a character."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import minbpe
 
-# Ids of the packaged encodings, many of which are some bytes of a character: the first 256 are single bytes.
+# Ids of the packaged encodings, many of which are only part of a character: the first 256 are single bytes.
 ids_of_bytes_and_words = st.lists(st.integers(0, 255) | st.integers(256, 50_000))
 
 

@@ -1,4 +1,4 @@
-"""A document's ids a stretch at a time: those of the whole, wherever its parts end."""
+"""A document encoded a stretch at a time has the ids of the whole, wherever its parts end."""
 
 import warnings
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ PARTS = st.lists(st.lists(PIECES, max_size=12).map(b"".join), max_size=6)
 
 
 def flat(stretches: Iterable[minbpe._core.Buffer]) -> list[int]:
-    """All ids."""
+    """The ids of all stretches as one list."""
     return [token_id for ids in stretches for token_id in memoryview(ids)]
 
 

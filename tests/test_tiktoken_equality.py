@@ -18,7 +18,7 @@ from minbpe import Encoding
 
 STRINGS = int(os.environ.get("MINBPE_STRINGS", "3000"))
 SEED = 20_26
-# tiktoken takes the square of a long piece's length, or runs out of stack: it is compared on a beginning of so many bytes.
+# tiktoken takes quadratic time for a long piece, or runs out of stack, so it is compared on the first bytes only: this many.
 COMPARED = 30_000
 
 Both = tuple[Encoding, Any]
@@ -26,12 +26,12 @@ Both = tuple[Encoding, Any]
 
 @pytest.fixture(scope="module", params=check.PATTERN_ENCODINGS)
 def both(request: pytest.FixtureRequest, instructions: None, tiktoken_module: ModuleType) -> Both:
-    """An encoding and tiktoken's, one of each split pattern and table; ours with each kind of instructions."""
+    """Our encoding and tiktoken's, one for each split pattern and table; ours with each set of instructions."""
     return minbpe.get_encoding(request.param), tiktoken_module.get_encoding(request.param)
 
 
 def sampled_code_points() -> Iterator[str]:
-    """Every n-th character, another one of each n at each call: all of them where STRINGS is large."""
+    """Every n-th character, from a start that the seed decides; all of them if STRINGS is large."""
     step = max(1, 1_112_064 // STRINGS)
     return islice(texts.every_code_point(), random.Random(SEED).randrange(step), None, step)
 
@@ -109,7 +109,7 @@ def test_corpora_have_tiktokens_ids(both: Both, shared_data: Any, name: str) -> 
     check.compare(ours.name, found, ours.encode_ordinary, theirs.encode_ordinary)
 
 
-# A megabyte of one kind: the beginning as tiktoken, the whole back again
+# A megabyte of one kind of text: its beginning as in tiktoken, the whole decoded back
 
 
 @pytest.mark.parametrize("kind", worst.KINDS)

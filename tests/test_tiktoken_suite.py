@@ -1,4 +1,4 @@
-"""What tiktoken's public tests show of tiktoken holds for `import minbpe as tiktoken`."""
+"""What tiktoken's public tests prove of tiktoken holds for `import minbpe as tiktoken`."""
 
 import pickle
 import subprocess
@@ -20,7 +20,7 @@ MIDDLE = "<|fim_middle|>"
 on_two_encodings = pytest.mark.parametrize("name", ["r50k_base", "cl100k_base"])
 
 
-# Ids that are known
+# Known ids
 
 
 KNOWN_IDS = [

@@ -1,4 +1,4 @@
-"""The classes of karpathy/minbpe: what upstream's own tests show, and what its users rely on."""
+"""The classes of karpathy/minbpe: what upstream's own tests check, and what its users rely on."""
 
 import copy
 import pickle
@@ -91,9 +91,9 @@ def test_ids_of_special_tokens_equal_tiktokens(make: type[PretrainedTokenizer], 
 
 @pytest.mark.parametrize("make", TRAINABLE)
 def test_the_example_of_wikipedia(make: Callable[[], Tokenizer]) -> None:
-    # (a, a) occurs 4 times, overlaps counted: Z = aa, and ZabdZabac is left. (Z, a) and (a, b) tie at 2, and (Z, a)
-    # comes first: Y = Za, and YbdYbac is left (the article takes Y = ab). (Y, b) occurs twice: X = Yb. Either way
-    # XdXac is left, and X is 258.
+    # (a, a) occurs 4 times, counting overlaps: Z = aa leaves ZabdZabac. (Z, a) and (a, b) tie at 2, and (Z, a) comes
+    # first: Y = Za leaves YbdYbac (the article takes Y = ab). (Y, b) occurs twice: X = Yb. Either way XdXac is left,
+    # and X is 258.
     tokenizer = make()
     tokenizer.train("aaabdaaabac", 256 + 3)
     assert tokenizer.encode("aaabdaaabac") == [258, 100, 258, 97, 99]
@@ -287,7 +287,7 @@ def test_text_that_is_no_str_is_a_type_error(make: Callable[[], Tokenizer]) -> N
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])
 def test_a_copy_encodes_the_same(make: Callable[[], Tokenizer], copied: Callable[[Tokenizer], Tokenizer]) -> None:
     tokenizer = make()
-    assert tokenizer.merges is not None  # what is derived, too, survives
+    assert tokenizer.merges is not None  # a derived value, which a copy keeps
     twin = copied(tokenizer)
     assert type(twin) is type(tokenizer)
     assert twin.vocabulary == tokenizer.vocabulary

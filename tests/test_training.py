@@ -1,4 +1,4 @@
-"""Training: the merges are those of the reference, whatever the corpus, and of other exact trainers under their tie rule."""
+"""Training: on any corpus the merges equal the reference's, and those of other exact trainers under their tie rule."""
 
 import json
 import math
@@ -39,7 +39,7 @@ Learned = list[tuple[tuple[int, int], int]]
 
 
 def pieces_of(counts: PieceCounts) -> list[bytes]:
-    """Each piece as often as it was counted."""
+    """Each piece, repeated as often as it was counted."""
     return [piece for piece, times in counts.items() for _ in range(times)]
 
 
@@ -104,7 +104,7 @@ def test_a_vocabulary_encodes_and_decodes_its_corpus_as_the_reference_does(
 
 
 def train_with_an_index(pieces: Sequence[bytes], merges: int, tie_break: str) -> Learned:
-    """What `reference.train` gives, some twenty times sooner: only pieces that hold the pair are looked at again."""
+    """The result of `reference.train`, some twenty times sooner: only pieces that hold the merged pair are looked at again."""
     words = [(list(piece), times) for piece, times in Counter(pieces).items()]
     counts: Counter[tuple[int, int]] = Counter()
     holders: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
@@ -151,7 +151,7 @@ def test_a_text_that_is_not_split_gives_the_merges_of_the_reference(shared_data:
 
 
 def tokens_of(vocabulary: Vocabulary) -> list[bytes]:
-    """The tokens that merges made, in order."""
+    """The tokens that the merges made, in order."""
     return [vocabulary[id] for id in vocabulary.ids]
 
 

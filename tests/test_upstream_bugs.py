@@ -1,4 +1,4 @@
-"""What goes wrong in karpathy/minbpe, and does not here: a test a bug, named for what is right."""
+"""Bugs of karpathy/minbpe that minbpe does not have: one test per bug, named for the right behaviour."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ TRAINABLE = [BasicTokenizer, RegexTokenizer]
 
 
 def reload(tokenizer: RegexTokenizer, folder: Path) -> RegexTokenizer:
-    """Save `tokenizer` and load it into one of the default pattern."""
+    """Save `tokenizer` and load it into one that has the default pattern."""
     tokenizer.save(str(folder / "saved"))
     loaded = RegexTokenizer()
     loaded.load(str(folder / "saved.model"))
@@ -26,7 +26,7 @@ def reload(tokenizer: RegexTokenizer, folder: Path) -> RegexTokenizer:
 
 
 def test_load_splits_by_the_pattern_it_loaded(tmp_path: Path) -> None:
-    # Upstream's load() sets the pattern but keeps the compiled one of before.
+    # Upstream's load() sets the pattern but keeps the old compiled one.
     tokenizer = RegexTokenizer(r"\d\d?|\D+")
     tokenizer.train("11 11 11", 256 + 1)
     loaded = reload(tokenizer, tmp_path)
@@ -78,7 +78,7 @@ def test_patterns_with_white_space_survive_save_and_load(pattern: str, tmp_path:
 @pytest.mark.parametrize("corpus", ["", "a", "ab", []])
 @pytest.mark.parametrize("make", TRAINABLE)
 def test_a_corpus_too_short_for_the_vocabulary_ends_training_early(make: Callable[[], Tokenizer], corpus: str) -> None:
-    # Upstream takes the max() of nothing: "ValueError: max() arg is an empty sequence".
+    # Upstream takes max() of an empty sequence: "ValueError: max() arg is an empty sequence".
     tokenizer = make()
     with pytest.warns(UserWarning):
         tokenizer.train(corpus, 300)
@@ -110,14 +110,14 @@ def test_gpt4_equals_tiktoken_on_white_space_at_the_end(text: str, tiktoken_modu
 
 
 def test_gpt4_vocab_holds_the_bytes_of_each_token() -> None:
-    # Upstream's holds them in the order that the model numbers bytes in.
+    # Upstream's vocab keeps the bytes in the order in which the model numbers them.
     tokenizer = GPT4Tokenizer()
     assert tokenizer.vocab[0] == b"!"
     assert b"".join(tokenizer.vocab[token_id] for token_id in tokenizer.encode("Śnieg 👋")) == "Śnieg 👋".encode()
 
 
 def test_save_writes_utf8_whatever_the_locale(tmp_path: Path) -> None:
-    # Upstream opens the .model file without an encoding: an error, or another file, where the locale's is not UTF-8.
+    # Upstream opens the .model file without an encoding: an error, or a different file, if the locale is not UTF-8.
     script = (
         "import sys; from minbpe.regex import RegexTokenizer; tokenizer = RegexTokenizer('[\\u96ea]'); "
         "tokenizer.register_special_tokens({'<\\u96ea>': 256}); tokenizer.save(sys.argv[1])"
@@ -132,7 +132,7 @@ def test_save_writes_utf8_whatever_the_locale(tmp_path: Path) -> None:
 
 
 def test_the_vocab_file_shows_special_tokens(tmp_path: Path) -> None:
-    # Upstream's vocab forgets those registered after training.
+    # Upstream's vocab lacks those registered after training.
     tokenizer = RegexTokenizer()
     tokenizer.register_special_tokens({"<a\n>": 300})
     tokenizer.save(tmp_path / "special")
@@ -156,13 +156,13 @@ def test_the_special_tokens_are_those_registered_whatever_happens_to_the_dict() 
 
 
 def test_an_empty_special_token_is_refused() -> None:
-    # Upstream finds it in every text, so that encode() always raises.
+    # Upstream finds it in every text, so encode() always raises.
     with pytest.raises(MinbpeError):
         RegexTokenizer().register_special_tokens({"": 256})
 
 
 def test_a_special_token_does_not_take_the_id_of_an_ordinary_one() -> None:
-    # Upstream decodes such an id to the ordinary token, without a word.
+    # Upstream silently decodes such an id to the ordinary token.
     tokenizer = RegexTokenizer()
     tokenizer.train("abab", 257)
     with pytest.raises(MinbpeError, match="256"):
@@ -172,7 +172,7 @@ def test_a_special_token_does_not_take_the_id_of_an_ordinary_one() -> None:
 @pytest.mark.filterwarnings("ignore::minbpe.errors.PatternWarning")
 @pytest.mark.parametrize("pattern", [r"\w+", r"(a)|(b)", r"a*", r"$"])
 def test_no_pattern_loses_text(pattern: str) -> None:
-    # Upstream drops what lies between two matches, and takes capturing groups for matches.
+    # Upstream drops text between matches, and takes capturing groups for matches.
     tokenizer = RegexTokenizer(pattern)
     text = "ab, ab, 雪 cab!"
     assert tokenizer.decode(tokenizer.encode(text)) == text
@@ -197,7 +197,7 @@ def test_a_lone_surrogate_is_encoded_as_the_replacement_character(make: Callable
 
 @pytest.mark.parametrize("make", [*TRAINABLE, GPT4Tokenizer])
 def test_a_long_run_of_one_letter_takes_no_quadratic_time(make: Callable[[], Tokenizer]) -> None:
-    # Upstream looks at the whole piece at every merge: hours for this text.
+    # Upstream rescans the whole piece at every merge: hours for this text.
     tokenizer = make()
     if not isinstance(tokenizer, GPT4Tokenizer):
         tokenizer.train("a" * 1000, 256 + 8)

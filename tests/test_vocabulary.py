@@ -23,12 +23,12 @@ def small() -> Vocabulary:
     return Vocabulary.from_merges([(97, 98), (256, 99)], pattern=PATTERN, special_tokens={"<|end|>": 300})
 
 
-# Ranks whose merges may not be there
+# Ranks whose merges may not be recoverable
 
 
 @st.composite
 def rank_tables(draw: st.DrawFn) -> dict[bytes, int]:
-    """Random tokens over two or three letters, most of which no merges make, with ranks in any order and with holes."""
+    """Random tokens over two or three letters, most of which no merges can make, with ranks in any order and with holes."""
     letters = draw(st.sampled_from([b"ab", b"abc"]))
     token = st.lists(st.sampled_from(letters), min_size=2, max_size=6).map(bytes)
     tokens = draw(st.lists(token, unique=True, max_size=14))
@@ -212,7 +212,7 @@ def test_special_tokens_may_share_an_id_and_the_first_by_text_is_what_it_decodes
     assert list(vocabulary.special_tokens) == ["<|end|>", "<|a|>", "<|b|>"]
 
 
-# What cannot be
+# What is refused
 
 
 @pytest.mark.parametrize(
