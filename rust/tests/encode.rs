@@ -1,4 +1,4 @@
-//! Encoding against an obviously right one: join the leftmost pair of lowest rank until no pair is left.
+//! Encoding against an obviously right version: join the leftmost pair of lowest rank until no pair is left.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -12,7 +12,7 @@ use minbpe_core::threads::in_parallel;
 use minbpe_core::vocab::Vocabulary;
 use proptest::prelude::*;
 
-/// Merges over the letters a, b, c, each of two earlier tokens, no two tokens equal: many of them are never reached by merging.
+/// Merges over the letters a, b, c, each joining two earlier tokens, with no two tokens equal: encoding never reaches many of them.
 fn merges() -> impl Strategy<Value = Vec<(u32, u32)>> {
     prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 0..24).prop_map(|picks| {
         let mut tokens: Vec<(u32, Vec<u8>)> = (97..100u8).map(|byte| (u32::from(byte), vec![byte])).collect();
@@ -29,7 +29,7 @@ fn merges() -> impl Strategy<Value = Vec<(u32, u32)>> {
     })
 }
 
-/// Merges as training makes them: every token merges to itself.
+/// Merges as training makes them: encoding a token's bytes gives that token.
 fn trained_merges() -> impl Strategy<Value = Vec<(u32, u32)>> {
     ("[abc]{2,200}", 1..40usize).prop_map(|(text, count)| {
         let mut ids: Vec<u32> = text.bytes().map(u32::from).collect();
@@ -71,7 +71,7 @@ fn naive(merges: &[(u32, u32)], text: &[u8]) -> Vec<u32> {
     ids
 }
 
-/// tiktoken's rule: a whole piece that is a token first; then join the leftmost two parts that together are the token of lowest rank.
+/// tiktoken's rule: first look up the whole piece; then join the leftmost two parts that together are the token of lowest rank.
 fn naive_by_rank(ranks: &HashMap<Vec<u8>, u32>, text: &[u8]) -> Vec<u32> {
     if let Some(&rank) = ranks.get(text) {
         return vec![rank];
@@ -192,7 +192,7 @@ fn long_text_through_the_cache_equals_its_pieces_one_by_one() {
     let bytes: [u32; 256] = std::array::from_fn(|b| 255 - b as u32);
     let merges = merges.map(|(a, b)| (if a < 256 { 255 - a } else { a }, if b < 256 { 255 - b } else { b }));
     let vocabulary = Vocabulary::from_merges(&bytes, &merges, &ids, vec![], Some(r" ?\S+|\s+".into())).unwrap();
-    // Pieces of 1 to 40 bytes, some of them often, some once; long enough for a cache, and for pieces to be pushed out of it.
+    // Pieces of 1 to 40 bytes, some frequent, some unique; enough text for a cache to be used, and for pieces to be evicted from it.
     let mut state = 1u64;
     let mut text = String::new();
     while text.len() < 1 << 20 {

@@ -1,4 +1,4 @@
-//! Long pieces, which are merged in blocks, against the obvious: all of the first merge, then all of the second, and so on.
+//! Long pieces, which are merged in blocks, against the obvious way: do all of the first merge, then all of the second, and so on.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -8,7 +8,7 @@ use minbpe_core::processor::use_baseline;
 use minbpe_core::vocab::Vocabulary;
 use proptest::prelude::*;
 
-/// Random letters, and stretches that repeat a few of them.
+/// Random letters, and stretches that repeat a few letters.
 fn text(seed: u64, letters: u64, length: usize) -> Vec<u8> {
     let mut state = seed;
     let mut random = |below: u64| {
@@ -47,7 +47,7 @@ fn join(tokens: &[u32], pair: (u32, u32), merged: u32) -> Vec<u32> {
     joined
 }
 
-/// A merge only makes pairs of later merges, so the pair of lowest rank is always one of the next merge.
+/// A merge only creates pairs of later merges, so the pair of lowest rank is always that of the next merge.
 fn rank_by_rank(merges: &[(u32, u32)], text: &[u8]) -> Vec<u32> {
     let bytes = text.iter().map(|&byte| u32::from(byte)).collect();
     (256..).zip(merges).fold(bytes, |tokens: Vec<u32>, (merged, &pair)| join(&tokens, pair, merged))
@@ -81,7 +81,7 @@ proptest! {
         let text = text(seeds[1], letters, length);
         let right = rank_by_rank(&merges, &text);
 
-        // The ids of bytes are permuted, those of merges begin anywhere.
+        // Byte ids are permuted, and the ids of merges start anywhere.
         let byte_ids: [u32; 256] = std::array::from_fn(|byte| byte as u32 * stride % 256);
         let id = |index: u32| if index < 256 { byte_ids[index as usize] } else { index + stride };
         let merges: Vec<(u32, u32)> = merges.iter().map(|&(left, right)| (id(left), id(right))).collect();

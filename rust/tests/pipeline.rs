@@ -1,4 +1,4 @@
-//! Encoding through the cache, by each kind of code and on several threads, against merging piece by piece.
+//! Encoding through the cache, with either set of instructions and on several threads, against merging piece by piece.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -14,10 +14,10 @@ use minbpe_core::special::Matcher;
 use minbpe_core::train::{Options, Start, TieBreak, train};
 use minbpe_core::vocab::Vocabulary;
 
-/// Enough text for a cache, and for longer pieces to overwrite each other in it.
+/// Enough text for a cache to be used, and for longer pieces to overwrite each other in it.
 const BYTES: usize = 1 << 20;
 
-/// Numbers that look random, the same each time.
+/// Pseudo-random numbers, the same each time.
 struct Chance(u64);
 
 impl Chance {
@@ -30,7 +30,7 @@ impl Chance {
         of[self.below(of.len())]
     }
 
-    /// A word of one script; some are so rare that they are new each time, some longer than a lane or a cached piece.
+    /// A word of one script; some words are so rare that they are always new, some longer than a lane or a cached piece can be.
     fn word(&mut self) -> String {
         let scripts = [
             "etaoin",
@@ -66,7 +66,7 @@ impl Chance {
 
 const PATTERN: &str = r" ?[^\s]+|\s+";
 
-/// A vocabulary trained on such text; its ids are not its indices.
+/// A vocabulary trained on text by `chance`, with ids that differ from its indices.
 fn trained(chance: &mut Chance, merges: usize) -> Vocabulary {
     let text = chance.text(30_000);
     let mut counts: HashMap<&[u8], u64> = HashMap::new();
@@ -84,7 +84,7 @@ fn trained(chance: &mut Chance, merges: usize) -> Vocabulary {
     Vocabulary::from_merges(&std::array::from_fn(|b| b as u32), &merges, &ids, vec![], Some(PATTERN.into())).unwrap()
 }
 
-/// A vocabulary of words cut out of such text anywhere, inside characters too: no merges lead to most of them.
+/// A vocabulary of words cut out of such text anywhere, even inside characters: no merges produce most of them.
 fn by_rank(chance: &mut Chance) -> Vocabulary {
     let text = chance.text(30_000);
     let mut ranks: HashMap<Vec<u8>, u32> = (0..=255u8).map(|byte| (vec![byte], u32::from(byte))).collect();
@@ -124,7 +124,7 @@ fn check(vocabulary: &Vocabulary, chance: &mut Chance) {
         vocabulary.with_cache_size(bytes).encode_ordinary(&text, &mut ids).unwrap();
         assert!(ids == expected, "a cache of {bytes} bytes");
     }
-    // The last of these passes have a cache that has grown.
+    // The last of these passes use a cache that has grown.
     let growing = vocabulary.with_cache_size(8 << 20);
     for pass in 0..4 {
         let mut ids = Vec::new();
@@ -163,7 +163,7 @@ fn vocabularies_of_ranks_without_merges_encode_through_the_cache_as_piece_by_pie
     }
 }
 
-/// Wants nothing after the first special token.
+/// A sink that wants nothing after the first special token.
 #[derive(Default)]
 struct UntilSpecial {
     ids: usize,
@@ -220,7 +220,7 @@ fn rows_have_the_same_ids_on_any_number_of_threads() {
     let special = Matcher::new(&[("<|x|>".to_string(), 5000)]).unwrap();
     let long = chance.text(5 << 20).replace("中大", "<|x|>");
     let short: Vec<String> = (0..300).map(|_| chance.text(10)).collect();
-    // Special tokens alone, more than a batch has; and one piece of more parts than that.
+    // Only special tokens, more than a batch holds; and one piece that is cut into more parts than that.
     let specials = "<|x|>".repeat(10_000);
     let chinese: String = (0..100_000).map(|_| chance.pick(&['的', '一', '是', '不', '了', '大'])).collect();
     let invalid = [b"abc\xff".repeat(1 << 20), b"\xe4\xb8".to_vec()];

@@ -1,4 +1,4 @@
-//! Counting that stopped somewhere goes on from there to the counts of one run.
+//! Counting that stopped anywhere resumes from there and ends with the counts of one run.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -26,7 +26,7 @@ fn at_once(pattern: &str, documents: &[Document<'_>]) -> PieceCounts {
     counter.finish().unwrap()
 }
 
-/// The counts of each stretch of a corpus by themselves, as bytes.
+/// The counts of each stretch of a corpus, made separately, as bytes.
 fn in_parts(pattern: &str, threads: usize, documents: &[Document<'_>]) -> Vec<Vec<u8>> {
     let mut parts = Vec::new();
     let mut reached = Position::default();
@@ -39,7 +39,7 @@ fn in_parts(pattern: &str, threads: usize, documents: &[Document<'_>]) -> Vec<Ve
     parts
 }
 
-/// As `in_parts`, of texts that come a few bytes at a time and go on from places in their midst.
+/// Like `in_parts`, for texts that come a few bytes at a time and are resumed in the middle.
 fn streamed(pattern: &str, threads: usize, texts: &[String], size: usize) -> Vec<Vec<u8>> {
     let (mut parts, mut reached) = (Vec::new(), Position::default());
     for (source, text) in texts.iter().enumerate() {
@@ -86,7 +86,7 @@ fn a_long_text_has_many_parts() {
     assert!(in_parts("[a-z]+", 1, &documents(&[&text])).len() > 30);
 }
 
-/// Each blank is matched only after all that follow it were read: slow enough to be stopped.
+/// Each blank matches only after all the blanks behind it are read: slow enough to be stopped.
 const SLOW: &str = " (?= *x)| ";
 
 #[test]

@@ -1,4 +1,4 @@
-//! Counting under a ceiling of memory gives what counting without one gives, and leaves no file.
+//! Counting under a memory ceiling gives the same as without one, and leaves no file behind.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,7 +12,7 @@ use minbpe_core::progress::unwatched;
 use minbpe_core::split::Splitter;
 use proptest::prelude::*;
 
-/// A directory of this test alone, which must be empty in the end.
+/// A directory for one test, which must be empty in the end.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -93,7 +93,7 @@ fn many_runs_are_merged_in_several_passes() {
     let documents: Vec<&[u8]> = documents.iter().map(Vec::as_slice).collect();
     let mut expected = counted(&documents, 2, None, 1).unwrap();
     assert!(expected.tally().distinct > 20_000, "{:?}", expected.tally());
-    // A table of the smallest size holds 64 pieces: some 500 runs.
+    // The smallest table holds 64 pieces, which makes some 500 runs.
     for (ceiling, threads) in [(1, 1), (9_000, 2), (200_000, 1), (2_000_000, 3)] {
         let mut bounded = counted(&documents, threads, Some((ceiling, &scratch.0)), 1).unwrap();
         assert!(bounded.has_spilled());
@@ -170,7 +170,7 @@ fn gathering_may_be_stopped_and_loses_nothing() {
 #[test]
 fn a_table_that_is_sorted_and_written_may_be_stopped_again_and_again_and_loses_nothing() {
     let scratch = Scratch::new("sorted");
-    // The first run has 786,432 pieces; the other 413,568 are sorted in parts when the counts are gathered.
+    // The first run holds 786,432 pieces; the other 413,568 are sorted in parts when the counts are gathered.
     let text: String = (0..1_200_000).map(|number| format!("{number:x} ")).collect();
     let splitter = || Splitter::new(Some("[0-9a-f]+")).unwrap();
     let mut counter = Counter::new(splitter(), NonZero::new(1))

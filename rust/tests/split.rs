@@ -1,4 +1,4 @@
-//! Splitting, as a caller sees it: pieces of text and of bytes, cuts, early ends, errors.
+//! Splitting as a caller sees it: pieces of text and of bytes, cuts, early ends, errors.
 
 #![allow(clippy::unwrap_used)]
 
@@ -54,7 +54,7 @@ fn a_group_of_lazy_repetitions_is_repeated_as_often_as_it_can_be_whether_or_not_
 
 #[test]
 fn repetitions_around_something_optional_mean_what_they_say_on_either_engine() {
-    // fancy-regex 0.19 takes a single "x" with the first two, and all of "it's" with the third.
+    // fancy-regex 0.19 matches a single "x" with the first two patterns, and all of "it's" with the third.
     for (pattern, expected) in [
         ("[a-z]+[a-z]?[a-z]+", &["- ", "it", "'s x "][..]),
         ("[a-z]+'?[a-z]+", &["- ", "it's", " x "]),
@@ -228,7 +228,7 @@ proptest! {
 
 #[test]
 fn text_that_is_looked_at_a_stretch_at_a_time_ends_where_it_is_no_longer_utf_8() {
-    // Stretches are 2^16 bytes and more, so the long text ends in the second or third of them.
+    // Stretches have 2^16 bytes or more, so the longest texts end in the second or third.
     for pattern in ["(?s).{1,9}", "gpt4", "[^x]+"] {
         let splitter = splitter(pattern);
         for unit in ["naïve 中文 text. ", "ascii 123\n", "𝒳"] {
@@ -255,7 +255,7 @@ fn text_that_is_looked_at_a_stretch_at_a_time_ends_where_it_is_no_longer_utf_8()
     }
 }
 
-/// The pieces of what is known to be text.
+/// The pieces of `text`, which is known to be UTF-8.
 fn pieces_of_text<'a>(splitter: &Splitter, text: &'a str) -> Vec<&'a [u8]> {
     let mut pieces = Vec::new();
     let mut from = 0;

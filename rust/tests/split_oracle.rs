@@ -1,4 +1,4 @@
-//! The compiled engine against fancy-regex, the engine of tiktoken: equal pieces for every pattern that it takes.
+//! The compiled engine against fancy-regex, tiktoken's engine: equal pieces for every pattern that the compiled engine takes.
 //!
 //! `MINBPE_LONG_TESTS=1` tries strings of four characters instead of three, and 50 times as many random ones.
 
@@ -18,9 +18,9 @@ const CHARACTERS: &[char] = &[
     '\t', '\u{a0}', '\u{3000}', '\'', '!', '/', '€', 'ſ', '\0', '😀', 'ǅ',
 ];
 
-/// Odd patterns, beside the named.
+/// Odd patterns, besides the named ones.
 const MORE: &[&str] = &[
-    // Patterns with gaps, lazy ones, ends of lines and of the text, possessives, look-ahead, comments.
+    // Gaps, lazy quantifiers, ends of lines and of the text, possessives, look-ahead, comments.
     r"\w+",
     r"[A-Z][a-z]+|\d+",
     r"\S+",
@@ -122,7 +122,7 @@ fn every_code_point_splits_as_with_fancy_regex_after_a_contraction_begins() {
     } else {
         &["", "'", "'l", "'r", "'v"]
     };
-    // All of the first two planes; of the others, which are mostly of one kind, a sample, unless the long form is asked for.
+    // All characters of the first two planes, and a sample of the others, which are mostly of one kind; the long form takes all.
     let all = ('\0'..=char::MAX).filter(|&c| (c as u32) < 0x20000 || (c as u32).is_multiple_of(61) || long_form());
     let all: Vec<char> = all.collect();
     for named in PATTERNS {
@@ -140,7 +140,7 @@ fn every_code_point_splits_as_with_fancy_regex_after_a_contraction_begins() {
     }
 }
 
-/// Runs of characters: mostly of the symbols, now and then any.
+/// Runs of characters: mostly those of the symbols, now and then any.
 fn texts(runs: std::ops::Range<usize>, longest: usize) -> impl Strategy<Value = String> {
     let character = prop_oneof![9 => prop::sample::select(CHARACTERS), 1 => any::<char>()];
     let length = prop_oneof![8 => 1..3usize, 1 => 1..longest];

@@ -1,4 +1,4 @@
-//! Splits in sequence, against fancy-regex's splits composed by the definition: each runs on every piece of the one before.
+//! Splits in sequence, against fancy-regex's splits composed by definition: each runs on every piece of the one before.
 
 #![allow(clippy::unwrap_used)]
 
@@ -11,13 +11,13 @@ use minbpe_core::split::{Engine, PATTERNS, SEQUENCES, Scratch, Splitter};
 use proptest::prelude::*;
 
 const DEEPSEEK: &[&str] = SEQUENCES[0].patterns;
-/// SmolLM, StarCoder and others in the file that the named sequence is from: digits apart, then GPT-2's pattern, which leaves gaps.
+/// That of SmolLM, StarCoder and others, from the same file as the named sequence: digits, then GPT-2's pattern, which leaves gaps.
 const DIGITS: &[&str] = &[r"\p{N}", r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)"];
-/// Lines apart, then words; and a split that looks behind, inside words.
+/// Lines, then words; and words, then a pattern that looks behind.
 const LINES: &[&str] = &[r"[^\n]+|[\n]+", r"\w+|\s+$"];
 const BEHIND: &[&str] = &[r"\w+", r"(?<=a)b|[^a]"];
 
-/// Each of these, compiled here and by fancy-regex.
+/// Each of these, compiled by minbpe and by fancy-regex.
 static COMPILED: LazyLock<Vec<(Splitter, Vec<Regex>)>> = LazyLock::new(|| {
     [DEEPSEEK, DIGITS, LINES, BEHIND]
         .map(|patterns| {
@@ -44,7 +44,7 @@ fn pieces<'a>(splitter: &Splitter, text: &'a [u8]) -> Vec<&'a [u8]> {
     pieces
 }
 
-/// The definition.
+/// By definition: split the pieces by one pattern after the other.
 fn composed<'a>(regexes: &[Regex], text: &'a str) -> Vec<&'a str> {
     let mut pieces = vec![text];
     for regex in regexes {

@@ -1,4 +1,4 @@
-//! Stages train and encode as the naive algorithm does: split wide, inside it narrow, and the wide merges on what the narrow ones made.
+//! Stages train and encode like the naive algorithm: split wide, encode each piece by the narrow stages, then apply the wide merges.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -35,7 +35,7 @@ fn split<'a>(pattern: Option<&str>, text: &'a [u8]) -> Vec<&'a [u8]> {
     pieces
 }
 
-/// Each merge in the order of training, from left to right.
+/// Replaces each `pair` by `token`, from left to right.
 fn merge(ids: &mut Vec<u32>, pair: Pair, token: u32) {
     let mut at = 0;
     while at + 1 < ids.len() {
@@ -59,7 +59,7 @@ fn naive_ids(text: &[u8], stages: &[Stage], merges: &[Pair]) -> Vec<u32> {
     all
 }
 
-/// The merges of a stage: each of the best pair whose bytes are no token yet.
+/// The merges of a stage: each joins the best pair whose bytes are not a token yet.
 fn naive_stage(text: &[u8], before: &[Stage], pattern: Option<&str>, merges: &mut Vec<Pair>, more: usize) {
     let mut pieces: Vec<Vec<u32>> =
         split(pattern, text).into_iter().map(|piece| naive_ids(piece, before, merges)).collect();

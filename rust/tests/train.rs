@@ -1,4 +1,4 @@
-//! Merges are those of the naive algorithm, on cases worked out beforehand and on corpora made at random.
+//! Merges equal those of the naive algorithm, on cases worked out beforehand and on random corpora.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -24,7 +24,7 @@ const IDENTITY: [u8; 256] = {
     order
 };
 
-/// The bytes that Latin-1 prints, then the others.
+/// The bytes that are printable in Latin-1, then the others.
 fn gpt2() -> [u8; 256] {
     let printed = |byte: &u8| matches!(byte, 33..=126 | 161..=172 | 174..=255);
     let mut order = IDENTITY;
@@ -82,7 +82,7 @@ fn naive(pieces: &[(Vec<u8>, u64)], options: &Options<'_>) -> Vec<(Pair, u64)> {
     merges
 }
 
-/// Numbers that look random, the same in each run.
+/// Pseudo-random numbers, the same in each run.
 struct Random(u64);
 
 impl Random {
@@ -122,10 +122,10 @@ fn the_golden_cases_hold() {
     }
 }
 
-/// Pieces of few letters, some so long that they pass many words of bits.
+/// Pieces of few letters, some so long that they span many words of bits.
 fn random_pieces(random: &mut Random, round: usize) -> Vec<(Vec<u8>, u64)> {
     let letters = 1 + random.below(4);
-    // Large counts put the index's floor high, so that it is made anew on the way.
+    // Large counts raise the index's floor, so that the index is rebuilt on the way.
     let largest = [1, 3, 100, 1 << 40][round % 4];
     let mut seen = std::collections::HashSet::new();
     (0..1 + random.below(12))
@@ -151,7 +151,7 @@ fn merges_equal_the_naive_ones_on_random_pieces() {
     for round in 0..3000 {
         let pieces = random_pieces(&mut random, round);
         for tie_break in [TieBreak::First, TieBreak::Lowest] {
-            // The numbers of so many tokens need more than 16 bits, though no corpus here has so many pairs.
+            // Numbering this many tokens takes more than 16 bits, though no corpus here has that many pairs.
             let most = if round % 16 == 1 { 70_000 } else { 60 };
             let mut options = options(1 + random.below(most) as usize, tie_break);
             if round.is_multiple_of(2) {
@@ -169,7 +169,7 @@ fn merges_equal_the_naive_ones_on_random_pieces() {
     }
 }
 
-/// Distinct pieces of about a megabyte: short ones, a few long ones, and counts that are small, large, and past 32 bits.
+/// Distinct pieces, about a megabyte: most short, a few long, with counts that are small, large, and past 32 bits.
 fn many_pieces(random: &mut Random) -> Vec<(Vec<u8>, u64)> {
     let mut pieces = Vec::new();
     let mut bytes = 0;
@@ -193,7 +193,7 @@ fn merges_do_not_depend_on_the_number_of_threads() {
         let ids: Vec<u32> = (256..256 + merges as u32).collect();
         Vocabulary::from_merges(&bytes, &pairs, &ids, vec![], None).unwrap()
     };
-    // With so many tokens at the start the first pairs are counted in a table, and in a map.
+    // From these numbers of tokens, the first pairs are counted in a table, and in a map.
     let (few, many) = (vocabulary(300), vocabulary(1500));
     for tie_break in [TieBreak::First, TieBreak::Lowest] {
         for start in [Start::Bytes(&IDENTITY), Start::Vocabulary(&few), Start::Vocabulary(&many)] {
@@ -319,7 +319,7 @@ fn progress_that_breaks_stops_the_training() {
 
 #[test]
 fn tokens_that_become_too_long_are_an_error_before_they_are_a_vocabulary() {
-    // No pair of this is frequent for long: then the beginning of the text is merged with what follows it, again and again.
+    // No pair here stays frequent for long; after that, the beginning of the text is merged with what follows it, again and again.
     let mut state = 1u64;
     let text: Vec<u8> = std::iter::repeat_with(|| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

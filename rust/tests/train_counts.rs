@@ -1,4 +1,4 @@
-//! Counts do not depend on how the counting went: on threads, on chunks, on the order of merging.
+//! Counts do not depend on how they were made: on threads, on chunks, or on the order of merging.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -38,7 +38,7 @@ fn pieces(counts: &PieceCounts) -> Vec<(&str, u64, u64, u64)> {
         .collect()
 }
 
-/// Text with words of all lengths, known and new, in which every pattern finds something.
+/// Text with words of all lengths, known and new, in which every pattern matches something.
 fn prose() -> String {
     let mut text = String::new();
     let mut state = 7u64;
@@ -257,7 +257,7 @@ fn bytes_that_are_no_counts_are_an_error() {
 
 #[test]
 fn progress_that_breaks_stops_the_counting() {
-    // Each blank is matched only after all that follow it were read: slow enough to be stopped.
+    // Each blank matches only after all the blanks behind it are read: slow enough to be stopped.
     let text = " ".repeat(1 << 12);
     let mut counter = counter(Some(r" (?= *x)| "), 2);
     let mut stop = |_, _| ControlFlow::Break(());

@@ -1,4 +1,4 @@
-//! `rust/tests/fuzzed/encoder.rs` on what libFuzzer makes up.
+//! Runs the check of `rust/tests/fuzzed/encoder.rs` on libFuzzer's inputs.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! `rust/tests/fuzzed/splitter.rs` on what libFuzzer makes up.
+//! Runs the check of `rust/tests/fuzzed/splitter.rs` on libFuzzer's inputs.
 
 #![no_main]
 

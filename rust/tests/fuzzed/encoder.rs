@@ -1,4 +1,4 @@
-//! Any vocabulary on any bytes: the ids are those of merging by the definition, and decode to the bytes.
+//! Any vocabulary on any bytes: the ids equal those of merging by definition, and decode to the bytes.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -8,18 +8,18 @@ use minbpe_core::vocab::Vocabulary;
 
 use crate::texts;
 
-/// The bytes that merges begin with: of "a", "s", "B", " ", "1", "中" and "é", and one that is never text.
+/// The bytes that merges start from: those of "a", "s", "B", " ", "1", "中" and "é", and one that is never text.
 const LETTERS: &[u8] = b"asB 1\xe4\xb8\xad\xc3\xa9\xff";
 const PATTERNS: [Option<&str>; 4] = [None, None, Some(r" ?\S+|\s+"), Some(r"[a-z]+| ?[^\sa-z]+|\s")];
-/// A vocabulary has no more tokens than this beside the bytes.
+/// A vocabulary has fewer tokens than this besides the bytes.
 const MOST_TOKENS: u8 = 48;
-/// By the definition, merging by ranks takes the square of this.
+/// Merging by ranks by definition takes quadratic time, so its texts are no longer than this.
 const LONGEST_BY_RANKS: usize = 200;
-/// A form with these bits makes a text so long, more than has a cache: a hundred times as slow, so a rare form.
+/// A form with these bits makes the text this long, so that a cache is used. That is a hundred times as slow, so it is rare.
 const CACHED: u8 = 0x78;
 const LONG: usize = 300_000;
 
-/// The ids of the bytes of a piece, by the definition.
+/// Gives the ids of a piece, by definition.
 type Merging = Box<dyn Fn(&[u8]) -> Vec<u32>>;
 
 /// Encodes as `data` says: first what kind of vocabulary and its tokens, then how the text is written, then the text.
@@ -83,7 +83,7 @@ impl Ids {
     }
 }
 
-/// Tokens, each of two of the letters or earlier tokens; none twice. With each, which two.
+/// Tokens, each joining two letters or earlier tokens, none twice; and with each token, which two.
 fn tokens(picks: &[u8]) -> Vec<(Vec<u8>, [usize; 2])> {
     let mut all: Vec<(Vec<u8>, [usize; 2])> = LETTERS.iter().map(|&letter| (vec![letter], [0, 0])).collect();
     for pick in picks.as_chunks::<2>().0 {
@@ -96,7 +96,7 @@ fn tokens(picks: &[u8]) -> Vec<(Vec<u8>, [usize; 2])> {
     all.split_off(LETTERS.len())
 }
 
-/// The vocabulary of merges. By the definition: join all pairs of the first merge, left to right, then of the second, and so on.
+/// A vocabulary of merges. By definition: join all pairs of the first merge, left to right, then those of the second, and so on.
 fn merged(picks: &[u8], ids: Ids, pattern: Option<&str>) -> (Vocabulary, Merging) {
     let id = |number: usize| match LETTERS.get(number) {
         Some(&letter) => ids.of_byte(letter),
@@ -122,8 +122,8 @@ fn merged(picks: &[u8], ids: Ids, pattern: Option<&str>) -> (Vocabulary, Merging
     (vocabulary.expect("each merge joins two tokens that are there"), Box::new(merging))
 }
 
-/// The vocabulary of ranks, in the order of tokens or against it, so that many cannot be made by merging. By tiktoken's definition: a piece
-/// that is a token is that token; else join, as long as there are any, the first two parts that together have the lowest rank.
+/// A vocabulary of ranks, in the order of `tokens` or backwards, so that merging cannot make many of them. By tiktoken's definition: a piece
+/// that is a token is that token; otherwise join the first two parts that together have the lowest rank, as long as there are any.
 fn ranked(mut tokens: Vec<(Vec<u8>, [usize; 2])>, backwards: bool, pattern: Option<&str>) -> (Vocabulary, Merging) {
     if backwards {
         tokens.reverse();

@@ -1,4 +1,4 @@
-//! What the fuzz targets check, on what they once found and on random bytes.
+//! The checks of the fuzz targets, on earlier findings and on random bytes.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ fn replay(target: &str, check: impl Fn(&[u8])) {
 
 #[test]
 fn what_the_splitter_target_found_stays_right() {
-    // By every named pattern, as the number of the right one changes when there are more.
+    // By every named pattern, because the number of the right one changes when patterns are added.
     replay("splitter", |data| match data {
         [0..splitter::FIRST_MADE, rest @ ..] => {
             (0..PATTERNS.len()).for_each(|choice| splitter::check(&[&[choice as u8], rest].concat()));

@@ -1,8 +1,9 @@
-//! The matches of a pattern by definition: slow, and nothing is between what the parser read and what it means.
+//! The matches of a pattern by definition: slow, but nothing comes between what the parser reads and what it means.
 //!
-//! Fast engines rewrite a pattern, and may do so wrongly: fancy-regex 0.19 and 0.20 make `a+(?:ba+)?` of `a+b?a+`, which needs two
-//! letters. Here each node says at which places it may end, in the order in which a backtracking engine would come to them. The compiled
-//! engine takes what remembers no groups and looks only ahead, so coming to a place again cannot change what follows, and is left out.
+//! Fast engines rewrite patterns, and may do so wrongly: fancy-regex 0.19 and 0.20 turn `a+b?a+`, which needs two letters, into
+//! `a+(?:ba+)?`. Here each node lists the places where it may end, in the order in which a backtracking engine would reach them. The
+//! patterns of the compiled engine remember no groups and look only ahead, so reaching a place again cannot change what follows, and
+//! repeated places are dropped.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -31,7 +32,7 @@ impl Naive {
         Naive(Node::new(&Expr::parse_tree(pattern).expect("both parse it alike").expr))
     }
 
-    /// The matches that are not empty, then `None` if they took more than so many steps.
+    /// The matches that are not empty, then `None` if they took more than `patience` steps.
     pub fn matches(&self, text: &str, mut patience: usize) -> impl Iterator<Item = Option<Range<usize>>> {
         let mut at = 0;
         std::iter::from_fn(move || {
@@ -112,9 +113,9 @@ impl Node {
                 starts
             }
             Node::Repeat { child, least, most, greedy } => {
-                let counted = if *most == usize::MAX { *least } else { *most }; // rounds beyond are all alike
+                let counted = if *most == usize::MAX { *least } else { *most }; // further rounds are all alike
                 let (mut ends, mut tried) = (Vec::new(), HashSet::new());
-                // After so many rounds at a place: to end there, or not yet. The last is tried first.
+                // Entries: the rounds so far, the place, and whether to end there. The last entry is tried first.
                 let mut untried = vec![(0, at, false)];
                 while let Some((rounds, at, end)) = untried.pop() {
                     if end {
@@ -141,7 +142,7 @@ fn each_once(mut places: Vec<usize>) -> Vec<usize> {
     places
 }
 
-/// The class of an expression that is one character.
+/// The class of an expression that matches one character.
 fn class(expr: &str, casei: bool) -> ClassUnicode {
     let hir = ParserBuilder::new().case_insensitive(casei).build().parse(expr).expect("it was part of a pattern");
     match hir.kind() {

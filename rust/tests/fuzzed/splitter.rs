@@ -1,8 +1,8 @@
-//! Any pattern on any bytes: the pieces are those of the definition and fancy-regex's, cuts are where pieces end, and nothing panics.
+//! Any pattern on any bytes: the pieces equal those of the definition and of fancy-regex, cuts are where pieces end, and nothing panics.
 //!
-//! There are two oracles, for neither is enough: the naive one is right, and too slow for long texts; fancy-regex comes to the end of
-//! nearly all, and versions of it were wrong. Both are compared as far as they come. Where fancy-regex finds another piece than the
-//! compiled engine, the naive one is asked again at that piece, and has to find what the compiled engine found.
+//! There are two oracles, because neither is enough: the naive one is right, but too slow for long texts; fancy-regex finishes nearly all
+//! texts, but versions of it were wrong. Each is compared as far as it gets. Where fancy-regex finds a different piece than the compiled
+//! engine, the naive one is run again from that piece, and has to find what the compiled engine found.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use minbpe_core::split::{Engine, PATTERNS, Scratch, Splitter};
 use crate::naive::Naive;
 use crate::texts;
 
-/// A first byte from here on makes a pattern; others name one.
+/// A first byte of at least this makes a pattern; a lower one picks a named pattern.
 pub const FIRST_MADE: u8 = 240;
 /// What patterns are made of.
 const PARTS: &[&str] = &[
@@ -73,12 +73,12 @@ const PARTS: &[&str] = &[
     "(?<!",
     "\n",
 ];
-/// So many steps fancy-regex may take for a match.
+/// The steps that fancy-regex may take for a match.
 const STEPS: usize = 20_000;
-/// So many the naive oracle may take for a text: some 200 characters; and for the first piece where the others differ.
+/// The steps that the naive oracle may take for a text, some 200 characters; and for the first piece where the others differ.
 const NAIVE_STEPS: usize = 500;
 const DECISIVE_STEPS: usize = 1_000_000;
-/// Compiling takes a thousand times as long as splitting a line, so as many patterns are kept.
+/// Compiling takes a thousand times as long as splitting a line, so this many patterns are kept.
 const KEPT: usize = 1024;
 
 /// A pattern in all engines; the oracles only where the compiled one takes it.
@@ -99,7 +99,7 @@ pub fn check(data: &[u8]) {
     if let Some((naive, fancy)) = &known.oracles {
         return compare(&known.splitter, naive, fancy, &texts::read(form, data));
     }
-    // fancy-regex itself splits, and may take long: on little text it must come to an end, and lose nothing.
+    // fancy-regex itself splits here, and may be slow: on a short text it must finish, and lose nothing.
     let text = texts::read(form & !texts::TIMES, data);
     let text = &text[..text.len().min(16)];
     if let Some(ends) = ends(&known.splitter, text, &mut Scratch::default()) {
@@ -107,7 +107,7 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// A named pattern, or one made of up to eight parts.
+/// A named pattern, or one made of up to eight parts; and the rest of the data.
 fn pattern(data: &[u8]) -> Option<(String, &[u8])> {
     let (&choice, data) = data.split_first()?;
     if choice < FIRST_MADE {
@@ -117,7 +117,7 @@ fn pattern(data: &[u8]) -> Option<(String, &[u8])> {
     Some((parts.iter().map(|&part| PARTS[part as usize % PARTS.len()]).collect(), data))
 }
 
-/// The engines of a pattern; `None` if it is no pattern.
+/// The engines of a pattern; `None` if it is not a valid pattern.
 fn known(pattern: &str) -> Option<Rc<Known>> {
     KNOWN.with_borrow_mut(|known| {
         if known.len() == KEPT {
@@ -142,7 +142,7 @@ fn compare(splitter: &Splitter, naive: &Naive, fancy: &Regex, bytes: &[u8]) {
     assert!(whole.starts_with(&by_definition), "{whole:?} and not {by_definition:?}: {}", shown());
     let by_fancy = expected(bytes, |text| fancy.find_iter(text).map(|found| Some(found.ok()?.range())));
     if let Some(piece) = (0..by_fancy.len()).find(|&piece| whole.get(piece) != by_fancy.get(piece)) {
-        // What begins where a piece ends is split as a text of its own, for nothing looks behind.
+        // Text that begins where a piece ends is split like a text of its own, because nothing looks behind.
         let start = if piece == 0 { 0 } else { whole[piece - 1] };
         let decided = expected(&bytes[start..], |text| naive.matches(text, DECISIVE_STEPS));
         let decided = decided.first().map(|length| start + length);
@@ -183,7 +183,7 @@ fn collect(all: &mut Vec<usize>, base: usize, ends: &[u32]) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// The ends by an oracle that finds matches, as far as it came.
+/// The ends of the pieces, by an oracle that finds matches, as far as it gets.
 fn expected<'t, Matches: Iterator<Item = Option<Range<usize>>>>(
     bytes: &'t [u8],
     find: impl Fn(&'t str) -> Matches,
@@ -195,7 +195,7 @@ fn expected<'t, Matches: Iterator<Item = Option<Range<usize>>>>(
     ends
 }
 
-/// In each maximal stretch of valid UTF-8, each maximal invalid one being one piece; `None` where the oracle gives up.
+/// Adds the ends in each maximal stretch of valid UTF-8; a maximal invalid stretch is one piece. `None` if the oracle gives up.
 fn push_expected<'t, Matches: Iterator<Item = Option<Range<usize>>>>(
     ends: &mut Vec<usize>,
     bytes: &'t [u8],

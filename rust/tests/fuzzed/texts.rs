@@ -1,11 +1,11 @@
-//! Texts from arbitrary bytes, such that few bytes make much of what matters.
+//! Texts made from arbitrary bytes, so that a few bytes give much text of the kinds that matter.
 
 /// The bits of a form that say how often a text is repeated.
 pub const TIMES: u8 = 7;
 /// The bit of a form that takes the bytes as they are.
 const RAW: u8 = 0x80;
 
-/// At least one character of each symbol of the named patterns, and bytes that are none.
+/// At least one character for each symbol of the named patterns, and bytes that are not characters.
 const ELEMENTS: &[&[u8]] = &[
     b"a",
     b"B",
@@ -41,8 +41,8 @@ const ELEMENTS: &[&[u8]] = &[
     b"\xff",
 ];
 
-/// The text that `data` says: its bytes, or for each byte an element as often as the byte's high bits say; and all that repeated, so
-/// that now and then it is long enough for four lanes.
+/// The text that `data` encodes: its bytes, or for each byte an element, repeated as the byte's high bits say; the whole may be repeated
+/// too, so that now and then it is long enough for four lanes.
 pub fn read(form: u8, data: &[u8]) -> Vec<u8> {
     let text = if form & RAW != 0 {
         data.to_vec()
