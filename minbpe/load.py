@@ -1,6 +1,6 @@
-"""Files in tiktoken's form, a token and its rank a line, under the names of `tiktoken.load`; nothing comes from a network.
+"""Files in tiktoken's format, one token and its rank per line, under the names of `tiktoken.load`; never from a network.
 
-The ranks make an `Encoding`, or with `Vocabulary.from_ranks` a vocabulary.
+The ranks make an `Encoding`, or through `Vocabulary.from_ranks` a vocabulary.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def load_tiktoken_bpe(tiktoken_bpe_file: str | os.PathLike[str], expected_hash: str | None = None) -> dict[bytes, int]:
-    """Return the tokens of a `.tiktoken` file with their ranks.
+    """Return the tokens of a `.tiktoken` file and their ranks.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as directory:
@@ -28,11 +28,11 @@ def load_tiktoken_bpe(tiktoken_bpe_file: str | os.PathLike[str], expected_hash: 
     {b'a': 0, b' rose': 1}
 
     Args:
-        tiktoken_bpe_file: the path of the file, which is read anew each time.
-        expected_hash: the sha256 that it is to have, in hex.
+        tiktoken_bpe_file: the path of the file, which is read again at each call.
+        expected_hash: the sha256 that the file must have, in hex.
 
     Raises:
-        FormatError: the file has another sha256, or a line that is no token with its rank.
+        FormatError: the file has another sha256, or a line is not a token and its rank.
         ValueError: a URL is given.
         OSError: the file cannot be read.
     """
@@ -58,9 +58,9 @@ def load_tiktoken_bpe(tiktoken_bpe_file: str | os.PathLike[str], expected_hash: 
 
 
 def dump_tiktoken_bpe(bpe_ranks: Mapping[bytes, int], tiktoken_bpe_file: str | os.PathLike[str]) -> None:
-    """Write tokens to a `.tiktoken` file in the order of their ranks, such as `encoding.vocabulary.mergeable_ranks`.
+    """Write tokens, such as `encoding.vocabulary.mergeable_ranks`, to a `.tiktoken` file in the order of their ranks.
 
-    The file appears whole or not at all. Special tokens and the pattern are not in such a file.
+    The file appears whole or not at all. Its format has no place for special tokens and the pattern.
 
     Raises:
         ValueError: a URL is given.
@@ -81,7 +81,7 @@ def token_lines(tokens: Iterable[tuple[bytes, int]]) -> bytes:
 
 
 def _local(file: str | os.PathLike[str]) -> Path:
-    """Return the path of a file, which no URL is."""
+    """Return a file's path; refuse a URL."""
     if isinstance(file, str) and "://" in file:
         raise MinbpeError(f"{file} is a URL, and minbpe reads no network: download it, and give the path of the file")
     return Path(file)

@@ -1,4 +1,4 @@
-"""Loading files of piece counts: first all of them are checked, then all are read, and each stage tells how far it is."""
+"""Loading files of piece counts: all are checked first, then all are read, and both stages report their progress."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def check(paths: Iterable[str | os.PathLike[str]], progress: Tell) -> list[CountsFile]:
-    """Return files of piece counts of which none is damaged; warns and raises as `PieceCounts.load` does."""
+    """Return the files of piece counts once none is found damaged; warns and raises as `PieceCounts.load` does."""
     files = list(map(Path, paths))
     return _each("check", files, [file.stat().st_size for file in files], CountsFile, progress)
 
@@ -35,19 +35,19 @@ def load(files: Sequence[CountsFile], progress: Tell) -> list[PieceCounts]:
 
 
 def survey(file: CountsFile, progress: Tell) -> _core.Survey:
-    """Return what the counts of a file amount to, which are not held."""
+    """Return a summary of the counts in a file, without holding the counts."""
     return _each("load", [file], [file.size], CountsFile.survey, progress)[0]
 
 
 def add_up(files: Sequence[CountsFile], counter: _core.Counter, progress: Tell, *, one_corpus: bool) -> None:
-    """Add the counts of all files to a counter, which need not hold them if it has a ceiling.
+    """Add the counts of all files to a counter, which need not hold them in memory if it has a ceiling.
 
     Args:
         files: the files.
-        counter: a counter of nothing yet.
-        progress: told the bytes that are read.
-        one_corpus: whether their documents are numbered as those of one corpus; if not, those of each come after those of the
-            file before.
+        counter: a counter that is still empty.
+        progress: told how many bytes are read.
+        one_corpus: whether the files number their documents as one corpus; if not, the documents of each file come after
+            those of the file before.
     """
     documents = 0
 
@@ -65,7 +65,7 @@ def _each(
     work: Callable[[T, Heard], Made],
     progress: Tell,
 ) -> list[Made]:
-    """Return what `work` makes of each file, which tells how many bytes of it are done; `progress` hears of all files together."""
+    """Return what `work` makes of each file. It reports the bytes done of that file; `progress` hears of all files together."""
     made, before, total = [], 0, sum(sizes)
     for file, size in zip(files, sizes, strict=True):
         made.append(work(file, partial(_report, progress, stage, before, total) if progress else None))

@@ -1,4 +1,4 @@
-"""What a directory of shards holds: `manifest.json`, a pure function of documents, vocabulary and options."""
+"""The manifest of a directory of shards, `manifest.json`: a pure function of the documents, the vocabulary and the options."""
 
 import hashlib
 import json
@@ -25,16 +25,16 @@ class Shard:
     tokens: int
     documents: int
     bytes: int
-    """Of the documents, before they became ids."""
+    """The size of the documents before they became ids."""
     sha256: str
     index_sha256: str
     source_sha256: str
-    """Over the documents, each after its length as 8 bytes: two runs over the same documents agree on it."""
+    """Covers the documents, each preceded by its length as 8 bytes: two runs over the same documents agree on it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The choices that decide which ids stand where."""
+    """The choices that decide which ids go where."""
 
     tokens_per_shard: int
     end_of_text: str
@@ -51,16 +51,16 @@ class Manifest:
     n_vocab: int
     pattern: str | tuple[str, ...] | None
     dtype: str
-    """`uint16` or `uint32`: what every id of the vocabulary fits in."""
+    """`uint16` or `uint32`: the type that every id of the vocabulary fits in."""
     options: Options
     library: str
     complete: bool = False
-    """Whether the documents came to their end; shards of an interrupted run are whole, but more would follow."""
+    """Whether the run reached the last document; the shards of an interrupted run are whole, but more would follow."""
     shards: tuple[Shard, ...] = ()
 
     @property
     def tokens(self) -> int:
-        """Ids in all shards, those between documents too."""
+        """Ids in all shards, including those between documents."""
         return sum(shard.tokens for shard in self.shards)
 
     @property
@@ -74,13 +74,13 @@ class Manifest:
         return sum(shard.bytes for shard in self.shards)
 
     def of_same_plan(self, other: "Manifest") -> bool:
-        """Whether both write the same ids for the same documents: a run may then go on where the other stopped."""
+        """Whether both write the same ids for the same documents, so that one run may continue where the other stopped."""
         return replace(self, shards=(), complete=False, library="") == replace(
             other, shards=(), complete=False, library=""
         )
 
     def save(self, directory: Path) -> None:
-        """Write `manifest.json` in `directory`, replacing one that is there."""
+        """Write `manifest.json` in `directory`, replacing any that is there."""
         content = {"schema": SCHEMA, **asdict(self)}
         with replacing(directory / FILE) as file:
             file.write(json.dumps({**content, "checksum": _checksum(content)}, indent=2).encode() + b"\n")
@@ -90,7 +90,7 @@ class Manifest:
         """Read the manifest of `directory`.
 
         Raises:
-            FormatError: There is none, it was changed, or a later version wrote it.
+            FormatError: The manifest is missing, was changed, or was written by a later version.
         """
         path = directory / FILE
         try:

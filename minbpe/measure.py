@@ -1,4 +1,4 @@
-"""Measuring tokenizers against each other: equality first, then time, each engine's runs spread among the others'."""
+"""Measuring tokenizers against each other: equality first, then time, with the engines' runs interleaved."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ Name = TypeVar("Name")
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Where two lists of ids part."""
+    """The first place where two lists of ids differ."""
 
     place: int
     ours: int | None
     theirs: int | None
 
     def __str__(self) -> str:
-        """Say it in words.
+        """Describe the difference in words.
 
         >>> str(Difference(7, 262, None))
         'at id 7 ours is 262 and theirs is missing'
@@ -39,7 +39,7 @@ def first_difference(ours: Iterable[int], theirs: Iterable[int]) -> Difference |
 
 
 def median_seconds(runs: Mapping[Name, Callable[[], object]], *, rounds: int = 3) -> dict[Name, float]:
-    """Return the median seconds of each run, taking turns, so that a slow moment of the machine falls on all alike."""
+    """Return the median seconds of each run. Runs take turns, so that a slow moment of the machine hits all alike."""
     seconds: dict[Name, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():

@@ -1,7 +1,7 @@
-"""The members of a .bz2 or .xz file, one after the other: packed by several threads, or appended, there are many.
+"""The members of a .bz2 or .xz file, read one after the other; a file packed by several threads, or appended to, has many.
 
-The modules of Python take a later member that is damaged where it begins for something that follows the end, and pass over it and
-all that comes after it, without a word.
+Python's own modules take a later member that is damaged at its start for trailing data, and silently skip it and everything
+after it.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 CHUNK = 1 << 13
-"""Bytes read at once. What is left of them is copied for each member that ends there."""
+"""Bytes read at once. The rest of a chunk is copied for each member that ends in it."""
 
 
 class Members(io.RawIOBase):
-    """What is in all members, as a stream.
+    """The unpacked content of all members, as a stream.
 
     >>> import bz2
     >>> packed = io.BytesIO(bz2.compress(b"a rose ") + bz2.compress(b"is a rose"))
@@ -31,13 +31,13 @@ class Members(io.RawIOBase):
 
     Args:
         raw: The file.
-        begin: Makes what unpacks one member.
-        padding: Between members, and after the last, there may be zeros, a multiple of so many; 0 if there may be none. The
-            format of .xz says 4 (Collin, "The .xz File Format", 2.2).
+        begin: Makes a decompressor for one member.
+        padding: Zeros between members, and after the last, come in multiples of this many; 0 if none are allowed. The .xz
+            format says 4 (Collin, "The .xz File Format", 2.2).
 
     Raises:
-        EOFError: When it is read: the file ends before its last member does, or has none.
-        OSError, LZMAError: When it is read: a member is damaged, or something else stands between members or after them.
+        EOFError: On reading: the file ends before its last member does, or has no member.
+        OSError, LZMAError: On reading: a member is damaged, or something else stands between members or after them.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Members(io.RawIOBase):
         self._member = begin()
 
     def readable(self) -> bool:
-        """Say that it can be read."""
+        """Say that the stream can be read."""
         return True
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
@@ -72,7 +72,7 @@ class Members(io.RawIOBase):
         return len(data)
 
     def _after(self) -> bytes:
-        """Return what follows a member, from the next one on; nothing at the end of the file."""
+        """Return the bytes from the start of the next member on; none at the end of the file."""
         zeros = 0
         rest = self._member.unused_data or self._raw.read(CHUNK)
         while self._padding and rest.startswith(b"\0"):

@@ -27,23 +27,23 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 TIE_BREAKS = {"first": False, "lowest": True}
-"""Whether ids decide between pairs of the same count."""
+"""Whether ids decide between pairs of equal count."""
 
 _PRINTED = {*range(33, 127), *range(161, 173), *range(174, 256)}
-"""The bytes that Latin-1 prints. GPT-2's vocabulary has them first."""
+"""The bytes that are printable in Latin-1. GPT-2's vocabulary lists them first."""
 
 BYTE_ORDERS = {
     "identity": list(range(256)),
     "gpt2": sorted(range(256), key=lambda byte: (byte not in _PRINTED, byte)),
 }
-"""The byte of each id."""
+"""The byte that each id below 256 stands for."""
 
 MOST_TOKENS = (1 << 31) - 512
-"""The core numbers no more."""
+"""The most tokens that the core can number."""
 
 
 class VocabularyWarning(UserWarning):
-    """A vocabulary came out smaller than it was asked to be."""
+    """A vocabulary came out smaller than was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +69,10 @@ class Limits:
 
 
 def check_room(tokens: int, next_id: int, merges: int) -> None:
-    """Find before the long work whether there is room for so many merges beside the tokens that are there.
+    """Check, before the long work, that this many merges fit beside the existing tokens.
 
     Raises:
-        VocabularyError: there is none.
+        VocabularyError: they do not fit.
     """
     if tokens + merges > MOST_TOKENS or next_id + merges > HIGHEST_ID + 1:
         raise VocabularyError(
@@ -92,7 +92,7 @@ def learn_merges(
     threads: int | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> list[tuple[tuple[int, int], int]]:
-    """Return the merges of a vocabulary in order, each a pair of ids and how often it occurred; fewer if none are left.
+    """Return the merges of a vocabulary in order, each a pair of ids and how often it occurred; fewer if pairs run out.
 
     >>> from minbpe.counting import PieceCounts
     >>> learn_merges(PieceCounts.from_items([("aaabdaaabac", 1)]), 3)
@@ -118,8 +118,8 @@ def run(
 ) -> Learned:
     """Return merges: left id, right id, how often the pair occurred, and in how many places it became a token.
 
-    It takes what was counted. With a `keeper`, training starts from bytes and from the merges that it has, and what ends it
-    with an exception leaves the others with it. A corpus that is refused leaves no new checkpoint: no run could go on from it.
+    This consumes `counted`. With a `keeper`, training starts from bytes and continues after the merges that the keeper has; an
+    exception leaves the new merges with it. A corpus that is refused leaves no new checkpoint: no run could resume from it.
     """
     lowest = choice("tie_break", tie_break, TIE_BREAKS)
     learned = keeper.merges[:merges] if keeper else []

@@ -1,4 +1,4 @@
-"""Which encoding each of OpenAI's models uses, by the model's name or by how it begins."""
+"""Which encoding each of OpenAI's models uses, by the model's name or a prefix of it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MODEL_TO_ENCODING: dict[str, str] = {
     ),
     **dict.fromkeys(["gpt2", "gpt-2"], "gpt2"),
 }
-"""Models by their whole names."""
+"""Encodings by the whole name of a model."""
 
 MODEL_PREFIX_TO_ENCODING: dict[str, str] = {
     **dict.fromkeys(["o1-", "o3-", "o4-mini-", "gpt-5", "gpt-4.5-", "gpt-4.1-"], "o200k_base"),
@@ -49,16 +49,16 @@ MODEL_PREFIX_TO_ENCODING: dict[str, str] = {
     **dict.fromkeys(["ft:gpt-4o"], "o200k_base"),
     **dict.fromkeys(["ft:gpt-4", "ft:gpt-3.5-turbo", "ft:davinci-002", "ft:babbage-002"], "cl100k_base"),
 }
-"""Models by how their names begin: dated versions, sizes, and fine-tuned ones ("ft:")."""
+"""Encodings by the prefix of a model's name: dated versions, sizes, and fine-tuned models ("ft:")."""
 
 
 def find_encoding_name(model_name: str) -> str | None:
     """Return the name of the model's encoding, or `None` if the model is not known.
 
-    A whole name goes before a beginning, a longer beginning before a shorter one.
+    A whole name wins over a prefix, and a longer prefix over a shorter one.
 
     Raises:
-        TypeError: the name is no str.
+        TypeError: the name is not a str.
     """
     if not isinstance(model_name, str):
         raise TypeError(f"the name of a model is a str, not {type(model_name).__name__}")
@@ -75,7 +75,7 @@ def encoding_name_for_model(model_name: str) -> str:
     'o200k_base'
 
     Raises:
-        UnknownNameError: the model is not known; a KeyError, as tiktoken's is.
+        UnknownNameError: the model is not known; this is a KeyError, as in tiktoken.
     """
     name = find_encoding_name(model_name)
     if name is None:
@@ -92,7 +92,7 @@ def encoding_for_model(model_name: str) -> Encoding:
     <Encoding 'cl100k_base'>
 
     Raises:
-        UnknownNameError: the model is not known; a KeyError, as tiktoken's is.
+        UnknownNameError: the model is not known; this is a KeyError, as in tiktoken.
     """
     from minbpe.registry import get_encoding
 

@@ -1,4 +1,4 @@
-"""Errors of the system with the name of their file: opening tells it, reading and writing do not."""
+"""Naming the file in a system error: a failed open names it, a failed read or write does not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def naming(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Give an OSError of this block, such as that a disk is full or cannot be read, the name of a file unless it has one.
+    """Give an OSError raised in this block, such as for a full or unreadable disk, the name of a file unless it has one.
 
     >>> with naming("text"):
     ...     raise OSError(5, "Input/output error")

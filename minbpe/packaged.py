@@ -1,6 +1,6 @@
 """The published vocabularies that ship with minbpe: gpt2 to o200k_harmony as three tables of merges, 2.1 MB in all.
 
-A table is 256 bytes, the byte with id 0, 1, .. 255, and then for each merge the ids of its left and right part, three
+A table starts with 256 bytes: the byte with id 0, 1, .. 255. Then follow the ids of each merge's left and right part, three
 bytes each, little-endian; merge i makes id 256 + i. Nothing is compressed, so loading is one read, and a token's
 bytes are its parts' bytes. `dev/pack_vocabularies.py` made the tables from OpenAI's files.
 """
@@ -24,12 +24,12 @@ FIM_SUFFIX = "<|fim_suffix|>"
 
 
 class Packaged:
-    """What makes one published vocabulary.
+    """The ingredients of one published vocabulary.
 
     Attributes:
         table: the table of merges, a file in `minbpe/data/`.
         pattern_name: the split pattern, by its name in `minbpe.patterns`.
-        special_tokens: special tokens; an id that two of them share decodes to the first.
+        special_tokens: special tokens and their ids; an id that two of them share decodes to the first.
         extra_merges: merges beyond the table: left part, right part, the new id.
     """
 
@@ -46,8 +46,8 @@ class Packaged:
         self.extra_merges = extra_merges
 
 
-# p50k is r50k and 24 tokens for runs of 2 to 25 spaces; their ids step over 50256, which is <|endoftext|>.
-# The left part of a run is the largest power of two that is at most two thirds of it.
+# p50k is r50k plus 24 tokens for runs of 2 to 25 spaces; their ids skip 50256, which is <|endoftext|>.
+# The left part of a run is the largest power of two that is at most two thirds of its length.
 RUN_IDS = {1: 220} | {length: 50255 + length for length in range(2, 26)}
 RUN_PARTS = {length: 1 << (2 * length // 3).bit_length() - 1 for length in range(2, 26)}
 RUNS_OF_SPACES = tuple((RUN_IDS[left], RUN_IDS[run - left], RUN_IDS[run]) for run, left in RUN_PARTS.items())
@@ -106,7 +106,7 @@ def find_packaged(name: str) -> Packaged:
 
 
 def read_table(name: str) -> bytes:
-    """Return the table of merges that the vocabulary `name` starts from, as this module's head describes it.
+    """Return the table of merges that the vocabulary `name` starts from, in the format described at the top of this module.
 
     >>> table = read_table("gpt2")
     >>> table[:5], (len(table) - 256) // 6

@@ -1,8 +1,8 @@
-"""Parts: what an interrupted counting has kept of a corpus, and where in the corpus the same counting goes on.
+"""Parts: what an interrupted count has kept of a corpus, and where in the corpus the same count resumes.
 
-Counts of stretches that follow each other add up to those of the whole. So each time that something is kept, it is what was
-counted since the time before, a file of piece counts of its own: nothing is written twice, and what is written is no longer in
-memory. In the end the parts are added up, within whatever ceiling of memory counting has.
+Counts of consecutive stretches add up to those of the whole. So each time, only what was counted since the time before is kept,
+as a file of piece counts of its own: nothing is written twice, and what is written no longer takes memory. In the end the parts
+are added up, within the memory ceiling of the count if it has one.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 STATE = "parts"
 NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 SHARE = 20
-"""Keeping takes at most one part in so many of the time, however much there is to keep."""
+"""Keeping takes at most one part in this many of the time, however much there is to keep."""
 
 
 class Parts:
-    """What was kept of one corpus, and where to go on."""
+    """What was kept of one corpus, and where to resume."""
 
     def __init__(self, checkpoint: Checkpoint, corpus: str, pattern: Pattern) -> None:
-        """Read what was kept, if it is to be gone on from.
+        """Read what was kept, if counting is to resume from it.
 
         Raises:
-            CorpusError: it is of another corpus or another pattern.
+            CorpusError: it belongs to another corpus or pattern.
             FormatError: it is damaged, or a later version wrote it.
             OSError: it cannot be read.
         """
@@ -52,10 +52,10 @@ class Parts:
         self._about = {"corpus": corpus, "pattern": pattern, "unicode": _core.UNICODE_VERSION}
         self._digests: list[str] = []
         self._places: list[Place] = []
-        """Up to where each part goes."""
+        """Where each part ends."""
         self._next = monotonic() + checkpoint.every
         self.counter: _core.Counter | None = None
-        """What counts from there on, until all it has counted is in a file of the caller's."""
+        """The counter that goes on from the last part, until everything it has counted is in a file of the caller's."""
         if checkpoint.resume and (self._path / STATE).exists():
             self._load()
 
@@ -68,7 +68,7 @@ class Parts:
 
     @property
     def place(self) -> Place:
-        """Where to go on."""
+        """Where to resume."""
         return self._places[-1] if self._places else Place()
 
     @property
@@ -78,17 +78,17 @@ class Parts:
 
     @property
     def patience(self) -> float:
-        """The seconds until something is to be kept again, or an hour: there is no time that is endlessly far off."""
+        """The seconds until something must be kept again, at most an hour: `every` may be infinite, a deadline cannot."""
         return min(max(0.0, self._next - monotonic()), 3600.0)
 
     def keep(self, counter: _core.Counter, progress: Callable[[Progress], object] | None = None) -> None:
         """Keep what was counted since the last time, unless that is nothing; nothing more can be added to the counter.
 
-        What it has counted is lost if an exception came in the middle of a long document that has no proven cut. What was kept
-        before stays, whatever ends this.
+        If an exception stopped the counter in the middle of a long document that has no proven cut, what it has counted is lost.
+        What was kept before stays, whatever ends this call.
 
         Raises:
-            OSError: there is no room for it.
+            OSError: there is no room for the part, or the directory cannot be written.
         """
         reached = counter.reached
         if reached is None or reached == (self.place.documents, self.place.offset):
@@ -115,7 +115,7 @@ class Parts:
         self._digests, self._places = digests, places
 
     def forget(self, document: int) -> None:
-        """Forget what was counted of a document, kept or not, and with it what was counted since the time before."""
+        """Forget what was counted of a document, kept or not, and with it everything since the last part that ends before it."""
         self.counter = None
         sound = [place for place in self._places if (place.documents, place.offset) <= (document, 0)]
         if len(sound) == len(self._places):
@@ -134,9 +134,9 @@ class Parts:
             self._path.rmdir()
 
     def rescue(self, progress: Callable[[Progress], object] | None) -> None:
-        """Keep what an exception would lose. Where all is counted that may still be its sum, or half a file.
+        """Keep what an exception would lose; after the last document that may still be the sum, or a half-written file.
 
-        The exception may be one of `progress`, which goes on being told; what it raises then is passed over.
+        The exception may come from `progress`, which is called all the same; what it raises now is ignored.
         """
 
         def told(now: Progress) -> None:
@@ -149,7 +149,7 @@ class Parts:
     def add_up(
         self, counter: _core.Counter, ceiling: Ceiling, progress: Callable[[Progress], object] | None
     ) -> _core.Counter:
-        """Return what holds all parts and what `counter` has counted since, with which the corpus has come to its end."""
+        """Return a counter of the whole corpus: of all parts, and of what `counter` has counted since, up to the end."""
         if not self.kept:
             return counter
         self.keep(counter, progress)
@@ -163,7 +163,7 @@ class Parts:
         return whole
 
     def remove(self) -> None:
-        """Remove what was kept: the counts of the whole are elsewhere."""
+        """Remove everything that was kept; the counts of the whole corpus, if it was counted, are elsewhere."""
         for file in (self._path / STATE, *map(self._file, range(len(self._digests)))):
             file.unlink(missing_ok=True)
         self._digests, self._places, self.counter = [], [], None

@@ -12,22 +12,22 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     Pattern: TypeAlias = str | tuple[str, ...] | None
-    """A regular expression; two or more, each of which splits the pieces of the one before; or None: a text is one piece."""
+    """A regular expression; two or more, each splitting the pieces of the one before; or None: a text is one piece."""
     GivenPattern: TypeAlias = str | Sequence[str] | None
-    """The same by name, or in a list."""
+    """The same, by name or in a list."""
 
 GPT2_SPLIT_PATTERN: str = _core.PATTERNS["gpt2"]
 GPT4_SPLIT_PATTERN: str = _core.PATTERNS["gpt4"]
 NAMED: Mapping[str, str | tuple[str, ...]] = {**_core.PATTERNS, **_core.SEQUENCES}
 
 _warned: set[str | tuple[str, ...]] = set()
-"""The refused patterns of which this process has heard."""
+"""The refused patterns that this process has been warned about."""
 
 
 def resolve(pattern: GivenPattern) -> Pattern:
-    r"""Return the regular expression that `pattern` names or is, or those that split in sequence; `None` for none.
+    r"""Return the regular expression that `pattern` names or is, or several that split in sequence; `None` for none.
 
-    A word of three letters or more that is no name is refused: as a regular expression it would hardly be meant.
+    A word of three or more letters that is not a known name is refused: it is hardly meant as a regular expression.
 
     >>> resolve("gpt2") == GPT2_SPLIT_PATTERN
     True
@@ -46,7 +46,7 @@ def resolve(pattern: GivenPattern) -> Pattern:
 
 
 def _regexes(pattern: object) -> Sequence[str]:
-    """Return the regular expressions that a str names, or the one that it is."""
+    """Return the regular expressions that a str names, or the one that the str is."""
     if not isinstance(pattern, str):
         raise TypeError(f"pattern must be a str, a list of str, or None, not {type(pattern).__name__}")
     named = NAMED.get(pattern, pattern)
@@ -61,7 +61,7 @@ def _regexes(pattern: object) -> Sequence[str]:
 
 
 def shown(pattern: Pattern | EllipsisType) -> str:
-    """Return a pattern as messages show it: by its name if it has one.
+    """Return a pattern as messages show it, by its name if it has one.
 
     >>> shown(GPT2_SPLIT_PATTERN), shown(None), shown((" ?[a-z]+", GPT2_SPLIT_PATTERN))
     ("'gpt2'", 'None', "[' ?[a-z]+', 'gpt2']")
@@ -73,7 +73,7 @@ def shown(pattern: Pattern | EllipsisType) -> str:
 
 
 def from_json(pattern: Any) -> Any:
-    """Return a pattern as JSON gave it: a list of several is a tuple again.
+    """Return a pattern that was read from JSON: a list of several becomes a tuple again.
 
     >>> from_json(["a", "b"]), from_json("a"), from_json(None)
     (('a', 'b'), 'a', None)

@@ -1,4 +1,4 @@
-"""Bars on stderr for work of more than a second: how far, how fast, how long still. Only on a terminal."""
+"""Progress bars on stderr for work of more than a second: how far, how fast, how long still. Only on a terminal."""
 
 from time import monotonic
 from types import TracebackType
@@ -34,7 +34,7 @@ class Bars:
         )
         self._stages: dict[str, tuple[TaskID, float]] = {}
         self._told = (0, 0)
-        """What the last call told, drawn or not."""
+        """What the last call reported, drawn or not."""
         self._patience = monotonic() + PATIENCE
         self._next = 0.0
 
@@ -48,7 +48,7 @@ class Bars:
             self._progress.stop()
 
     def show(self, stage: str, done: int, total: int | None, unit: Unit = "bytes") -> None:
-        """Say that `done` of `total` is done in `stage`; cheap enough to be called for every document."""
+        """Report that `done` of `total` is done in `stage`; cheap enough to call for every document."""
         if not self._drawn:
             return
         now = monotonic()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def prune(vocabulary: Vocabulary, keep: Iterable[int]) -> tuple[Vocabulary, dict[int, int | None]]:
-    """Return a vocabulary of the tokens `keep` and those they are made of, and each old id with its new one; see `Vocabulary`."""
+    """Return a vocabulary of the tokens `keep` and their parts, and a map of each old id to its new one; see `Vocabulary.prune`."""
     if vocabulary.by_rank:
         raise VocabularyError(
             "a vocabulary whose merges are not known cannot be pruned: which tokens a token is made of cannot be told"

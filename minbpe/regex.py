@@ -1,4 +1,4 @@
-"""Byte pair encoding as GPT models have it: a pattern splits the text first, and special tokens stand apart."""
+"""Byte pair encoding as GPT models use it: a pattern splits the text first, and special tokens stand apart."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class RegexTokenizer(Tokenizer):
     """Merges bytes within the pieces of a split pattern, by default that of GPT-4.
 
     `pattern` is a regular expression, or the name of one: gpt2, gpt4, r50k, cl100k, o200k, llama3, qwen2,
-    tekken, kimi_k2, deepseek; or a list of these, each of which splits the pieces of the one before.
+    tekken, kimi_k2, deepseek; or a list of these, each splitting the pieces of the one before.
 
     >>> tokenizer = RegexTokenizer()
     >>> tokenizer.train("low lower lowest", 256 + 3)
@@ -27,7 +27,7 @@ class RegexTokenizer(Tokenizer):
     [257, 259]
 
     Raises:
-        PatternError: a pattern that does not compile.
+        PatternError: the pattern does not compile.
     """
 
     def __init__(self, pattern: str | Sequence[str] | None = None) -> None:
@@ -36,14 +36,14 @@ class RegexTokenizer(Tokenizer):
 
     @property
     def compiled_pattern(self) -> SplitPattern:
-        """The pattern as a thing that splits text."""
+        """The pattern as an object that splits text."""
         return SplitPattern(self.vocabulary)
 
     def register_special_tokens(self, special_tokens: Mapping[str, int]) -> None:
-        """Make these texts, with these ids, the special tokens, in place of any registered before.
+        """Make these texts the special tokens, with these ids, replacing any registered before.
 
         Raises:
-            SpecialTokenError: an empty text, or an id that an ordinary token has.
+            SpecialTokenError: a text is empty, or an ordinary token has the id.
         """
         self._adopt(self.vocabulary.without_special_tokens().with_special_tokens(special_tokens))
 
@@ -52,15 +52,15 @@ class RegexTokenizer(Tokenizer):
         return self._encoding.encode_ordinary(text)
 
     def encode(self, text: str, allowed_special: str | Collection[str] = "none_raise") -> list[int]:
-        """Turn text into ids, special tokens as `allowed_special` says.
+        """Turn text into ids, treating special tokens as `allowed_special` says.
 
         Args:
             text: what to encode.
             allowed_special: "all": each special token becomes its id; "none": each is plain text; "none_raise": one in
-                the text is an error, as nobody said what it means; a set: those in it become ids, others plain text.
+                the text is an error, since nothing says what it means; a set: its members become ids, others plain text.
 
         Raises:
-            SpecialTokenError: a special token in the text under "none_raise"; it is a ValueError.
+            SpecialTokenError: the text holds a special token under "none_raise"; this is a ValueError.
             ValueError: `allowed_special` is another word.
         """
         match allowed_special:
@@ -89,10 +89,10 @@ class RegexTokenizer(Tokenizer):
 
 
 class SplitPattern:
-    """A compiled split pattern: as much of a compiled regular expression as splitting needs.
+    """A compiled split pattern, with as much of a compiled regular expression's interface as splitting needs.
 
-    Upstream has an object of the `regex` package here. This one splits as training and encoding do, by the same engine,
-    and loses nothing: what lies between two matches is a piece too.
+    Upstream has an object of the `regex` package here. This one splits as training and encoding do, with the same
+    engine, and loses nothing: the text between two matches is a piece too.
 
     >>> RegexTokenizer("gpt2").compiled_pattern.findall("Hello  world")
     ['Hello', ' ', ' world']

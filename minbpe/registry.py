@@ -1,13 +1,13 @@
-"""Encodings by name: those in the package, and those that plugins of tiktoken define.
+"""Encodings by name: those in the package, and those that tiktoken plugins define.
 
-A packaged name wins over a plugin's. So tiktoken's own `tiktoken_ext.openai_public`, which wants the network, is never
-imported, and no plugin is before a name is asked for that the package lacks.
+A packaged name wins over a plugin's. So tiktoken's own `tiktoken_ext.openai_public`, which needs the network, is never
+imported, and no plugin is until someone lists the names or asks for one that the package lacks.
 """
 
 from __future__ import annotations
 
 import os
-from _thread import RLock  # that of threading, whose import costs as much as reading a vocabulary
+from _thread import RLock  # threading's, whose import costs as much as reading a vocabulary
 
 from minbpe.encoding import Encoding
 from minbpe.errors import MinbpeError, UnknownNameError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Constructor = Callable[[], dict[str, Any]]
 
 ENCODINGS: dict[str, Encoding] = {}
-"""The encodings made so far, by name; `pickle` refers to these by their name."""
+"""The encodings made so far, by name; `pickle` refers to them by name."""
 
 _plugins: dict[str, Constructor] | None = None
 _lock = RLock()
@@ -39,7 +39,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def get_encoding(encoding_name: str) -> Encoding:
-    """Return the encoding of that name, always the same object; threads may ask at once.
+    """Return the encoding of that name, always the same object; several threads may call this at once.
 
     A packaged one is read from the package; any other name is looked up in the `tiktoken_ext` plugins.
 
@@ -48,7 +48,7 @@ def get_encoding(encoding_name: str) -> Encoding:
 
     Raises:
         UnknownNameError: nothing defines that name.
-        ValueError: it is no str, or a plugin is not as it should be.
+        ValueError: the name is not a str, or a plugin is malformed.
     """
     if not isinstance(encoding_name, str):
         raise MinbpeError(f"get_encoding takes the name of an encoding, a str, not {type(encoding_name).__name__}")
@@ -68,7 +68,7 @@ def list_encoding_names() -> list[str]:
     ['gpt2', 'r50k_base', 'p50k_base']
 
     Raises:
-        ValueError: a plugin is not as it should be.
+        ValueError: a plugin is malformed.
     """
     return list(dict.fromkeys([*PACKAGED, *_find_plugins()]))
 
@@ -88,7 +88,7 @@ def _make(name: str) -> Encoding:
 
 
 def _find_plugins() -> dict[str, Constructor]:
-    """Import every plugin, once, and return what makes the encodings that they define."""
+    """Import every plugin, once, and return the constructors of the encodings that they define."""
     global _plugins  # noqa: PLW0603
     with _lock:
         if _plugins is None:

@@ -1,4 +1,4 @@
-"""The tokenizers that the demo sets beside ours: tiktoken, with ids compared on every text, and sentencepiece.
+"""The tokenizers that the demo compares with ours: tiktoken, whose ids are checked on every text, and sentencepiece.
 
 Both are optional. Where one is missing, its row says how to install it.
 """
@@ -20,9 +20,9 @@ from minbpe.measure import first_difference, median_seconds
 from minbpe.tiktoken_files import write_tiktoken_cache
 
 BATCH = 256
-"""Texts whose ids are compared at a time: lists of ints are large."""
+"""How many texts have their ids compared at a time: lists of ints are large."""
 
-# Run in a process of its own, which Ctrl-C ends at once and whose log is not ours.
+# Runs in a process of its own, which Ctrl-C ends at once and whose log stays out of ours.
 SENTENCEPIECE_TRAINING = """
 import json, sys, time
 from sentencepiece import SentencePieceTrainer
@@ -35,7 +35,7 @@ print(time.perf_counter() - began)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One tokenizer's results; None where there is none, and then `note` says why."""
+    """One tokenizer's results; a value that is missing is None, and `note` says why."""
 
     tokenizer: str
     engine: str
@@ -48,21 +48,21 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A row, and the function that its speed is measured with."""
+    """A row, and the function whose speed is measured for it."""
 
     row: Row
     encode: Callable[[str], object] | None = None
 
 
 def ours(encoding: Encoding, texts: Sequence[str], note: str = "", training_seconds: float | None = None) -> Contender:
-    """Encode all texts by our encoder."""
+    """Encode all texts with our encoder."""
     ids, _ = encoding.encode_batch_flat(texts, num_threads=os.cpu_count() or 1, disallowed_special=())
     row = Row(encoding.name, "minbpe", encoding.n_vocab, _size(texts) / len(ids), None, training_seconds, note)
     return Contender(row, encoding.encode_ordinary)
 
 
 def tiktoken(encoding: Encoding, texts: Sequence[str], scratch: Path) -> Contender:
-    """Encode all texts by tiktoken's encoding of the same name, and compare every id with ours.
+    """Encode all texts with tiktoken's encoding of the same name, and compare every id with ours.
 
     Raises:
         MinbpeError: An id differs.
@@ -89,9 +89,9 @@ def tiktoken(encoding: Encoding, texts: Sequence[str], scratch: Path) -> Contend
 
 
 def sentencepiece(name: str, texts: Sequence[str], tokens: int, scratch: Path) -> Contender:
-    """Train sentencepiece's BPE on the same text to the same size, and encode all texts by it.
+    """Train sentencepiece's BPE on the same text to the same size, and encode all texts with it.
 
-    A line of text is a sentence to it. Its options keep all bytes and all white space, as minbpe does.
+    To sentencepiece each line is a sentence. Its options keep all bytes and all white space, as minbpe does.
     """
     row = Row(name, "sentencepiece")
     if not find_spec("sentencepiece"):
@@ -127,7 +127,7 @@ def sentencepiece(name: str, texts: Sequence[str], tokens: int, scratch: Path) -
         training_seconds=float(trained.stdout.split()[-1]),
         note="by lines",
     )
-    # It is faster on lines than on whole texts, and gives as many ids.
+    # sentencepiece is faster on lines than on whole texts, and gives as many ids.
     return Contender(row, lambda text: rival.encode(text.splitlines(keepends=True), num_threads=1))
 
 
