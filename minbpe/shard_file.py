@@ -26,7 +26,7 @@ class Kind(NamedTuple):
     magic: int
     version: int
     code: Literal["H", "I"]
-    """Of `array` and `memoryview`."""
+    """The type code of `array` and `memoryview`."""
     width: int
 
 
@@ -34,7 +34,7 @@ KINDS = {"uint16": Kind(20240520, 1, "H", 2), "uint32": Kind(20240801, 7, "I", 4
 
 
 class Document(NamedTuple):
-    """A document, as bytes or the file that holds them, and its ids as they are stored, a part at a time."""
+    """A document, as bytes or the file that holds them, and its ids as stored, a part at a time."""
 
     text: bytes | Rereadable
     ids: Iterable[bytes]
@@ -46,21 +46,21 @@ class Ids(NamedTuple):
     ids: memoryview
     """Of format `H` (uint16) or `I` (uint32); `numpy.asarray(ids)` makes no copy."""
     ends: memoryview | None
-    """Where each document ends, in ids; None where no index stands beside the file, as beside llm.c's own."""
+    """Where each document ends, in ids; None for a file without an index beside it, such as llm.c's own."""
 
 
 class DocumentHash:
-    """sha256 over documents, each after its length as 8 bytes, so that where they end counts too."""
+    """sha256 over documents, each preceded by its length as 8 bytes, so that their boundaries count too."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
 
     def add(self, document: bytes | Rereadable) -> None:
-        """Take the next document."""
+        """Hash the next document."""
         self.add_parts(size_of(document), parts_of(document, READ))
 
     def add_parts(self, size: int, parts: Iterable[bytes]) -> None:
-        """Take the next document, of `size` bytes, a part at a time."""
+        """Hash the next document, of `size` bytes, a part at a time."""
         self._hash.update(size.to_bytes(8, "little"))
         for part in parts:
             self._hash.update(part)
@@ -147,7 +147,7 @@ def is_shard(path: Path) -> bool:
 
 
 def damage(shard: Shard, directory: Path) -> str | None:
-    """Say how the files of `shard` differ from what was written, or None where they do not."""
+    """Say how the files of `shard` differ from what was written, or return None if they do not."""
     for name, expected in ((shard.file, shard.sha256), (shard.index, shard.index_sha256)):
         path = directory / name
         if not path.is_file():
@@ -168,7 +168,7 @@ def _map(file: BinaryIO) -> memoryview:
 
 
 def _little_endian(numbers: memoryview) -> memoryview:
-    """Turn the bytes of each number round on a machine that has them the other way; copies only there."""
+    """Swap the bytes of each number on a big-endian machine; copies only there."""
     if sys.byteorder == "little":
         return numbers
     swapped = array(numbers.format, numbers)

@@ -1,9 +1,9 @@
 """Shards: documents as files of token ids, a pure function of the documents in order, the vocabulary and the options.
 
-Threads and interruptions leave no trace in them. A document is never cut: one that would pass a shard's end begins the
+Threads and interruptions leave no trace in them. A document is never cut: one that would overrun its shard starts the
 next, and one longer than a shard has a longer shard to itself (llm.c's own scripts cut; its training reads both).
-What a shard was made of is hashed, so that a second run goes on where the first stopped, and `verify` proves every
-document back out of its ids. A long document is encoded a stretch at a time, so it may be larger than memory.
+The documents of each shard are hashed, so that a second run resumes where the first stopped, and `verify` proves that
+the ids decode to them. A long document is encoded a stretch at a time, so it may be larger than memory.
 """
 
 import os
@@ -42,11 +42,11 @@ __all__ = ["read_shard", "verify", "write_shards"]
 EndOfText = Literal["prepend", "append", "none"]
 
 VOCABULARY = "vocabulary"
-"""The vocabulary stands beside its shards, as `vocabulary.model` and `vocabulary.vocab`."""
+"""The vocabulary is saved beside its shards, as `vocabulary.model` and `vocabulary.vocab`."""
 BATCH_BYTES = 1 << 21
-"""For each thread that a core works for. So much text is encoded at once: short documents together, a longer one by stretches."""
+"""Bytes of text encoded at once, for each thread that has a core: short documents together, a longer one in stretches."""
 DECODED = 1 << 20
-"""Ids of a document that are decoded at once."""
+"""How many ids of a document are decoded at once."""
 
 
 def write_shards(
@@ -63,27 +63,27 @@ def write_shards(
 ) -> Manifest:
     """Encode `documents` into `directory` and return its manifest, keeping the shards of an interrupted run.
 
-    The text of a special token in a document stays plain text.
+    A special token spelled out in a document stays plain text.
 
     Args:
-        documents: Texts in order. Bytes, and the content of a file that is given by its path, are encoded as they are,
-            whether or not they are UTF-8. Long ones are encoded a stretch at a time, where the pattern proves that a piece
-            ends; one that comes through a pipe is in an unnamed file in `directory` meanwhile.
-        encoding: Whose ids.
-        directory: Made where it is missing.
-        tokens_per_shard: A shard ends before the document that would pass it.
-        end_of_text: Where `end_of_text_token` stands: before each document, after it, or nowhere.
+        documents: Texts in order. Bytes, and the content of a file given by its path, are encoded as they are, whether or
+            not they are UTF-8. Long ones are encoded a stretch at a time, cut where the pattern proves that a piece ends; one
+            that comes through a pipe is held in an unnamed file in `directory` meanwhile.
+        encoding: The encoding that makes the ids.
+        directory: Made if it is missing.
+        tokens_per_shard: A shard ends before the document that would take it past this number.
+        end_of_text: Where `end_of_text_token` goes: before each document, after it, or nowhere.
         end_of_text_token: A special token of the encoding.
-        validation: Name the first shard `val_000000.bin`, as trainings in llm.c's manner expect.
-        threads: Of the encoder, all cores by default. The files do not depend on it.
-        progress: Called with the bytes of documents that were encoded so far.
+        validation: Name the first shard `val_000000.bin`, as training scripts in llm.c's style expect.
+        threads: How many threads encode, by default one per core. The files do not depend on it.
+        progress: Called with the bytes of documents encoded so far.
 
     Raises:
         SpecialTokenError: The encoding has no such special token.
         FormatError: The directory holds shards of another vocabulary, or made with other options.
-        CorpusError: The shards in the directory were made of other documents; or a path is of a file that is compressed or of
-            records, which `read_documents` reads.
-        TypeError: The documents are a single text, or the encoding is none.
+        CorpusError: The shards in the directory were made of other documents; or a path is that of a compressed file or of one
+            of records, which `read_documents` reads.
+        TypeError: `documents` is a single text, or `encoding` is not an Encoding.
     """
     if isinstance(documents, str | bytes | os.PathLike | Long):
         raise TypeError(
@@ -117,10 +117,10 @@ def write_shards(
 def verify(directory: str | Path, *, progress: Callable[[int], object] = lambda done: None) -> Manifest:
     """Check everything that `write_shards` wrote in `directory`, and return its manifest.
 
-    Beyond hashes: every document is decoded, and all of them are, byte for byte, those that were encoded.
+    Beyond comparing hashes, this decodes every document, and proves that all are, byte for byte, those that were encoded.
 
     Args:
-        directory: What `write_shards` wrote.
+        directory: A directory that `write_shards` wrote.
         progress: Called with the bytes of documents checked so far.
 
     Raises:
@@ -159,9 +159,9 @@ def as_bytes(document: str | bytes | Long) -> bytes:
 
 
 def _held(documents: Iterable[str | bytes | os.PathLike[str] | Long], directory: Path) -> Iterator[bytes | Rereadable]:
-    """Yield documents as bytes, or long ones that can be read again, for their hashes.
+    """Yield documents as bytes, or long ones in a form that can be read a second time, for their hashes.
 
-    One that comes through a pipe is on disk until the next is asked for.
+    A document that comes through a pipe is on disk until the next is asked for.
     """
     for document in documents:
         if isinstance(document, File | Packed):
@@ -211,7 +211,7 @@ def _end_of_text_id(encoding: Encoding, end_of_text: EndOfText, token: str) -> i
 
 
 def _resume(plan: Manifest, directory: Path, documents: Iterator[bytes | Rereadable]) -> Manifest:
-    """Take the documents of the shards that stand, up to the first damaged one, and return the manifest so far."""
+    """Check and pass over the documents of the intact shards, up to the first damaged one; return the manifest so far."""
     if not (directory / FILE).exists():
         return plan
     earlier = Manifest.load(directory)
@@ -263,7 +263,7 @@ def _encoded(
 
 
 def _batches(documents: Iterator[bytes | Rereadable], most: int) -> Iterator[list[bytes] | bytes | Rereadable]:
-    """Take documents together up to some `most` bytes, which keeps memory small, and longer ones alone; this changes no id."""
+    """Group documents up to about `most` bytes, which keeps memory small, with longer ones alone; this changes no id."""
     batch: list[bytes] = []
     size = 0
     for document in documents:
@@ -281,9 +281,9 @@ def _batches(documents: Iterator[bytes | Rereadable], most: int) -> Iterator[lis
 
 
 def _numbered(documents: Iterable[Document], manifest: Manifest) -> Iterator[tuple[int, Document]]:
-    """Each document with the number of its shard: one that would pass the shard's end begins the next.
+    """Yield each document with the number of its shard; one that would overrun the shard starts the next.
 
-    Of a long one as many ids are held as there is room for in the shard, until it is known where it belongs.
+    Of a long document, as many ids are held as the shard has room for, until it is known which shard it belongs to.
     """
     number, size = len(manifest.shards), 0
     limit = manifest.options.tokens_per_shard * KINDS[manifest.dtype].width
@@ -307,7 +307,7 @@ def _numbered(documents: Iterable[Document], manifest: Manifest) -> Iterator[tup
 def _unfaithful(
     shard: Shard, manifest: Manifest, directory: Path, encoding: Encoding, progress: Callable[[int], object]
 ) -> str | None:
-    """Say where the ids of `shard` do not give its documents back, or None where they do."""
+    """Say where the ids of `shard` do not decode to its documents, or return None if they do."""
     ids, ends = read_shard(directory / shard.file)
     marker, place = manifest.options.end_of_text_id, manifest.options.end_of_text
     source, start, done = DocumentHash(), 0, 0

@@ -1,4 +1,4 @@
-"""What training learns from: the piece counts of a corpus, given, in files, counted, or kept by a checkpoint."""
+"""What training learns from: the piece counts of a corpus, given, read from files, counted, or kept by a checkpoint."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 NAMED = 3
 """How many files an error about their sum names."""
 LONGEST_NAME = 1000
-"""No longer text is looked at for whether it names a file."""
+"""A longer text is not checked for being the name of a file."""
 
 
 class SavedCounts:
-    """Files of piece counts as one corpus, the documents of each after those of the one before, that need not fit in memory.
+    """Files of piece counts as one corpus, which need not fit in memory; the documents of each file follow those of the one before.
 
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
@@ -61,7 +61,7 @@ class SavedCounts:
         """As `PieceCounts.pattern`.
 
         Raises:
-            CorpusError: the files are of several patterns.
+            CorpusError: the files were made with different patterns.
         """
         return common_pattern(file.pattern for file in self._files)
 
@@ -74,7 +74,7 @@ class SavedCounts:
     def gather(
         self, min_count: int, ceiling: Ceiling, progress: Callable[[Progress], object] | None = None
     ) -> _core.Counted:
-        """Return the sum, without the pieces that were seen less than `min_count` times; past the ceiling it is on disk.
+        """Return the sum of all counts, without the pieces seen less than `min_count` times; past the ceiling it is on disk.
 
         Raises:
             CorpusError: the counts add up past 2^63.
@@ -95,7 +95,7 @@ def recognised(source: Given, progress: Callable[[Progress], object] | None) -> 
     """Return a file of piece counts, or a list of them, as `SavedCounts`, and any other source as it is.
 
     Raises:
-        CorpusError: some of a list are files of counts, and some are not.
+        CorpusError: a list mixes files of counts with other documents.
         FormatError: a file is damaged.
 
     Warns:
@@ -121,9 +121,9 @@ def recognised(source: Given, progress: Callable[[Progress], object] | None) -> 
 
 
 def _warn_of_a_name(documents: Sequence[object]) -> None:
-    """Warn if the first document is the name of a file: a str is a text always, and its letters would be learnt."""
+    """Warn if the first document is the name of a file: a str is always a text, so the letters of the name would be learnt."""
     first = documents[0] if documents else None
-    # What no file can be named, such as text with a zero byte, is no error to `isfile`.
+    # `isfile` raises nothing for text that cannot name a file, such as text with a zero byte.
     if isinstance(first, str) and len(first) <= LONGEST_NAME and "\n" not in first and os.path.isfile(first):  # noqa: PTH113
         warn(f"the text {first!r} is the name of a file: write Path({first!r}) to read it", UserWarning)
 
@@ -138,9 +138,9 @@ def counts_of(
     checkpoint: Checkpoint | str | os.PathLike[str] | None,
     progress: Callable[[Progress], object] | None,
 ) -> Iterator[tuple[_core.Counted, Pattern | EllipsisType]]:
-    """Yield the counts of a corpus, be it text or files of counts, and what made its pieces, for a block that puts them somewhere.
+    """Yield the counts of a corpus, be it text or files of counts, and the pattern of its pieces, for a block that saves them.
 
-    Of text the checkpoint has what was counted until the block ends well; files of counts are on disk anyway.
+    The checkpoint holds what was counted of text until the block ends without an exception; files of counts are on disk anyway.
 
     Raises:
         CorpusError: as `recognised`, `pattern_of` and `keeping` do, and for counts that add up past 2^63.
@@ -160,17 +160,17 @@ def counts_of(
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What is trained on."""
+    """The counts that are trained on."""
 
     core: _core.Counted
-    """The counts. Training takes them, so that it need not hold them while it merges."""
+    """The counts. Training consumes them, so that they are not held while it merges."""
     pattern: Pattern
     pieces: int
     """How many pieces there are."""
     size: int
-    """The bytes that they make up."""
+    """The bytes of all of them together."""
     dropped: tuple[int, int]
-    """How many pieces were seen too seldom, and how many different ones."""
+    """How many pieces were left out as too rare, and how many of these were distinct."""
 
 
 def counted(
@@ -182,10 +182,10 @@ def counted(
     progress: Callable[[Progress], object] | None,
     keeper: Keeper | None = None,
 ) -> Counted:
-    """Return the counts of `source`, or of `keeper` if they are the same, and the regular expression that made its pieces.
+    """Return the counts of `source`, from `keeper` if it has them, and the regular expression that made the pieces.
 
     Raises:
-        CorpusError: the source is counts, and made with another pattern than is asked for; the keeper's are of another corpus.
+        CorpusError: the source is counts made with another pattern than is asked for, or the keeper's counts are of another corpus.
     """
     regex = pattern_of(source, pattern)
     parts = keeper.parts if keeper else None
@@ -198,7 +198,7 @@ def counted(
         elif isinstance(source, SavedCounts):
             core = source.gather(min_count, ceiling, progress)
         else:
-            # A list of counts, which only stages take, is refused as any list is that holds no documents.
+            # A list of counts, which only stages take, is refused like any list of things that are not documents.
             core = gather(source, regex, min_count, threads, ceiling, progress, parts)  # type: ignore[arg-type]
         if keeper and dropped is None:
             keeper.begin(core, progress)
@@ -216,7 +216,7 @@ def pattern_of(source: Source, pattern: GivenPattern | EllipsisType) -> Pattern:
     """Return the regular expression that makes the pieces of `source`.
 
     Raises:
-        CorpusError: the source is counts, and made with another pattern than is asked for.
+        CorpusError: the source is counts made with another pattern than is asked for.
     """
     wanted = pattern if pattern is ... else resolve(pattern)
     if not isinstance(source, PieceCounts | SavedCounts) or source.pattern is ...:
@@ -230,7 +230,7 @@ def pattern_of(source: Source, pattern: GivenPattern | EllipsisType) -> Pattern:
 
 
 def memory_to_train(distinct_bytes: int, size: int) -> int:
-    """Return the bytes of memory that merging takes, within a third: measured, as ARCHITECTURE.md says.
+    """Return the bytes of memory that merging takes, to within a third; ARCHITECTURE.md has the measurements.
 
     >>> f"{memory_to_train(distinct_bytes=4_679_020, size=32768) / 1e6:.0f} MB"
     '72 MB'

@@ -1,7 +1,7 @@
 """Which special tokens a text may hold: tiktoken's rules for `allowed_special` and `disallowed_special`.
 
 An explicit `disallowed_special` wins over `allowed_special="all"`; it may name text that is no special token at all. By default
-text that looks like a special token is an error, since it may come from a user who wants to be taken for somebody else.
+text that looks like a special token is an error, since it may come from a user posing as somebody else.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from typing import Literal, NoReturn, TypeAlias
 
-    # What finds the allowed and the disallowed special tokens, and the latter themselves.
+    # The matchers of the allowed and the disallowed special tokens, and the texts of the latter.
     Matchers: TypeAlias = tuple[_core.Matcher | None, _core.Matcher | None, frozenset[str]]
 
 NONE: frozenset[str] = frozenset()
 
-# Automata for so many different settings are kept; then all are dropped and built again as needed.
+# The automata of this many different settings are kept; after that all are dropped, and rebuilt as needed.
 KEPT = 64
 
 
@@ -42,14 +42,14 @@ class SpecialTokens:
         allowed: Literal["all"] | AbstractSet[str],
         disallowed: Literal["all"] | Collection[str],
     ) -> _core.Matcher | None:
-        """Return what finds the allowed special tokens, None if there are none.
+        """Return the matcher of the allowed special tokens, None if there are none.
 
         Raises:
             SpecialTokenError: `text` holds a disallowed one.
-            TypeError: `allowed` is not a set or "all", or one of the two holds something else than str.
+            TypeError: `allowed` is not a set or "all", or one of the two holds something other than str.
         """
         if allowed is NONE and disallowed == "all":
-            # What nearly every call asks for: without looking it up, a call with 20 bytes takes 0.9 of the time.
+            # Nearly every call asks for this: without the lookup, a call with 20 bytes takes 0.9 of the time.
             refuse(self._core.matcher(), self.texts, text)
             return None
         allowed_matcher, disallowed_matcher, texts = self.matchers(allowed, disallowed)
@@ -63,7 +63,7 @@ class SpecialTokens:
         allowed: Literal["all"] | AbstractSet[str],
         disallowed: Literal["all"] | Collection[str],
     ) -> _core.Matcher | None:
-        """Check several texts, each as `check` does."""
+        """Check several texts as `check` does each."""
         allowed_matcher, disallowed_matcher, names = self.matchers(allowed, disallowed)
         if disallowed_matcher is not None:
             for text in texts:
@@ -73,12 +73,12 @@ class SpecialTokens:
     def matchers(
         self, allowed: Literal["all"] | AbstractSet[str], disallowed: Literal["all"] | Collection[str]
     ) -> Matchers:
-        """Return what finds the allowed and the disallowed texts, and the latter themselves."""
-        # What cannot change is looked up as it is, such as "all" and ().
+        """Return the matchers of the allowed and the disallowed texts, and the latter themselves."""
+        # Immutable values, such as "all" and (), are looked up as they are.
         if type(allowed) is not frozenset and allowed != "all":
             allowed = as_frozenset(allowed)
         if type(disallowed) not in (str, tuple, frozenset):
-            disallowed = frozenset(disallowed or ())  # None is nothing too, as for tiktoken
+            disallowed = frozenset(disallowed or ())  # None means none too, as in tiktoken
         kept = self._kept.get((allowed, disallowed))
         if kept is None:
             known = self.texts if allowed == "all" else allowed
@@ -92,12 +92,12 @@ class SpecialTokens:
         return kept
 
     def _matcher(self, texts: AbstractSet[str]) -> _core.Matcher | None:
-        """Return what finds `texts`, None if they are none. What finds all special tokens is the core's."""
+        """Return the matcher of `texts`, None if there are none. The one of all special tokens is the core's."""
         if not texts:
             return None
         if texts == self.texts:
             return self._core.matcher()
-        # A text with lone surrogates is in no valid string; `check` looks for it in the others.
+        # A text with lone surrogates occurs in no valid string; `refuse` looks for it in the others.
         return _core.Matcher([(text, self.ids.get(text, 0)) for text in texts if not has_surrogates(text)])
 
 
@@ -112,7 +112,7 @@ def refuse(matcher: _core.Matcher, names: AbstractSet[str], text: str) -> None:
 
 
 def as_frozenset(allowed: AbstractSet[str]) -> frozenset[str]:
-    """Return a set of any kind, such as the keys of a dict, as it is now. Raises TypeError if it is none."""
+    """Return a set of any kind, such as the keys of a dict, as it is now. Raises TypeError if `allowed` is not a set."""
     if not isinstance(allowed, set):
         from collections.abc import Set  # 3 ms of import, which few programs need
 
@@ -122,14 +122,14 @@ def as_frozenset(allowed: AbstractSet[str]) -> frozenset[str]:
 
 
 def expect_texts(name: str, texts: AbstractSet[str]) -> None:
-    """Raise TypeError if one of `texts`, the argument called `name`, is no str."""
+    """Raise TypeError if one of `texts`, the argument called `name`, is not a str."""
     for text in texts:
         if not isinstance(text, str):
             raise TypeError(f"{name} holds texts, not {type(text).__name__}: {text!r}")
 
 
 def has_surrogates(text: str) -> bool:
-    """Whether `text` holds surrogates, which UTF-8 cannot."""
+    """Whether `text` holds surrogates, which UTF-8 cannot encode."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -138,7 +138,7 @@ def has_surrogates(text: str) -> bool:
 
 
 def first_of(texts: AbstractSet[str], text: str) -> str | None:
-    """Return which of `texts` comes first in `text`, of several there the longest; None if none does."""
+    """Return the one of `texts` that comes first in `text`, the longest if several begin there; None if none occurs."""
     found = [(text.find(candidate), -len(candidate), candidate) for candidate in texts if candidate in text]
     return min(found)[2] if found else None
 

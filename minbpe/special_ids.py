@@ -1,4 +1,4 @@
-"""The ids of special tokens when a vocabulary is trained: those after the last merge, or the ones that were given."""
+"""The ids of special tokens when a vocabulary is trained: those after the last merge, or the ones given."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def listed(special_tokens: Iterable[str] | Mapping[str, int]) -> list[str] | dict[str, int]:
-    """Return special tokens, with their ids if they have any."""
+    """Return special tokens as a list, or as a dict if they come with ids."""
     if isinstance(special_tokens, str):
         raise TypeError(f"special_tokens must be an iterable of str, not a str: write [{special_tokens!r}]")
     if isinstance(special_tokens, Mapping):
@@ -26,14 +26,14 @@ def listed(special_tokens: Iterable[str] | Mapping[str, int]) -> list[str] | dic
 
 
 def with_ids(special_tokens: list[str] | dict[str, int], first: int) -> dict[str, int]:
-    """Return special tokens with their ids, from `first` on if they have none."""
+    """Return special tokens with their ids, numbered from `first` if they have none."""
     if isinstance(special_tokens, dict):
         return special_tokens
     return {text: first + number for number, text in enumerate(special_tokens)}
 
 
 def check_ids(special_tokens: list[str] | dict[str, int], first: int) -> None:
-    """Find what is wrong with special tokens before the long work, not after; merges have the ids below `first`."""
+    """Refuse bad special tokens before the long work rather than after it; merges have the ids below `first`."""
     ids = with_ids(special_tokens, first)
     Vocabulary.from_merges((), special_tokens=ids)
     for text, token_id in ids.items():

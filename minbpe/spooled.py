@@ -1,4 +1,4 @@
-"""A text that came through a pipe, in a file without a name: what writes shards reads it twice, for its ids and for its hash."""
+"""A text that came through a pipe, in a file without a name: writing shards reads it twice, for its ids and for its hash."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +12,10 @@ from minbpe.naming import naming
 
 
 class Spooled:
-    """A document on disk, of which nothing is left when the block ends.
+    """A document on disk, gone when the block ends.
 
-    The ids alone would not do: the hash is of the text, so that `verify` proves that they decode to it, and begins with its length.
+    Keeping only the ids would not do: the hash is of the text, so that `verify` proves that they decode to it, and it begins with
+    the length of the text.
 
     >>> from minbpe.documents import Piped
     >>> from io import BytesIO
@@ -47,6 +48,6 @@ class Spooled:
         self._file.close()
 
     def parts(self, most: int) -> Iterator[bytes]:
-        """Yield its bytes, at most so many at a time."""
+        """Yield the bytes of the document, at most `most` at a time."""
         self._file.seek(0)
         yield from read_parts(self._file, most)

@@ -1,7 +1,7 @@
-"""Training in stages: merges within words first, then across them, to superwords (SuperBPE, Liu et al. 2025).
+"""Training in stages: merges within words first, then across them, which makes superwords (SuperBPE, Liu et al. 2025).
 
-Each stage has a pattern of its own, each wider than the one before. The corpus is counted once for each: its pieces begin as what
-the stages before make of them, and training goes on from there.
+Each stage has a pattern of its own, wider than the one before. The corpus is counted once for each stage: its pieces start as the
+tokens that the earlier stages make of them, and training goes on from there.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ if TYPE_CHECKING:
 
 
 class Stage(NamedTuple):
-    """What splits text while a vocabulary grows to so many merges."""
+    """The pattern that splits text while a vocabulary grows to `merges` merges."""
 
     pattern: Pattern
     merges: int
 
 
 def plan(stages: Iterable[tuple[GivenPattern, int]], base: int, vocab_size: int) -> list[Stage]:
-    """Return stages given as (pattern, size): a size is that of the vocabulary after the stage, counted as `vocab_size` is.
+    """Return stages given as (pattern, size), the size being that of the vocabulary after the stage, counted like `vocab_size`.
 
     >>> plan([(" ?[a-z]+", 300), (None, 400)], base=256, vocab_size=400)
     [Stage(pattern=' ?[a-z]+', merges=44), Stage(pattern=None, merges=144)]
 
     Args:
         stages: in order.
-        base: how many tokens there are without a merge.
-        vocab_size: what the last stage ends with.
+        base: how many tokens there are before any merge.
+        vocab_size: the size after the last stage.
 
     Raises:
         VocabularyError: there is no stage, or the sizes do not rise to `vocab_size`.
@@ -79,8 +79,8 @@ def learn_stages(
     """Learn a vocabulary without special tokens, stage by stage; a stage that runs out of pairs leaves its merges to the next.
 
     Raises:
-        CorpusError: the source can be read only once, or is counts, but not one for each stage; or the stages get corpora of
-            different sizes.
+        CorpusError: the source can be read only once, or is counts, but not one set for each stage; or the stages get corpora
+            of different sizes.
         PatternError: a pattern does not compile, or gave up on a text.
     """
     byte_ids = sorted(range(256), key=order.__getitem__)
@@ -102,7 +102,7 @@ def learn_stages(
         tokens = _core.tokens_at_start(corpus.core.counts(None), start)
         learned = run(corpus.core, start, stage.merges - len(pair_counts), tie_break, limits, threads, progress)
         begun.append((len(pair_counts), corpus.pattern))
-        # The first is what this stage begins with. Without a merge of its own it is no stage, and the one before left fewer.
+        # [1:] drops what this stage starts with: without a merge of its own it is no stage, and the one before left fewer tokens.
         token_counts += [*accumulate((places for *_, places in learned), sub, initial=tokens)][1:]
         pair_counts += (times for _, _, times, _ in learned)
         pieces += corpus.pieces

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class StreamDecoder:
-    r"""Turns ids into text as they come, and holds back a character until its last byte is there.
+    r"""Turns ids into text as they come, and holds back a character until its last byte has arrived.
 
     Each call costs the length of one token, however long the stream is.
 
@@ -29,7 +29,7 @@ class StreamDecoder:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors)
 
     def push(self, id: int) -> str:
-        """Return the text that `id` completes: it may be empty.
+        """Return the text that `id` completes, which may be empty.
 
         Raises:
             UnknownTokenError: no token has this id.
@@ -38,10 +38,10 @@ class StreamDecoder:
         return self._decoder.decode(self._encoding.decode_single_token_bytes(id))
 
     def flush(self) -> str:
-        """Return what is still held back, as `errors` says, and begin anew.
+        """Return what is still held back, handled as `errors` says, and start afresh.
 
         Raises:
-            UnicodeDecodeError: it is half a character, and `errors` is "strict".
+            UnicodeDecodeError: half a character was held back, and `errors` is "strict".
         """
         try:
             return self._decoder.decode(b"", final=True)

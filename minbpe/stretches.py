@@ -1,7 +1,7 @@
-"""The ids of a document a stretch at a time, so that neither it nor they need fit in memory.
+"""Encoding a document a stretch at a time, so that neither the document nor its ids need fit in memory.
 
-A stretch ends at the last place where the pattern proves that a piece does, whatever follows; what comes after that is encoded
-with the next one. So the ids are those of the whole.
+A stretch ends at the last place where the pattern proves that a piece ends, whatever follows; what comes after that is encoded
+with the next stretch. So the ids are those of the whole document.
 """
 
 import re
@@ -24,7 +24,7 @@ def encode_stretches(
     threads: int = 1,
     progress: Callable[[int], object] = lambda done: None,
 ) -> Iterator[_core.Buffer]:
-    """Encode a document that comes in parts, special tokens as plain text; bytes that are not UTF-8 stay what they are.
+    """Encode a document that comes in parts, special tokens as plain text; bytes that are not UTF-8 stay as they are.
 
     >>> import minbpe
     >>> stretches = encode_stretches([b"hello w", b"orld"], minbpe.get_encoding("gpt2"))
@@ -40,7 +40,7 @@ def encode_stretches(
 
 
 def encode_stretches_with_special(parts: Iterable[bytes], encoding: "Encoding") -> Iterator[_core.Buffer]:
-    """Encode a document that comes in parts, in which text spells special tokens; what is not UTF-8 is U+FFFD.
+    """Encode a document that comes in parts, recognising the special tokens that its text spells; invalid UTF-8 becomes U+FFFD.
 
     >>> import minbpe
     >>> stretches = encode_stretches_with_special([b"hello<|endof", b"text|>"], minbpe.get_encoding("gpt2"))
@@ -54,7 +54,7 @@ def encode_stretches_with_special(parts: Iterable[bytes], encoding: "Encoding") 
     core = encoding._core
 
     def encode(data: bytes, last: bool) -> Stretch:
-        # A special token that begins before this place ends in the data, and so does the longest of those that begin with it.
+        # A special token that begins before this place ends within `data`, and so does any longer one that begins there.
         sure = len(data) if last else max(0, len(data) - longest + 1)
         start = 0
         for match in found.finditer(data):
@@ -69,7 +69,7 @@ def encode_stretches_with_special(parts: Iterable[bytes], encoding: "Encoding") 
 def _stretches(
     parts: Iterable[bytes], encode: Callable[[bytes, bool], Stretch], progress: Callable[[int], object]
 ) -> Iterator[_core.Buffer]:
-    """Encode a part at a time, and twice as much where no place is proven at which a piece ends."""
+    """Encode part by part, doubling the amount while no place is proven where a piece ends."""
     coming = filter(None, parts)
     held, ahead, done = b"", next(coming, b""), 0
     while held or ahead:
@@ -87,7 +87,7 @@ def _stretches(
 
 
 def _as_text(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """Put U+FFFD for what is not UTF-8, as decoding the whole does."""
+    """Replace invalid UTF-8 with U+FFFD, as decoding the whole does."""
     decoder = getincrementaldecoder("utf-8")("replace")
     for part in parts:
         yield decoder.decode(part).encode()

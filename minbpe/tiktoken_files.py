@@ -1,6 +1,6 @@
 """OpenAI's vocabulary files, rebuilt byte for byte from the packaged tables.
 
-With them tiktoken works without a network, and their sha256, which tiktoken pins, proves the tables.
+With these files tiktoken works without a network, and their sha256, which tiktoken pins, proves the tables correct.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ORIGIN = "https://openaipublic.blob.core.windows.net"
 
 
 class TiktokenFile(NamedTuple):
-    """A file that tiktoken reads: where it looks for it, what it must hold, and which vocabulary it describes."""
+    """A file that tiktoken reads: its URL, the sha256 it must have, and the vocabulary it describes."""
 
     url: str
     sha256: str
@@ -74,7 +74,7 @@ def tiktoken_file(name: str) -> bytes:
 
 
 def write_tiktoken_cache(directory: Path) -> None:
-    """Fill `directory` with every file that tiktoken's own encodings read, under the names that it looks for.
+    """Fill `directory` with every file that tiktoken's own encodings read, under the names it looks for.
 
     A process whose `TIKTOKEN_CACHE_DIR` is that directory then uses tiktoken without a network.
     """
@@ -103,14 +103,14 @@ def _unpack(vocabulary: str) -> tuple[list[tuple[int, int]], dict[int, bytes]]:
 
 
 def _vocab_bpe(merges: list[tuple[int, int]], tokens: dict[int, bytes]) -> bytes:
-    """Write GPT-2's `vocab.bpe`: one line a merge, both parts in printable characters."""
+    """Write GPT-2's `vocab.bpe`: one line per merge, both parts in printable characters."""
     printable = _printable(tokens)
     lines = [f"{printable[left]} {printable[right]}\n" for left, right in merges]
     return "".join(["#version: 0.2\n", *lines]).encode()
 
 
 def _encoder_json(tokens: dict[int, bytes]) -> bytes:
-    """Write GPT-2's `encoder.json`: the id of each token, in printable characters, and of the special one."""
+    """Write GPT-2's `encoder.json`: the id of each token, spelled in printable characters, and of the special token."""
     from json import dumps
 
     ids = {token: rank for rank, token in _printable(tokens).items()}

@@ -1,4 +1,4 @@
-"""Training: from a corpus to the vocabulary that byte pair encoding makes of it, and what each merge brought."""
+"""Training: from a corpus to the vocabulary that byte pair encoding makes of it, and what each merge contributed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ __all__ = ["Progress", "Training", "VocabularyWarning", "learn", "learn_merges",
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """A vocabulary and what each of its merges brought, for every smaller vocabulary too."""
+    """A vocabulary and what each of its merges contributed, which describes every smaller vocabulary too."""
 
     vocabulary: Vocabulary
     pair_counts: tuple[int, ...]
@@ -59,10 +59,10 @@ class Training:
     dropped_pieces: int = 0
     """How many pieces were left out because they were seen less than `min_count` times."""
     dropped_distinct: int = 0
-    """How many different ones."""
+    """How many of these were distinct."""
 
     def bytes_per_token(self, size: int | None = None) -> float:
-        """Return the bytes of the corpus for each of its tokens, as the vocabulary truncated to `size` tokens encodes it.
+        """Return the bytes per token of the corpus when it is encoded by the vocabulary truncated to `size` tokens.
 
         >>> training = learn("aaabdaaabac", 259, pattern=None)
         >>> training.token_counts
@@ -102,66 +102,66 @@ def train(
 ) -> Vocabulary:
     """Learn a vocabulary of `vocab_size` tokens: 256 bytes, the merges, and the special tokens.
 
-    Exact: each merge is of the pair of neighbours that is most frequent in the text as merged so far; where pairs overlap,
-    as in "aaa", each place counts. A corpus in which nothing is left to merge gives a smaller vocabulary, with a warning.
+    Training is exact: each merge joins the pair of neighbours that is most frequent in the text as merged so far; where pairs
+    overlap, as in "aaa", each place counts. A corpus that runs out of pairs gives a smaller vocabulary, with a warning.
 
     >>> vocabulary = train("aaabdaaabac", 259, pattern=None)
     >>> [vocabulary[id] for id in vocabulary.ids]
     [b'aa', b'aaa', b'aaab']
 
-    In two stages, the first of which merges within words, and the second across them:
+    In two stages, the first merging within words, the second across them:
 
     >>> vocabulary = train("go on, go on", 260, stages=[("gpt4", 259), (None, 260)])
     >>> [vocabulary[id] for id in vocabulary.ids]
     [b'go', b' o', b' on', b'go on']
 
     Args:
-        source: a text as str or bytes, a file as `pathlib.Path`, an iterable of these, one document each, or `PieceCounts`, or a
-            file of them or a list of such files, as one corpus (for stages: a file for each). A path stands for the bytes as they
-            are; what is compressed, jsonl or parquet is read by `read_documents`.
-        vocab_size: at least 256 and the number of special tokens.
+        source: a text as str or bytes, a file as `pathlib.Path`, or an iterable of these, one document each; or `PieceCounts`, a
+            file of them, or a list of such files as one corpus (for stages: a file for each). A path stands for the file's bytes
+            as they are; `read_documents` reads compressed files, jsonl and parquet.
+        vocab_size: at least 256 plus the number of special tokens.
         pattern: the name of a split pattern, or a regular expression; a list: each splits the pieces of the one before; None: a
-            document is one piece. By default "gpt4", or for `PieceCounts` the pattern that made the pieces, where they know it.
+            document is one piece. By default "gpt4", or for `PieceCounts` the pattern that made the pieces, if they know it.
         stages: in place of `pattern`, to learn tokens that cross its pieces, such as superwords: (pattern, size) for each
-            stage, the size being that of the vocabulary after it, counted as `vocab_size` is, which the last one equals.
-            Each pattern is to be wider than the one before; None, the widest, makes a document one piece. The corpus is
-            counted for each stage: files or a list, no iterator; or a list of `PieceCounts`, one for each. Wide pieces are
+            stage, the size being that of the vocabulary after it, counted like `vocab_size`, which the last one must equal.
+            Each pattern should be wider than the one before; None, the widest, makes a document one piece. The corpus is
+            counted for each stage: give files or a list, no iterator; or a list of `PieceCounts`, one for each. Wide pieces are
             nearly all distinct, so a stage of them takes a corpus of less than 4 GiB, and some six times its size in memory.
         tie_break: which of several pairs with the same count is merged. "first": the one that comes first in the text, as
-            minbpe always did; "lowest": the one of lowest ids, as most other trainers do.
-        byte_order: which byte has which id below 256: its value, or the order of GPT-2's vocabulary, printed bytes first.
+            minbpe always did; "lowest": the one with the lowest ids, as in most other trainers.
+        byte_order: the id of each byte. "identity": its value; "gpt2": its place in GPT-2's vocabulary, printable bytes first.
         special_tokens: texts that get the ids after the last merge, in order; or texts with their ids. In the corpus they
-            are text as any other.
-        min_count: pieces that were seen less often are left out before training (`PieceCounts.at_least`).
+            are ordinary text.
+        min_count: pieces seen less often are left out before training (`PieceCounts.at_least`).
         min_frequency: a pair that occurs less often is never merged; training ends when no other is left.
-        max_token_length: a pair whose bytes together are more than this is never merged, and the best of the others is.
-        threads: how many work side by side, by default as many as there are cores. The result does not depend on it.
-        max_memory: a ceiling on what counting holds, in bytes, as for `count`. Merging then holds the distinct pieces that
-            `min_count` leaves: some 9 bytes for each of theirs, and 0.3 KB a merge. The vocabulary is besides, its tokens' bytes
-            above all: of a text of one long piece they may be many times the text.
-        spill_to: the directory for what passes it, as for `count`.
-        checkpoint: a directory to keep counts and merges in, each minute and when an exception such as Ctrl-C ends the
-            training. The same training with the same checkpoint goes on from there, to exactly the vocabulary that it would
-            have had; `vocab_size` and the special tokens may be others. An iterator needs a name to be kept while it is
-            counted, as in `Checkpoint("mine.checkpoint", corpus="name")`, and has to give the same documents again.
-        progress: called some twenty times a second, and at the end of each stage. What it raises ends the training.
+        max_token_length: a pair that together has more bytes than this is never merged; the best other pair is instead.
+        threads: how many threads work side by side, by default one per core. The result does not depend on it.
+        max_memory: a ceiling on the memory of counting, in bytes, as for `count`. Merging then holds the distinct pieces that
+            `min_count` leaves: some 9 bytes for each of their bytes, and 0.3 KB per merge. The vocabulary comes on top, mostly
+            the bytes of its tokens: for a text of one long piece these may be many times the text.
+        spill_to: the directory for what exceeds `max_memory`, as for `count`.
+        checkpoint: a directory to keep counts and merges in, every minute and when an exception such as Ctrl-C ends the
+            training. The same training with the same checkpoint resumes from there, and ends with exactly the vocabulary that
+            it would have had; `vocab_size` and the special tokens may differ. An iterator is kept while it is counted only if
+            it has a name, as in `Checkpoint("mine.checkpoint", corpus="name")`; it has to give the same documents again.
+        progress: called some twenty times a second, and at the end of each stage. An exception from it ends the training.
 
     Raises:
-        VocabularyError: `vocab_size` leaves no room for the bytes and the special tokens, or is above 2,147,483,136, or the stages
-            do not rise to it, or have `pattern`, `min_count` or `checkpoint` beside them; or the tokens come to hold over 1 GiB
-            together, as those of one long piece may (the merges until then stay in a `checkpoint`).
+        VocabularyError: `vocab_size` leaves no room for the bytes and the special tokens, or is above 2,147,483,136; the stages
+            do not rise to it, or have `pattern`, `min_count` or `checkpoint` beside them; or the tokens together exceed 1 GiB, as
+            those of one long piece may (a `checkpoint` keeps the merges made until then).
         SpecialTokenError: a special token is empty, given twice, or has an id that a merge will have.
         PatternError: the pattern does not compile, or gave up on a text.
-        CorpusError: counts of 2^63 or more, distinct pieces of 4 GiB or more or past `max_memory`, or `PieceCounts` of
-            another pattern, or an iterator for several stages, or `checkpoint` is of another corpus or other options.
+        CorpusError: counts reach 2^63; distinct pieces take 4 GiB or more, or exceed `max_memory`; `PieceCounts` are of another
+            pattern; an iterator is given for several stages; or `checkpoint` is of another corpus or other options.
         FormatError: `checkpoint` or a file of counts is damaged.
         MemoryError: as for `count`.
-        TypeError: what is given is no corpus.
+        TypeError: `source` is not a corpus.
         OSError: a file cannot be read.
 
     Warns:
-        VocabularyWarning: the corpus was exhausted before the vocabulary was full.
-        PatternWarning: the pattern is one that only the slow engine takes. Said once for each pattern.
+        VocabularyWarning: the corpus ran out of pairs before the vocabulary was full.
+        PatternWarning: only the slow engine takes the pattern. Given once for each pattern.
         UserWarning: the text is the name of a file; or the corpus is an iterator without a name, of which `checkpoint` keeps
             nothing while it is counted.
     """
@@ -202,10 +202,10 @@ def learn(
     checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> Training:
-    """Learn a vocabulary as `train` does, and return it with what each merge brought.
+    """Learn a vocabulary as `train` does, and return it with what each merge contributed.
 
-    The arguments, errors and warnings are those of `train`. One training tells about every smaller vocabulary: the first
-    merges are the same whatever `vocab_size` is.
+    The arguments, errors and warnings are those of `train`. One training describes every smaller vocabulary too, since
+    the first merges are the same whatever `vocab_size` is.
     """
     expect_int("vocab_size", vocab_size)
     check_min_count(min_count)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 HIGHEST_ID = 2**32 - 1
 NO_VOCABULARY = "give encoding.vocabulary, or Vocabulary.load(path)"
-"""The way out where something else is given."""
+"""The way out that an error names when something other than a Vocabulary is given."""
 
 
 class Vocabulary:
@@ -73,17 +73,17 @@ class Vocabulary:
 
         Args:
             merges: each joins two tokens that are bytes or made by earlier merges.
-            pattern: the regular expression that splits text into pieces, or a list of them, each of which splits the pieces of
-                the one before; None: a text is one piece.
-            stages: in place of `pattern`, where later merges go across the pieces of earlier ones: the first rank of each
-                stage, from 0 on, and its pattern.
+            pattern: the regular expression that splits text into pieces, or a list of them, each splitting the pieces of the one
+                before; None: a text is one piece.
+            stages: in place of `pattern`, if later merges cross the pieces of earlier ones: the first rank of each stage,
+                beginning with 0, and its pattern.
             special_tokens: text to id; the ids must not be those of ordinary tokens, but two texts may share one.
             byte_ids: the id of each byte value, 256 of them; by default byte b has id b.
             ids: the id of each merge's token; by default 256, 257, and so on.
 
         Raises:
-            VocabularyError: a merge joins what is not there yet, two tokens are equal, or an id is used twice; or stages are
-                more than 16, not in the order of their ranks, or given beside a pattern.
+            VocabularyError: a merge joins a token that does not exist yet, two tokens are equal, or an id is used twice; or
+                stages are more than 16, not in the order of their ranks, or given beside a pattern.
             SpecialTokenError: a special token is empty, given twice, or has an ordinary token's id.
             PatternError: the pattern does not compile.
         """
@@ -110,10 +110,10 @@ class Vocabulary:
         pattern: str | Sequence[str] | None = None,
         special_tokens: Mapping[str, int] | None = None,
     ) -> Vocabulary:
-        """Return the vocabulary of tiktoken's form: each token's bytes with its rank, which is its id.
+        """Return the vocabulary given in tiktoken's form: each token's bytes with its rank, which is its id.
 
-        The merges behind the ranks are recovered; where they cannot be, `by_rank` is true, and encoding joins whatever
-        two neighbours together are a token, lowest rank first, as tiktoken does.
+        The merges behind the ranks are recovered; if they cannot be, `by_rank` is true, and encoding joins any two
+        neighbours that together are a token, lowest rank first, as tiktoken does.
 
         >>> ranks = {bytes([b]): b for b in range(256)} | {b"ab": 256, b"abc": 257}
         >>> Vocabulary.from_ranks(ranks).merges
@@ -142,7 +142,7 @@ class Vocabulary:
     def save(self, prefix: str | os.PathLike[str]) -> None:
         """Write `prefix.model`, from which `load` restores an equal vocabulary, and `prefix.vocab`, for people to read.
 
-        A `prefix` that ends in .model already is not given that ending twice.
+        A `prefix` that already ends in .model does not get that ending twice.
         """
         import os
 
@@ -161,7 +161,7 @@ class Vocabulary:
 
     @property
     def ids(self) -> tuple[int, ...]:
-        """The ids of the tokens past the 256 bytes, in rank order: those that the merges make."""
+        """The ids of the tokens beyond the 256 bytes, in rank order: those that the merges make."""
         return self._core.ids()
 
     @property
@@ -176,18 +176,18 @@ class Vocabulary:
 
     @property
     def pattern(self) -> Pattern:
-        """The regular expression that splits text into pieces; None: a text is one piece. Of several stages, the last one's.
+        """The regular expression that splits text into pieces; None: a text is one piece. With several stages, the last one's.
 
-        A tuple of several: each splits the pieces of the one before.
+        In a tuple of several, each splits the pieces of the one before.
         """
         return self._core.pattern
 
     @property
     def stages(self) -> tuple[tuple[int, Pattern], ...]:
-        """From which rank on which pattern holds: one stage that begins at 0, if `train` was not asked for more.
+        """The first rank and the pattern of each stage: one stage that begins at 0, unless `train` was asked for more.
 
-        A text is split by the pattern of the last stage; each piece of it is encoded by the stages before as a text of its own,
-        and what that gave is joined by the merges of the last stage.
+        A text is split by the pattern of the last stage; the stages before encode each of its pieces as a text of its own,
+        and the merges of the last stage join the tokens that result.
         """
         return self._core.stages()
 
@@ -200,7 +200,7 @@ class Vocabulary:
     def engine(self) -> str:
         """Which engine splits text: "compiled", "backtracking" for patterns that it refuses, "whole" without a pattern.
 
-        Of several stages, the slowest.
+        With several stages, the slowest one used.
         """
         return self._core.engine
 
@@ -208,7 +208,7 @@ class Vocabulary:
     def refusal(self) -> str | None:
         """Why the compiled engine does not take the pattern, such as "it looks behind"; None if it does.
 
-        Of several stages, the first that it does not take.
+        With several stages, the reason for the first pattern that it does not take.
         """
         return next((why for _, why in self._core.refusals()), None)
 
@@ -217,7 +217,7 @@ class Vocabulary:
         """Each ordinary token's bytes with its id, in rank order: tiktoken's form. Built anew at each call.
 
         Raises:
-            VocabularyError: there are several stages, and who knows only ranks would encode differently; see `items`.
+            VocabularyError: there are several stages, and a reader of ranks alone would encode differently; see `items`.
         """
         if len(self.stages) > 1:
             raise VocabularyError(
@@ -229,7 +229,7 @@ class Vocabulary:
 
     @property
     def unicode_version(self) -> str:
-        """The version of the Unicode tables by which the pattern splits."""
+        """The version of the Unicode tables that the pattern splits with."""
         return _core.UNICODE_VERSION
 
     @property
@@ -252,7 +252,7 @@ class Vocabulary:
         return ((id, token) for token, id in self._core.items())
 
     def split(self, text: str) -> list[str]:
-        """Return the pieces that the pattern makes of `text`, the last stage's; together they are the text.
+        """Return the pieces that the pattern, the last stage's, makes of `text`; joined, they are the text.
 
         >>> Vocabulary.from_merges([], pattern=r" ?[a-z]+").split("hello world!")
         ['hello', ' world', '!']
@@ -267,7 +267,7 @@ class Vocabulary:
         """Return the vocabulary that training to `size` ordinary tokens would have made.
 
         A merge depends only on those before it, so this is exact, and one training run holds every smaller vocabulary.
-        Special tokens move to the ids after the last one kept. A later stage of which no merge is left goes. O(size).
+        Special tokens move to the ids after the last one kept. A later stage that keeps no merge is dropped. O(size).
 
         >>> v = Vocabulary.from_merges([(97, 97), (256, 98)], special_tokens={"<|end|>": 258})
         >>> small = v.truncate(257)
@@ -281,14 +281,14 @@ class Vocabulary:
         return Vocabulary._from_core(_checked(lambda: self._core.truncate(size)))
 
     def prune(self, keep: Iterable[int]) -> tuple[Vocabulary, dict[int, int | None]]:
-        """Return a vocabulary of fewer tokens, and each id of this one with its new id, None for those that are gone.
+        """Return a vocabulary with fewer tokens, and a map from each id of this one to its new id, None for tokens dropped.
 
-        Kept are exactly: the tokens `keep`, all that their merges are made of, the 256 bytes, and the special tokens. Ranks
-        keep their order, and stages their patterns; ids become 0, 1, 2, ... in the order of the old ids. A text that this
-        vocabulary encodes with tokens of `keep` alone becomes the same tokens; in other text, what is gone falls apart into
+        Exactly these are kept: the tokens `keep`, all tokens that they are merged from, the 256 bytes, and the special tokens.
+        Ranks keep their order, and stages their patterns; ids become 0, 1, 2, ... in the order of the old ids. A text that this
+        vocabulary encodes with tokens of `keep` alone becomes the same tokens; in other text, dropped tokens fall apart into
         smaller ones.
 
-        The map is what a model's embedding needs: its new rows are the old rows of the ids that are not None, in order.
+        The map is what a model's embedding needs: its new rows are the old rows of the ids that do not map to None, in order.
 
         >>> v = Vocabulary.from_merges([(97, 97), (98, 98), (256, 99)], special_tokens={"<|end|>": 259})
         >>> pruned, new_ids = v.prune(keep=[258])
@@ -301,7 +301,7 @@ class Vocabulary:
             keep: ids, such as those of all tokens that occur in some corpus.
 
         Raises:
-            UnknownTokenError: no token has an id of `keep`.
+            UnknownTokenError: no token has one of the ids in `keep`.
             VocabularyError: the merges are not known (`by_rank`).
         """
         from minbpe.pruning import prune
@@ -309,7 +309,7 @@ class Vocabulary:
         return prune(self, keep)
 
     def with_special_tokens(self, special_tokens: Mapping[str, int]) -> Vocabulary:
-        """Return this vocabulary with further special tokens, text to id. All else is shared, not copied.
+        """Return this vocabulary with further special tokens, text to id. Everything else is shared, not copied.
 
         Raises:
             SpecialTokenError: a text is empty, or an id is an ordinary token's.
@@ -387,7 +387,7 @@ def _from_ranks(ranks: dict[bytes, int], pattern: Pattern, special_tokens: dict[
 
 
 def _checked(make: Callable[[], _core.Vocabulary]) -> _core.Vocabulary:
-    """Return what `make` returns; numbers that no id can be, and text that UTF-8 cannot hold, become a VocabularyError."""
+    """Return what `make` returns; numbers that cannot be ids, and text that UTF-8 cannot encode, become a VocabularyError."""
     try:
         return make()
     except OverflowError as error:
