@@ -1,1 +1,1 @@
-"""Measurements against other tokenizers: equality of ids first, time after that."""
+"""Measurements against other tokenizers: equality of ids first, then time."""

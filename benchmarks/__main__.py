@@ -1,4 +1,4 @@
-"""Measurements against other tokenizers, each in processes of its own: `python -m benchmarks --help`."""
+"""Measurements against other tokenizers, each in its own processes: `python -m benchmarks --help`."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ Flag = Parameter(negative="")
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True)
 class Common:
-    """What every benchmark can be told.
+    """The options of every benchmark.
 
     Attributes:
-        engines: Which engines; by default all that can. MODULE:NAME is an `Engine` of your own.
+        engines: Which engines to measure; by default all that can. MODULE:NAME is an `Engine` of your own.
         runs: How many processes each figure is the median of.
-        quick: Only see that it works: a single run on a little text.
-        out: Where rows go as they come, one JSON object a line; by default a new file in benchmarks/results.
-        json: Print rows in place of tables.
+        quick: Only check that it works: a single run on a little text.
+        out: Where rows go as they come, one JSON object per line; by default a new file in benchmarks/results.
+        json: Print rows instead of tables.
     """
 
     engines: Annotated[tuple[str, ...], Many] = ()
@@ -52,11 +52,11 @@ class Common:
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Which text.
+    """Which text to encode.
 
     Attributes:
-        corpora: Names of corpora, files or directories; by default those that are there.
-        megabytes: How much of each is taken, spread evenly over it.
+        corpora: Names of corpora, files or directories; by default those on this machine.
+        megabytes: How much of each to take, spread evenly over it.
     """
 
     corpora: Annotated[tuple[str, ...], Many] = ()
@@ -80,7 +80,7 @@ def encode(
 
     Args:
         encodings: Published encodings.
-        shapes: "text": a half of the corpus as one text; "documents": of 1 to 4 KB; "calls": of 20 bytes, a call each.
+        shapes: "text": half of the corpus as one text; "documents": 1 to 4 KB each; "calls": 20 bytes each, one per call.
         outputs: "buffer": ids as uint32; "list": Python ints.
         threads: How many threads and cores.
         text: Which text.
@@ -110,7 +110,7 @@ def worst_cases(
         kinds: Kinds of text.
         outputs: "buffer": ids as uint32; "list": Python ints.
         megabytes: How long each text is; all of these lengths.
-        patience: Seconds after which a process that has not come to its end is given up.
+        patience: Seconds after which a process that has not finished is given up.
         common: Engines and runs.
     """
     if unknown := set(kinds) - set(worst.KINDS):
@@ -131,14 +131,14 @@ def train(
     megabytes: Annotated[tuple[float, ...], Many] = (20,),
     common: Common = Common(),
 ) -> None:
-    """Train vocabularies: seconds, memory, and how few tokens held-out text has.
+    """Train vocabularies: seconds, memory, and how few tokens held-out text takes.
 
     Args:
-        sizes: How many tokens, bytes among them.
+        sizes: How many tokens, including the 256 bytes.
         patterns: Names of split patterns.
         threads: How many threads and cores.
-        corpora: Names of corpora, files or directories; by default those that are there.
-        megabytes: How much of each is taken; all of these lengths.
+        corpora: Names of corpora, files or directories; by default those on this machine.
+        megabytes: How much of each to take; all of these lengths.
         common: Engines and runs.
     """
     names = _corpora(corpora, common, training.LEFT_OUT)
@@ -176,14 +176,14 @@ def table(*files: Path) -> None:
 
 
 def _command(arguments: Sequence[str]) -> str:
-    """Return the command as results tell it: of files somewhere on this machine, their names alone."""
+    """Return the command as results show it: files given by an absolute path appear by name only."""
     names = (Path(argument).name if Path(argument).is_absolute() else argument for argument in arguments)
     return "python -m benchmarks " + shlex.join(names)
 
 
 @contextmanager
 def _runner(benchmark: str, common: Common, patience: float = PATIENCE) -> Iterator[Runner]:
-    """Give what measures, and print what it measured."""
+    """Yield a runner, and print what it measured when the block ends."""
     names = common.engines or [name for name, engine in ENGINES.items() if _relevant(engine, benchmark)]
     engines = {name: find_engine(name) for name in names}
     about = {
@@ -212,7 +212,7 @@ def _relevant(engine: Engine, benchmark: str) -> bool:
 
 
 def _corpora(chosen: Sequence[str], common: Common, left_out: str) -> Sequence[str]:
-    """Return the names of the corpora; a wrong one is told before anything is measured."""
+    """Return the names of the corpora; a wrong one is reported before anything is measured."""
     every = [name for name in available() if name != left_out]
     names = chosen or (every[:1] if common.quick else every)
     for name in names:
@@ -225,7 +225,7 @@ def _bytes(text: Text, common: Common) -> int:
 
 
 def main() -> int:
-    """Run the command line; what is wrong with it is said without a traceback."""
+    """Run the command line; errors are reported without a traceback."""
     try:
         app()
     except (ValueError, RuntimeError) as error:

@@ -1,8 +1,8 @@
 """Compare our ids with tiktoken's, string by string: `python -m benchmarks.check`.
 
-Every code point in eight contexts, every sequence of up to four characters of different classes, a million mixed strings, corpora,
-offsets, completions of unstable text. Prints a row per check with how many strings were compared; the first difference ends it with
-exit status 1.
+Covers every code point in eight contexts, every sequence of up to four characters of different classes, a million mixed strings,
+corpora, offsets, and completions of unstable text. Prints a row per check with the number of strings compared; the first
+difference ends it with exit status 1.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ PATTERN_ENCODINGS = ("r50k_base", "p50k_base", "cl100k_base", "o200k_base")
 CHUNK = 20_000
 PART = 1 << 22
 
-# What goes on after the beginning of a contraction, too.
+# Also a character after the beginning of a contraction.
 CONTEXTS = (*texts.CONTEXTS, "'l{}", "'r{}", "'v{}")
 
 app = App(help=__doc__)
 
 
 class DifferenceError(Exception):
-    """The first text on which the two differ."""
+    """The first text on which the two tokenizers differ."""
 
 
 def compare(
     name: str, strings: Iterable[str], ours: Callable[[str], Any], theirs: Callable[[str], Any], chunk_size: int = CHUNK
 ) -> int:
-    """Return how many strings were compared, so many at a time; raise DifferenceError at the first on which the two differ."""
+    """Compare strings, `chunk_size` at a time, and return how many; raise DifferenceError at the first on which the two differ."""
     count = 0
     strings = iter(strings)
     while chunk := list(islice(strings, chunk_size)):
@@ -58,7 +58,7 @@ def compare(
 
 
 def mixed(encoding: minbpe.Encoding, count: int, seed: int) -> Iterator[str]:
-    """Yield `count` mixed strings for the tokens of `encoding`."""
+    """Yield `count` mixed strings made for the tokens of `encoding`."""
     rng = random.Random(seed)
     tokens = [token.decode(errors="ignore") for token in encoding.token_byte_values()]
     special = sorted(encoding.special_tokens_set)
@@ -75,7 +75,7 @@ def parts(path: Path, size: int = PART) -> Iterator[str]:
 
 
 def completions(encoding: Any) -> Callable[[str], Any]:
-    """Return what gives the stable ids and the set of completions; tiktoken's come in hash order."""
+    """Return a function that gives the stable ids and the set of completions; tiktoken lists these in hash order."""
 
     def unstable(text: str) -> Any:
         stable, completions = encoding.encode_with_unstable(text, disallowed_special=())
@@ -85,7 +85,7 @@ def completions(encoding: Any) -> Callable[[str], Any]:
 
 
 def offsets_reference(encoding: Any) -> Callable[[str], list[tuple[int, int]]]:
-    """Return what finds each token's characters by decoding all prefixes: slow, and obviously right."""
+    """Return a function that finds each token's characters by decoding all prefixes: slow, and obviously right."""
 
     def offsets(text: str) -> list[tuple[int, int]]:
         ids = encoding.encode_ordinary(text)
@@ -107,7 +107,7 @@ def offsets_reference(encoding: Any) -> Callable[[str], list[tuple[int, int]]]:
 def checks(
     name: str, ours: minbpe.Encoding, theirs: Any, strings: int, sequence: int, corpora: list[Path], seed: int
 ) -> Iterator[tuple[str, Callable[[], int]]]:
-    """Yield each check of one encoding: what it is, and what runs it and returns how many strings it compared."""
+    """Yield each check of one encoding: its name, and a function that runs it and returns how many strings it compared."""
     ordinary = ours.encode_ordinary, theirs.encode_ordinary
     for context in CONTEXTS:
         found = map(context.format, texts.every_code_point())
@@ -184,12 +184,12 @@ def main(
     """Compare our ids with tiktoken's.
 
     Args:
-        corpora: text files to compare on, as they are or compressed as .xz.
+        corpora: text files to compare on, plain or compressed as .xz.
         encodings: which encodings; by default one of each split pattern and table.
         strings: how many mixed strings for each encoding.
         sequence: the length up to which all sequences of characters of different classes are compared.
-        seed: where chance begins.
-        json_lines: print one JSON object a check.
+        seed: the seed of the random strings.
+        json_lines: print one JSON object per check.
     """
     total, began = 0, time.perf_counter()
     with tempfile.TemporaryDirectory() as cache:

@@ -1,7 +1,7 @@
 """Corpora, each as two files that share no document: `first` to warm up or train on, `second` as new or held-out text.
 
-A corpus is sampled in blocks of a megabyte, evenly spread over all of its text, with some text left out between them. Blocks go to
-the two files in turn, so that both are of the same kind.
+A corpus is sampled in blocks of a megabyte, spread evenly over all of its text, with some text left out between them. Blocks go to
+the two files in turn, so that both hold the same kind of text.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from hashlib import sha256
 from pathlib import Path
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
-"""Where corpora lie beside a checkout; without them there are those of `ALWAYS`."""
+"""Where corpora lie beside a checkout; without this directory there are only those of `ALWAYS`."""
 
 BLOCK = 1_000_000
 GAP = 65_536
-"""Bytes left out between blocks of the two files: the documents of the shared corpora are seldom longer."""
+"""Bytes left out between blocks of the two files: documents of the shared corpora are seldom longer."""
 
 NEW_YEAR = datetime(2026, 1, 1)
 """When the made-up service began to log."""
@@ -33,7 +33,7 @@ FOREIGN = 0.1
 """The share of bytes beyond ASCII above which a window of the mixed corpus counts as multilingual."""
 
 BETWEEN_PIECES = re.compile(rb"(?<=[!-~]\n)(?=[!-.0-~])")
-"""Places where every published pattern ends a piece, whatever follows: documents cut there have the pieces of the whole."""
+"""Places where every published pattern ends a piece, whatever follows: cutting documents there changes no piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def mixed(scratch: Path, size: int) -> Path:
 
 
 def multilingual(scratch: Path, size: int) -> Path:
-    """Keep those windows of the mixed corpus that are not mainly ASCII."""
+    """Keep the windows of the mixed corpus whose share of bytes beyond ASCII is above `FOREIGN`."""
     with mixed(scratch, size).open("rb") as source, (scratch / "multilingual.txt").open("wb") as target:
         while window := source.read(WINDOW):
             if len(window.translate(None, bytes(range(128)))) > FOREIGN * len(window):
@@ -113,7 +113,7 @@ def available() -> list[str]:
 
 
 def find(name: str) -> Callable[[Path, int], Path]:
-    """Return what writes the text of a corpus into a directory: of one of `available()`, or of a file or a directory.
+    """Return a function that writes a corpus into a directory: one of `available()`, or the text of a file or directory.
 
     Raises:
         ValueError: there is no such corpus.
@@ -134,10 +134,10 @@ def prepare(name: str, size: int, scratch: Path, every: int = 2) -> Corpus:
     """Write a corpus into `scratch`.
 
     Args:
-        name: what `find` knows.
-        size: how many bytes of the corpus to take, about; fewer if it has fewer.
+        name: a name that `find` knows.
+        size: about how many bytes of the corpus to take; fewer if it has fewer.
         scratch: an existing directory.
-        every: each so many blocks, one goes to the second file.
+        every: of this many blocks, one goes to the second file.
 
     Raises:
         ValueError: there is no such corpus, or too little text in it.
@@ -146,7 +146,7 @@ def prepare(name: str, size: int, scratch: Path, every: int = 2) -> Corpus:
 
 
 def cut(text: str, shortest: int, longest: int) -> list[str]:
-    r"""Cut `text` into documents of so many bytes, at a line's end if one comes in time, else between characters.
+    r"""Cut `text` into documents of `shortest` to `longest` bytes, at a line's end if one comes in time, else between characters.
 
     >>> cut("one\ntwo\n", 2, 4)
     ['one\n', 'two\n']
@@ -164,7 +164,7 @@ def cut(text: str, shortest: int, longest: int) -> list[str]:
 
 
 def stream(file: Path, shortest: int = 4096) -> Iterator[str]:
-    """Yield the text of `file` as documents whose pieces are those of the whole."""
+    """Yield the text of `file` as documents whose pieces are those of the whole file."""
     rest = b""
     with file.open("rb") as source:
         while data := source.read(BLOCK):
@@ -186,7 +186,7 @@ def _shared(name: str, scratch: Path) -> Path:
 
 
 def _joined(files: Iterable[Path], target: Path) -> Path:
-    """Write all files that are UTF-8 into one."""
+    """Concatenate all files that are valid UTF-8."""
     with target.open("w", encoding="utf-8", newline="") as joined:
         for file in files:
             try:

@@ -1,8 +1,8 @@
-"""The encode benchmark: text to ids, in every shape in which text comes and every form in which ids are wanted.
+"""The encode benchmark: text to ids, for every shape of text and every form of ids.
 
 Each process encodes the first half of a corpus, then the second, then the second again: the first pass of a fresh process,
-new text in a warm one, and text seen before. Its ids are compared with the reference's in the same process, after each pass.
-One full stop is encoded before all that, since some rivals import further modules with their first text.
+new text in a warm one, and text seen before. After each pass it compares its ids with the reference's.
+One full stop is encoded before all that, since some rivals import more modules when they encode their first text.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ PASSES = {"first": 0, "new": 1, "later": 1}
 """Each pass and the half of the corpus that it encodes."""
 
 LEFT_OUT = "mixed"
-"""Not measured unless it is named: the others are all that it is mixed of."""
+"""Not measured unless it is named: the other corpora cover all that it is mixed from."""
 
 DOCUMENT = 1024, 4096
 CALL, CALLS = 20, 50_000
-"""Bytes of a short text, and how many such texts one pass encodes, one call each."""
+"""The bytes of a short text, and how many of them one pass encodes, one per call."""
 
 
 def run(
@@ -87,7 +87,7 @@ def compare(
 
 
 def summarise(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """Return a row for each pass of processes that did the same."""
+    """Return a row for each pass, over processes that ran the same measurement."""
     last = outcomes[-1]
     rows = []
     for name in last["seconds"]:
@@ -112,7 +112,7 @@ def measure(
     ids: str,
     passes: list[str],
 ) -> Outcome:
-    """Encode both halves in this process: its seconds for each pass, or the first id that is wrong."""
+    """Encode both halves in this process; return its seconds for each pass, or the first wrong id."""
     encoder = _load(engine, Setting(encoding, Path(files), threads))
     encode = way(encoder, shape, output)
     if not encode:
@@ -146,7 +146,7 @@ def write_reference(engine: Engine, threads: int, encoding: str, files: str, hal
 
 
 def way(encoder: Encoder, shape: str, output: Output) -> Callable[[list[str]], Any] | None:
-    """Return what encodes a list of texts in this way, or None where the engine has no such way."""
+    """Return a function that encodes a list of texts in this way, or None if the engine cannot."""
     encode = (encoder.documents if shape == "documents" else encoder.text).get(output)
     if not encode or shape == "documents":
         return encode
@@ -154,7 +154,7 @@ def way(encoder: Encoder, shape: str, output: Output) -> Callable[[list[str]], A
 
 
 def difference(found: array[int], reference: Path) -> str | None:
-    """Say where ids first differ from those in a file, or return None."""
+    """Say where ids first differ from those in a file, or return None if they do not."""
     right = array("I", reference.read_bytes())
     if found == right:
         return None
@@ -181,7 +181,7 @@ def _timed(encode: Callable[[list[str]], Any], texts: list[str]) -> tuple[float,
 
 
 def _texts(half: Path, shape: str) -> list[str]:
-    """Return the texts of a half, with their UTF-8 made: CPython keeps it, and no engine is to pay for it."""
+    """Return the texts of a half, with their UTF-8 made beforehand: CPython keeps it, and no engine should pay for it."""
     text = half.read_bytes().decode()
     match shape:
         case "documents":
@@ -206,7 +206,7 @@ def _arguments(runner: Runner, encoding: str, corpus: Corpus) -> dict[str, Any]:
 
 
 def _reference(runner: Runner, encoding: str, corpus: Corpus) -> str:
-    """Have the reference's ids written, and return its name: tiktoken, or where that is not installed minbpe."""
+    """Have the reference write its ids, and return its name: tiktoken, or minbpe if that is not installed."""
     engine = REFERENCE if REFERENCE.installed else OURS
     arguments = _arguments(runner, encoding, corpus)
     Path(arguments["ids"]).mkdir()

@@ -1,7 +1,7 @@
-"""What an adapter is: how one tokenizer is loaded, what it can encode, how it trains.
+"""The interface of an adapter: how one tokenizer is loaded, what it can encode, how it trains.
 
-An adapter gets the tokenizer's module as an argument and imports nothing of it, so that a tokenizer which is not installed is a
-row and not an error, and the time to import can be told from the time to load.
+An adapter gets the tokenizer's module as an argument and never imports it, so that a tokenizer which is not installed is a row
+and not an error, and the time to import is measured apart from the time to load.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Ways = Mapping[Output, Callable[[Any], Any]]
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Which encoding to load, where the files are that rivals load it from, and how many threads may work."""
+    """Which encoding to load, the directory of the files that rivals load it from, and how many threads may work."""
 
     encoding: str
     files: Path
@@ -31,7 +31,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """The ways in which a loaded tokenizer encodes, by what they return; only those that use all the threads of the setting.
+    """The ways a loaded tokenizer encodes, by what they return; only those that use all threads of the setting.
 
     `text` takes a str, `documents` a list of them. A result is a list of ids, a list of such lists or of buffers, or one
     buffer with the ids of all texts as uint32.
@@ -43,7 +43,7 @@ class Encoder:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What to train on and to what size. `documents` reads the file anew; together they are the file."""
+    """What to train on and to what size. `documents` reads the file anew at each call; together the documents are the file."""
 
     corpus: Path
     documents: Callable[[], Any]
@@ -54,7 +54,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What training gave: the learned tokens in order, or how many tokens a text has where tokens are not bytes."""
+    """What training gave: the learned tokens in order, or, where tokens are not bytes, a function that counts a text's tokens."""
 
     tokens: Callable[[], list[bytes]] | None = None
     count: Callable[[str], int] | None = None
@@ -68,12 +68,12 @@ class Engine:
     Args:
         name: what it is called in tables.
         module: the module that is imported.
-        distribution: what `pip install` knows it as.
+        distribution: its name for `pip install`.
         encoder: loads a published encoding; None: it only trains.
         trainer: trains a vocabulary; None: it only encodes.
-        exact: the order of bytes under which its merges must equal ours, with the tie rule `lowest`; None: no two need agree.
-        patterns: the only patterns that it trains with; empty: any.
-        reason: why it has no row among the encoders, if there is something to tell.
+        exact: the byte order under which its merges must equal ours, with the tie rule `lowest`; None: they need not.
+        patterns: the only patterns it trains with; empty: any.
+        reason: why it has no row among the encoders, if there is a reason to give.
     """
 
     name: str
@@ -92,14 +92,14 @@ class Engine:
 
     @property
     def version(self) -> str:
-        """The version that is installed."""
+        """The installed version."""
         try:
             return version(self.distribution)
         except PackageNotFoundError:
             return str(getattr(import_module(self.module), "__version__", "unknown"))
 
     def refusal(self, benchmark: str) -> dict[str, str] | None:
-        """Return the status and the reason why it takes no part, or None if it does."""
+        """Return the status and the reason if it cannot take part, or None if it can."""
         if not self.installed:
             return {"status": "missing", "note": f"not installed: pip install {self.distribution}"}
         if not (self.trainer if benchmark == "train" else self.encoder):
@@ -108,7 +108,7 @@ class Engine:
 
 
 def flat(result: Any) -> array[int]:
-    """Return all ids of what an `Encoder` returned, one after the other.
+    """Return all ids that an `Encoder` returned as one array.
 
     >>> flat([[1, 2], [3]]).tolist(), flat(array("I", [1, 2])).tolist()
     ([1, 2, 3], [1, 2])

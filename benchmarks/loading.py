@@ -1,4 +1,4 @@
-"""The load benchmark: what it costs until a fresh process has its first ids, in time and in memory."""
+"""The load benchmark: the time and memory that a fresh process takes to its first ids."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def run(runner: Runner, encodings: Sequence[str]) -> None:
 
 
 def measure(engine: Engine, threads: int, encoding: str, files: str, right: list[int]) -> Outcome:
-    """Load in this process: seconds to import, seconds from there to the first ids, memory above Python's own."""
+    """Load in this process; return seconds to import, seconds from there to the first ids, memory above Python's own."""
     if not engine.encoder:
         raise TypeError(f"{engine.name} does not encode")
     before = peak_memory()

@@ -1,4 +1,4 @@
-"""Loading the rivals without network: the files that they read are rebuilt from our vocabularies."""
+"""Loading the rivals without a network: the files that they read are rebuilt from our vocabularies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import minbpe
 from minbpe.tiktoken_files import TIKTOKEN_FILES, tiktoken_file, write_tiktoken_cache
 
-# The pattern as `tokenizer.json` files have it: to Oniguruma, some of tiktoken's possessive repetitions mean something else.
+# The pattern as in `tokenizer.json` files: some of tiktoken's possessive repetitions mean something else to Oniguruma.
 CL100K_IN_ONIGURUMA = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -20,7 +20,7 @@ CL100K_IN_ONIGURUMA = (
 
 
 def load_tiktoken(cache: Path) -> Any:
-    """Return the module tiktoken, with its vocabulary files in `cache`, byte for byte the published ones."""
+    """Return the tiktoken module, with its vocabulary files in `cache`, byte for byte the published ones."""
     write_tiktoken_cache(cache)
     os.environ["TIKTOKEN_CACHE_DIR"] = str(cache)
     import tiktoken
@@ -29,7 +29,7 @@ def load_tiktoken(cache: Path) -> Any:
 
 
 def write_files(directory: Path, encodings: Sequence[str]) -> None:
-    """Write what the rivals load these encodings from: `.tiktoken` files, tiktoken's cache, `tokenizer.json` files."""
+    """Write the files that rivals load these encodings from: `.tiktoken` files, tiktoken's cache, `tokenizer.json` files."""
     write_tiktoken_cache(directory)
     for encoding in encodings:
         if (name := f"{encoding}.tiktoken") in TIKTOKEN_FILES:
@@ -38,7 +38,7 @@ def write_files(directory: Path, encodings: Sequence[str]) -> None:
 
 
 def tokenizer_json(encoding: str) -> str:
-    """Return a `tokenizer.json` for Hugging Face's tokenizers with the ids of our encoding, less its special tokens."""
+    """Return a `tokenizer.json` for Hugging Face's tokenizers with the ids of our encoding, without its special tokens."""
     vocabulary = minbpe.get_encoding(encoding).vocabulary
     spelling = byte_spelling()
     spelled = {id: "".join(map(spelling.__getitem__, token)) for id, token in vocabulary.items()}
@@ -73,7 +73,7 @@ def tokenizer_json(encoding: str) -> str:
 
 @cache
 def byte_spelling() -> dict[int, str]:
-    """Return the character that stands for each byte in Hugging Face's files, which GPT-2's own file shows.
+    """Return the character that stands for each byte in Hugging Face's files, taken from GPT-2's own file.
 
     >>> byte_spelling()[ord("a")], byte_spelling()[ord(" ")]
     ('a', 'Ġ')

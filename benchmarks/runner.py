@@ -1,6 +1,6 @@
-"""Running measurements: a process each, engines taking turns, a row as soon as there is one.
+"""Running measurements: one process each, engines taking turns, each row written as soon as it is known.
 
-An engine that is missing, fails or gives other ids has one row that says so, and takes no further turn.
+An engine that is missing, fails or gives other ids gets one row that says so, and no further turn.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from benchmarks.engine import Engine
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 3600
-"""Seconds after which a measurement is given up, where nothing else is said."""
+"""Seconds after which a measurement is given up, by default."""
 
 Row = dict[str, Any]
 Outcome = dict[str, Any]
@@ -26,15 +26,15 @@ Outcome = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """What all measurements of one run share.
+    """What the measurements of one run share.
 
     Args:
         benchmark: "encode", "worst", "load" or "train".
-        engines: what is measured, by the names that `find_engine` knows.
+        engines: the engines to measure, by the names that `find_engine` knows.
         runs: how many processes each figure is the median of.
         scratch: an existing directory for corpora and other files.
         common: what every row says: machine, command.
-        sink: where rows are written as they come, one JSON object a line.
+        sink: where rows are written as they come, one JSON object per line.
         patience: seconds after which a measurement is given up.
     """
 
@@ -54,7 +54,7 @@ class Runner:
 
     @property
     def files(self) -> Path:
-        """The directory with the vocabulary files of the rivals."""
+        """The directory of the rivals' vocabulary files."""
         return self.scratch / "files"
 
     def refuse(self) -> None:
@@ -71,7 +71,7 @@ class Runner:
         write_files(self.files, encodings)
 
     def measure(self, engine: str, measure: str, threads: int = 1, **arguments: Any) -> Outcome:
-        """Run one measurement in a process of its own and return what it found: `status`, then figures or a `note`."""
+        """Run one measurement in its own process and return what it found: `status`, then figures or a `note`."""
         job, result = self.scratch / "job.json", self.scratch / "result.json"
         result.unlink(missing_ok=True)
         job.write_text(json.dumps({"engine": engine, "measure": measure, "threads": threads, **arguments}))
@@ -92,9 +92,10 @@ class Runner:
     def take_turns(
         self, measure: str, about: Mapping[str, Any], names: Iterable[str], **arguments: Any
     ) -> Iterator[tuple[Engine, list[Outcome]]]:
-        """Measure with each named engine in turn, `runs` times over, and give the outcomes of those that came through.
+        """Measure with each named engine in turn, `runs` times over, and yield the outcomes of those that succeeded every time.
 
-        The others get their row here. `about` is what rows say of the measurement; `arguments` go to its process.
+        The others get their row here, except those that are "absent". `about` is what rows say about the measurement; `arguments`
+        go to its process.
         """
         what = ", ".join(str(about[key]) for key in about if key not in ("sha256", "bytes"))
         outcomes: dict[str, list[Outcome]] = {name: [] for name in names}
@@ -122,7 +123,7 @@ class Runner:
             print(json.dumps(row), file=self.sink, flush=True)
 
     def say(self, message: str, end: str = "") -> None:
-        """Tell how far the work is: on a terminal in one line that changes, elsewhere a line at the end of each group."""
+        """Report progress: on a terminal in one line that changes, elsewhere in a line at the end of each group."""
         if sys.stderr.isatty():
             print(f"\r{message}", end=f"\x1b[K{end}", file=sys.stderr, flush=True)
         elif end:

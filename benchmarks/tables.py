@@ -1,6 +1,6 @@
 """Tables of results: rows of JSON in, Markdown out, the ratio of ours to the best rival in the last column.
 
-A figure is the median, with the least and the most in brackets. What has no figure has a note below its table.
+A figure is the median, with the least and the most in brackets. A note below the tables says why a figure is missing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Row = Mapping[str, Any]
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """Return all tables of these rows, and under what conditions they were measured.
+    """Return all tables of these rows, and the conditions under which they were measured.
 
     >>> row = {"benchmark": "load", "encoding": "gpt2", "threads": 1, "status": "ok", "version": "1", "memory_mb": 2}
     >>> rows = [row | {"engine": OURS, "seconds": [0.01], "import_seconds": [0]}]
@@ -35,7 +35,7 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def _encode(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield a table for each way of encoding, with a line for each corpus and pass."""
+    """Yield a table for each way of encoding, with a line per corpus and pass."""
     measured = [row for row in rows if "shape" in row]
     for way in _distinct(measured, "benchmark", "encoding", "shape", "output", "threads"):
         found = _of(measured, **way)
@@ -92,7 +92,7 @@ Figure = tuple[float, str]
 
 
 def _rate(row: Row) -> Figure:
-    """Return the speed: MB or thousand calls a second. The least seconds are the most speed."""
+    """Return the speed, in MB or thousand calls per second. The fewest seconds give the highest speed."""
     rate = row["calls_per_second"] / 1e3 if "calls_per_second" in row else row["mb_per_second"]
     return rate, _spread([rate * median(row["seconds"]) / second for second in row["seconds"]])[1]
 
@@ -106,7 +106,7 @@ def _milliseconds(row: Row) -> Figure:
 
 
 def _stage(rows: Iterable[Row], stage: str) -> dict[str, str]:
-    """Return the seconds of a stage by engine, of those that tell it."""
+    """Return the seconds of a stage by engine, for the engines that report it."""
     return {row["engine"]: f"{row['stages'][stage]:.2f}" for row in rows if stage in row.get("stages", ())}
 
 
@@ -149,7 +149,7 @@ def _table(title: str, first: str, rows: Sequence[Row], lines: Iterable[tuple[st
 
 
 def _notes(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield why there is no figure, once for each engine and reason."""
+    """Yield why figures are missing, once for each engine and reason."""
     keys = ("corpus", "encoding", "shape", "output", "pattern", "size")
     notes: dict[tuple[str, str, str], list[str]] = {}
     for row in rows:

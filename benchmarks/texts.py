@@ -10,8 +10,8 @@ import random
 from collections.abc import Iterator, Sequence
 from itertools import product
 
-# One code point or more of each class that a published pattern tells apart, and the letters of its contractions in both cases.
-# U+017F is an `s` under (?i:), U+0345 a mark that is alphabetic, U+2160 a number that is no digit, U+01C5 a title-case letter.
+# At least one code point of each class that a published pattern tells apart, and the letters of contractions in both cases.
+# U+017F is an `s` under (?i:), U+0345 a mark that is alphabetic, U+2160 a number that is not a digit, U+01C5 a title-case letter.
 REPRESENTATIVES = (
     *"sStTrReEvVmMlLdDaZ",
     *"'/!1 \n\r\t",
@@ -21,7 +21,7 @@ REPRESENTATIVES = (
     *"\u2019\u20ac\U0001f44d\U0001d400\x00\u200d",
 )
 
-# What a pattern may see before and after a character: nothing, a letter, an apostrophe, white space, a digit.
+# What a pattern may see around a character: nothing, a letter, an apostrophe, white space, a digit.
 CONTEXTS = ("{}", "a{}b", "'{}l", " {} \n", "1{}!")
 
 HIGHEST_CODE_POINT = 0x10FFFF
@@ -42,12 +42,12 @@ def every_code_point() -> Iterator[str]:
 
 
 def every_sequence(length: int, characters: Sequence[str] = REPRESENTATIVES) -> Iterator[str]:
-    """Yield all strings of `length` characters over these."""
+    """Yield all strings of `length` such characters."""
     return map("".join, product(characters, repeat=length))
 
 
 def character(rng: random.Random) -> str:
-    """Return a random character: plane first, so that no plane is rare."""
+    """Return a random character: the plane is drawn first, so that none is rare."""
     while True:
         point = rng.randint(*rng.choice(PLANES))
         if point not in SURROGATES:
@@ -58,7 +58,7 @@ def mixed_text(rng: random.Random, tokens: Sequence[str], special: Sequence[str]
     """Return a random text of up to some 200 characters.
 
     Args:
-        rng: where chance comes from.
+        rng: the source of randomness.
         tokens: tokens of a vocabulary that are text.
         special: special tokens, some of which are cut short or stretched.
     """

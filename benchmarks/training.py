@@ -1,7 +1,7 @@
 """The train benchmark: a corpus to a vocabulary.
 
-Where a rival's merges must equal ours, they are compared before its time counts. For all, tokens of held-out text are counted: a
-trainer that is fast and wrong, or has rules of its own, shows it there.
+If a rival's merges must equal ours, they are compared before its time counts. For every engine the tokens of held-out text are
+counted, which exposes a trainer that is fast but wrong, or has rules of its own.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from benchmarks.machine import peak_memory, processor_seconds
 from benchmarks.runner import Outcome, Runner
 
 LEFT_OUT = "multilingual"
-"""Not measured unless it is named: a part of the mixed corpus."""
+"""Not measured unless it is named: it is part of the mixed corpus."""
 
 HELD_OUT = 16
-"""One block of so many is kept for counting tokens, but no more than `ENOUGH` bytes."""
+"""One block in this many is held out for counting tokens, but no more than `ENOUGH` bytes."""
 ENOUGH = 8_000_000
 
 
@@ -39,7 +39,7 @@ def run(
     threads: Sequence[int],
     lengths: Sequence[int],
 ) -> None:
-    """Measure all that is asked for; the rows are in `runner.rows`. A corpus that has less than a length is measured once."""
+    """Measure all that is asked for; the rows are in `runner.rows`. A corpus is measured once for all lengths beyond its own."""
     from minbpe.patterns import resolve
 
     measured = set()
@@ -65,7 +65,7 @@ def run(
 
 
 def summarise(outcomes: Sequence[Outcome], size: int) -> dict[str, Any]:
-    """Return the row of processes that did the same; `size` is that of the text trained on."""
+    """Return the row for processes that ran the same measurement; `size` is that of the text trained on."""
     seconds = [outcome["seconds"] for outcome in outcomes]
     stages = {stage: median(outcome["stages"][stage] for outcome in outcomes) for stage in outcomes[-1]["stages"]}
     return {
@@ -83,7 +83,7 @@ def summarise(outcomes: Sequence[Outcome], size: int) -> dict[str, Any]:
 def measure(
     engine: Engine, threads: int, corpus: str, held_out: str, size: int, pattern: str, references: Mapping[str, str]
 ) -> Outcome:
-    """Train in this process: its seconds and memory, or the first token that should be another."""
+    """Train in this process; return its seconds and memory, or the first token that is wrong."""
     if not engine.trainer:
         raise TypeError(f"{engine.name} does not train")
     library, training = import_module(engine.module), _training(corpus, size, pattern, threads)
@@ -108,7 +108,7 @@ def measure(
 def write_reference(
     engine: Engine, threads: int, corpus: str, size: int, pattern: str, byte_order: ByteOrder, target: str
 ) -> Outcome:
-    """Train by ours and write the tokens that it learned, a line each."""
+    """Train with minbpe and write the tokens that it learned as a JSON list."""
     from benchmarks.engines.minbpe import learn
 
     vocabulary, _ = learn(import_module(engine.module), _training(corpus, size, pattern, threads), byte_order)
@@ -117,7 +117,7 @@ def write_reference(
 
 
 def difference(found: Sequence[bytes], reference: Path) -> str | None:
-    """Say where tokens first differ from those in a file, or return None."""
+    """Say where tokens first differ from those in a file, or return None if they do not."""
     right = [bytes.fromhex(token) for token in json.loads(reference.read_bytes())]
     if list(found) == right:
         return None
@@ -128,7 +128,7 @@ def difference(found: Sequence[bytes], reference: Path) -> str | None:
 
 
 def counter(trained: Trained, pattern: str) -> Callable[[str], int]:
-    """Return what counts the tokens of a text under the vocabulary that was trained."""
+    """Return a function that counts the tokens of a text under the trained vocabulary."""
     if trained.count:
         return trained.count
     from minbpe import Encoding, Vocabulary
@@ -156,7 +156,7 @@ def _about(corpus: Corpus, tokens: int, pattern: str, threads: int) -> dict[str,
 
 
 def _references(runner: Runner, common: Mapping[str, Any]) -> dict[str, str]:
-    """Have our tokens written for each order of bytes in which a rival may be compared with them, and return the files."""
+    """Have our tokens written for each byte order that a rival is compared under, and return the files."""
     files: dict[str, str] = {}
     for order in sorted({engine.exact for engine in runner.engines.values() if engine.exact}):
         files[order] = str(runner.scratch / f"{order}.tokens")

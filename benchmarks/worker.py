@@ -1,6 +1,6 @@
-"""One measurement in a process of its own: `python -m benchmarks.worker JOB RESULT`, both files of JSON.
+"""One measurement in a process of its own: `python -m benchmarks.worker JOB RESULT`, both JSON files.
 
-The process is pinned to its cores before anything of a tokenizer is imported, ours as little as another.
+The process is pinned to its cores before any part of a tokenizer is imported, ours included.
 """
 
 import json

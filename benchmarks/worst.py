@@ -1,7 +1,7 @@
 """The worst benchmark: texts of one kind, on which tokenizers that are fast on English can be slow, or not linear.
 
-Each kind is a corpus of `benchmarks.encoding` whose halves are two such texts. Where the pace falls from half a megabyte to one,
-time is not linear. There is no pass over seen text: it would show who keeps a piece of a megabyte.
+Each kind is a corpus of `benchmarks.encoding` whose halves are two such texts. If the speed falls from half a megabyte to one,
+time is not linear. There is no pass over seen text: it would only show which tokenizer caches a piece of a megabyte.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def characters(rng: random.Random, first: int, last: int, count: int) -> str:
 
 
 def camel_case(rng: random.Random, size: int) -> str:
-    """Return random words that only their capital letters part."""
+    """Return random words separated only by their capital letters."""
     words = ("".join(rng.choices(LOWER, k=rng.randint(2, 9))).capitalize() for _ in range(size // 4))
     return "".join(words)[:size]
 
@@ -52,7 +52,7 @@ PASSES = ("first", "new")
 
 
 def text_of(kind: str, size: int, seed: int = 1) -> str:
-    """Return a text of one of KINDS, of `size` bytes or a few less."""
+    """Return a text of one of KINDS, of `size` bytes or a few fewer."""
     return KINDS[kind](random.Random(seed), size)
 
 
@@ -67,7 +67,7 @@ def run(
 
 
 def prepare(kind: str, megabytes: float, scratch: Path) -> Corpus:
-    """Write two texts of a kind into `scratch`; the second is a little shorter, lest it be the first once more."""
+    """Write two texts of a kind into `scratch`; the second is a little shorter, lest it repeat the first."""
     name, size = f"{kind}, {megabytes:g} MB", round(megabytes * 1e6)
     halves = [text_of(kind, size, 1).encode(), text_of(kind, size - size // 100, 2).encode()]
     paths = scratch / f"{name}.first", scratch / f"{name}.second"
