@@ -79,7 +79,7 @@ def extend(
     corpus = counted(
         recognised(source, progress), vocabulary.pattern, min_count, threads, Ceiling(max_memory, spill_to), progress
     )
-    learned = run(corpus.core, vocabulary._core, tokens, tie_break, limits, threads, progress)
+    learned, full = run(corpus.core, vocabulary._core, tokens, tie_break, limits, threads, progress)
     first = vocabulary.n_vocab
     extended = Vocabulary.from_merges(
         [*vocabulary.merges, *((left, right) for left, right, _, _ in learned)],
@@ -89,5 +89,5 @@ def extend(
         ids=[*vocabulary.ids, *range(first, first + len(learned))],
     )
     before = len(vocabulary) + len(set(vocabulary.special_tokens.values()))
-    warn_of_early_end(len(learned), tokens, before + len(learned), before + tokens, limits)
+    warn_of_early_end(len(learned), tokens, before + len(learned), before + tokens, limits, full)
     return extended

@@ -102,7 +102,7 @@ def learn_merges(
     """
     order = choice("byte_order", byte_order, BYTE_ORDERS)
     limits = Limits(min_frequency, max_token_length)
-    learned = run(counts._counts.counted(1), order, merges, tie_break, limits, threads, progress)
+    learned, _ = run(counts._counts.counted(1), order, merges, tie_break, limits, threads, progress)
     return [((left, right), times) for left, right, times, _ in learned]
 
 
@@ -115,8 +115,8 @@ def run(
     threads: int | None,
     progress: Callable[[Progress], object] | None,
     keeper: Keeper | None = None,
-) -> Learned:
-    """Return merges: left id, right id, how often the pair occurred, and in how many places it became a token.
+) -> tuple[Learned, bool]:
+    """Return the merges, and whether training ended because the tokens hold as many bytes as a vocabulary takes.
 
     This consumes `counted`. With a `keeper`, training starts from bytes and continues after the merges that the keeper has; an
     exception leaves the new merges with it. A corpus that is refused leaves no new checkpoint: no run could resume from it.
@@ -135,7 +135,7 @@ def run(
 
     longest = min(limits.max_token_length or sys.maxsize, sys.maxsize)
     try:
-        _core.train(
+        full = _core.train(
             counted,
             start,
             merges - len(learned),
@@ -158,17 +158,20 @@ def run(
         keeper.close()
     if progress:
         progress(Progress("train", len(learned), len(learned)))
-    return learned
+    return learned, full
 
 
-def warn_of_early_end(learned: int, wanted: int, tokens: int, vocab_size: int, limits: Limits) -> None:
-    """Warn if there are fewer merges than wanted."""
+def warn_of_early_end(learned: int, wanted: int, tokens: int, vocab_size: int, limits: Limits, full: bool) -> None:
+    """Warn if there are fewer merges than wanted, for want of pairs, or because the tokens are `full`."""
     if learned == wanted:
         return
     within = f" within {limits}" if str(limits) else ""
+    reason, way_out = f"the corpus has no pairs left{within}", "train on more text, or ask for fewer tokens"
+    if full:
+        reason = "the tokens together hold 1 GiB, as much as a vocabulary takes,"
+        way_out = "leave pairs that occur once unmerged (min_frequency=2), set max_token_length, or ask for fewer tokens"
     warn(
-        f"the corpus has no pairs left{within} after {several(learned, 'merge')}, so there are {tokens} tokens and "
-        f"not {vocab_size}: train on more text, or ask for fewer tokens",
+        f"{reason} after {several(learned, 'merge')}, so there are {tokens} tokens and not {vocab_size}: {way_out}",
         VocabularyWarning,
     )
 

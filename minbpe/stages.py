@@ -75,7 +75,7 @@ def learn_stages(
     threads: int | None,
     ceiling: Ceiling,
     progress: Callable[[Progress], object] | None,
-) -> Training:
+) -> tuple[Training, bool]:
     """Learn a vocabulary without special tokens, stage by stage; a stage that runs out of pairs leaves its merges to the next.
 
     Raises:
@@ -88,7 +88,7 @@ def learn_stages(
     begun: list[tuple[int, Pattern]] = []
     pair_counts: list[int] = []
     token_counts: list[int] = []
-    pieces = 0
+    pieces, full = 0, False
     parts = _sources(source.each(progress) if isinstance(source, SavedCounts) else source, stages)
     for stage, part in zip(stages, parts, strict=True):
         corpus = counted(part, stage.pattern, 1, threads, ceiling, progress)
@@ -100,7 +100,7 @@ def learn_stages(
             )
         start = (vocabulary._core,) if begun else order
         tokens = _core.tokens_at_start(corpus.core.counts(None), start)
-        learned = run(corpus.core, start, stage.merges - len(pair_counts), tie_break, limits, threads, progress)
+        learned, full = run(corpus.core, start, stage.merges - len(pair_counts), tie_break, limits, threads, progress)
         begun.append((len(pair_counts), corpus.pattern))
         # [1:] drops what this stage starts with: without a merge of its own it is no stage, and the one before left fewer tokens.
         token_counts += [*accumulate((places for *_, places in learned), sub, initial=tokens)][1:]
@@ -109,7 +109,7 @@ def learn_stages(
         vocabulary = Vocabulary.from_merges(
             [*vocabulary.merges, *((left, right) for left, right, _, _ in learned)], stages=begun, byte_ids=byte_ids
         )
-    return Training(vocabulary, tuple(pair_counts), tuple(token_counts), pieces)
+    return Training(vocabulary, tuple(pair_counts), tuple(token_counts), pieces), full
 
 
 def _sources(source: Source, stages: Sequence[Stage]) -> Sequence[Source]:

@@ -148,8 +148,7 @@ def train(
 
     Raises:
         VocabularyError: `vocab_size` leaves no room for the bytes and the special tokens, or is above 2,147,483,136; the stages
-            do not rise to it, or have `pattern`, `min_count` or `checkpoint` beside them; or the tokens together exceed 1 GiB, as
-            those of one long piece may (a `checkpoint` keeps the merges made until then).
+            do not rise to it, or have `pattern`, `min_count` or `checkpoint` beside them.
         SpecialTokenError: a special token is empty, given twice, or has an id that a merge will have.
         PatternError: the pattern does not compile, or gave up on a text.
         CorpusError: counts reach 2^63; distinct pieces take 4 GiB or more, or exceed `max_memory`; `PieceCounts` are of another
@@ -160,7 +159,8 @@ def train(
         OSError: a file cannot be read.
 
     Warns:
-        VocabularyWarning: the corpus ran out of pairs before the vocabulary was full.
+        VocabularyWarning: the corpus ran out of pairs before the vocabulary was full, or the tokens reached 1 GiB together, as those
+            of one long piece may.
         PatternWarning: only the slow engine takes the pattern. Given once for each pattern.
         UserWarning: the text is the name of a file; or the corpus is an iterator without a name, of which `checkpoint` keeps
             nothing while it is counted.
@@ -235,7 +235,7 @@ def learn(
                 "training in stages keeps no checkpoint: leave out checkpoint (--resume); to count only once, keep the "
                 "PieceCounts of each stage and give these in a list"
             )
-        training = learn_stages(
+        training, full = learn_stages(
             source,
             plan(stages, 256 + room, vocab_size),
             tie_break=tie_break,
@@ -246,7 +246,7 @@ def learn(
             progress=progress,
         )
         merges = len(training.pair_counts)
-        warn_of_early_end(merges, wanted, 256 + merges + room, vocab_size, limits)
+        warn_of_early_end(merges, wanted, 256 + merges + room, vocab_size, limits, full)
         vocabulary = training.vocabulary.with_special_tokens(with_ids(given, 256 + merges))
         return replace(training, vocabulary=vocabulary)
     keeper = None
@@ -263,14 +263,14 @@ def learn(
         }
         keeper = Keeper(checkpoint, source, options, progress)
     corpus = counted(source, pattern, min_count, threads, Ceiling(max_memory, spill_to), progress, keeper)
-    learned = run(corpus.core, order, wanted, tie_break, limits, threads, progress, keeper)
+    learned, full = run(corpus.core, order, wanted, tie_break, limits, threads, progress, keeper)
     vocabulary = Vocabulary.from_merges(
         [(left, right) for left, right, _, _ in learned],
         pattern=corpus.pattern,
         special_tokens=with_ids(given, 256 + len(learned)),
         byte_ids=sorted(range(256), key=order.__getitem__),
     )
-    warn_of_early_end(len(learned), wanted, len(vocabulary) + room, vocab_size, limits)
+    warn_of_early_end(len(learned), wanted, len(vocabulary) + room, vocab_size, limits, full)
     return Training(
         vocabulary,
         pair_counts=tuple(times for _, _, times, _ in learned),

@@ -18,7 +18,7 @@ use super::vocabulary::Vocabulary;
 use crate::count;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
-use crate::train::{Merge, Options, Start, TieBreak};
+use crate::train::{End, Merge, Options, Start, TieBreak};
 
 /// How often Python hears of work under way, and may stop it: signals, and the caller's progress function.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -237,7 +237,8 @@ fn tokens_at_start(py: Python<'_>, counts: &Bound<'_, PieceCounts>, start: Begin
 }
 
 /// Appends to `learned` the merges that training on `counted` makes: left id, right id, count, and in how many places they were
-/// made. They are there each time that `progress` is called, and when an exception ends the training. `counted` is of no more use.
+/// made. They are there each time that `progress` is called, and when an exception ends the training. `counted` is of no more use. Returns
+/// whether training ended because a vocabulary takes no more bytes.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "Python passes each option by itself")]
 fn train(
@@ -251,7 +252,7 @@ fn train(
     threads: usize,
     progress: Option<Py<PyAny>>,
     learned: &Bound<'_, PyList>,
-) -> PyResult<()> {
+) -> PyResult<bool> {
     let counts = counted.borrow_mut().take(py)?;
     let start = start.start();
     let tie_break = if lowest { TieBreak::Lowest } else { TieBreak::First };
@@ -269,6 +270,7 @@ fn train(
         hand_over(py)?;
         tell(py, progress.as_ref(), done, total)
     };
-    watched_by(py, heard, |progress| crate::train::each_merge(counts, &options, &mut each, progress))?;
-    hand_over(py)
+    let end = watched_by(py, heard, |progress| crate::train::each_merge(counts, &options, &mut each, progress))?;
+    hand_over(py)?;
+    Ok(end == End::Full)
 }

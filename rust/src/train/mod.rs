@@ -28,7 +28,7 @@ use std::num::NonZero;
 use std::ops::Deref;
 
 use crate::count::PieceCounts;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::progress::{Progress, Pulse};
 use crate::threads::side_by_side;
 use crate::tokens::MAX_BYTES;
@@ -87,14 +87,24 @@ pub struct Merge {
     pub merged: u64,
 }
 
-/// Trains on `counts`. Gives fewer merges than asked for once no pair is left that may be merged.
+/// Why a training ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// All merges were made that were asked for, or no pair is left that may be merged.
+    Done,
+    /// With one more token the tokens would together hold more bytes than a vocabulary takes, 1 GiB.
+    Full,
+}
+
+/// Trains on `counts`. Gives fewer merges than asked for once no pair is left that may be merged, or the tokens together hold 1 GiB: when all
+/// pairs are equally frequent, the first two tokens of a long piece are merged again and again, and each token is longer than the last.
 ///
 /// Each merge is of the pair of the highest count, of those that the limits admit, and where there are stages, of those whose bytes are
 /// no token yet.
 ///
 /// `progress` is told the merges made and wanted. `Error::Corpus` for a corpus of which a pair occurs 2^63 times or whose distinct
-/// pieces pass 4 GiB, `Error::Vocabulary` for options that make no sense and for tokens that hold over 1 GiB together, `Error::Pattern` if the pattern of an earlier
-/// stage gave up on a piece, `Error::Interrupted` if `progress` breaks.
+/// pieces pass 4 GiB, `Error::Vocabulary` for options that make no sense, `Error::Pattern` if the pattern of an earlier stage gave up on a piece,
+/// `Error::Interrupted` if `progress` breaks.
 ///
 /// ```
 /// use minbpe_core::{count::PieceCounts, progress::unwatched, train::{Options, Start, TieBreak, train}};
@@ -119,7 +129,7 @@ pub fn each_merge<'a>(
     options: &Options<'_>,
     each: &mut dyn FnMut(Merge),
     progress: &'a mut Progress<'a>,
-) -> Result<()> {
+) -> Result<End> {
     let alphabet = Alphabet::new(options.start)?;
     alphabet.check_room(options.merges)?;
     if alphabet.lengths().len() + options.merges <= u16::TOKENS {
@@ -136,7 +146,7 @@ fn merge_all<'a, C: Cell>(
     options: &Options<'_>,
     each: &mut dyn FnMut(Merge),
     progress: &'a mut Progress<'a>,
-) -> Result<()> {
+) -> Result<End> {
     let mut pulse = Pulse::new(progress, options.merges as u64);
     let mut cells = Cells::<C>::new(&counts, alphabet, side_by_side(options.threads), &mut pulse)?;
     let mut spelling = alphabet.spelling();
@@ -160,7 +170,7 @@ fn merge_all<'a, C: Cell>(
             let token = cells.add_token(pair.tokens);
             bytes += cells.length(token);
             if bytes > MAX_BYTES {
-                return Err(too_long(made));
+                return Ok(End::Full);
             }
             let Merged { places, created } = merger.merge(pair, token, &mut cells, &mut index, &mut pulse)?;
             each(Merge { pair: alphabet.ids(pair.tokens), count, merged: places });
@@ -175,15 +185,7 @@ fn merge_all<'a, C: Cell>(
         }
         floor = (floor / 8).max(least);
     }
-    Ok(())
-}
-
-/// Once all pairs are as frequent, the first two tokens of a long piece are merged again and again, and each token is longer than the last.
-fn too_long(made: usize) -> Error {
-    Error::Vocabulary(format!(
-        "after {made} merges the tokens hold over {MAX_BYTES} bytes together, more than a vocabulary takes: ask for fewer tokens, for no pairs \
-         that occur once (min_frequency=2), or for shorter tokens (max_token_length)"
-    ))
+    Ok(End::Done)
 }
 
 /// The count below which pairs are not indexed at first. Counts never rise, so as long as the best pair has at least this count,
