@@ -1,4 +1,4 @@
-"""The command `minbpe`: a module a verb; results on stdout, all else on stderr, exit codes 0, 1 and 2."""
+"""The `minbpe` command, one module per verb: results on stdout, everything else on stderr, exit codes 0, 1 and 2."""
 
 import os
 import re
@@ -27,7 +27,7 @@ PARAMETER = re.compile(
     r"(?<![\w./'\"-])(?:vocab_size|tokens_per_shard|end_of_text|min_count|min_frequency|max_token_length|max_memory|spill_to)"
     r"(?![\w/'\"-]|\.\w)"
 )
-"""Parameters that errors and warnings of the library name; in a path, or quoted, it is something else."""
+"""Parameter names in the library's errors and warnings; the same words in a path or in quotes are something else."""
 
 FAILED, MISUSED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 
@@ -43,11 +43,11 @@ EXAMPLES: dict[Callable[..., None], tuple[str, str]] = {
     decode: ("--tokenizer NAME [OPTIONS] [IDS...]", "minbpe decode -t o200k_base 24912 2375"),
     inspect: ("[OPTIONS] NAME", "minbpe inspect tok32k.model"),
 }
-"""How each command is called, and a line to begin with."""
+"""How each command is called, and an example to start with."""
 
 
 def _unwrapped(page: str) -> str:
-    """Return a docstring with each paragraph and each argument on a line: help is as wide as the terminal, not as the source."""
+    """Return a docstring with each paragraph and argument on one line: help is as wide as the terminal, not the source."""
     return re.sub(r"(?<=\S)\n(?: {8,})?(?=\S)", " ", page)
 
 
@@ -70,10 +70,10 @@ for place, (command, (usage, example)) in enumerate(EXAMPLES.items()):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0, 1 for what went wrong, 2 for a wrong use, 130 for Ctrl-C."""
+    """Run the command line and return 0, or 1 for a failure, 2 for wrong usage, 130 for Ctrl-C, 141 for a closed pipe."""
     warnings.showwarning = _warn
     if sys.stderr is None:
-        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 (for print, no file at all is standard output)
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 (to print, file=None means standard output)
     try:
         with standard_output():
             app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
@@ -93,12 +93,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _missing(error: MissingArgumentError) -> str:
-    """Say which argument is not there, or has no value."""
+    """Say which argument is missing, or has no value."""
     return f"{error.keyword} needs a value" if error.keyword else f"{error.argument and error.argument.name} is missing"
 
 
 def _in_options(message: str) -> str:
-    """Return a message with options by the names that they have here, and not by those that Python gives them.
+    """Return a message with options under their names on the command line instead of those in Python.
 
     >>> _in_options("vocab_size is 200, and tokens_per_shard is 0: see min_count.txt")
     '--size is 200, and --tokens-per-shard is 0: see min_count.txt'

@@ -1,4 +1,4 @@
-"""`minbpe count`: text files as a file of piece counts, which is all of them that training needs."""
+"""`minbpe count`: turns text files into a file of piece counts, which is all that training needs."""
 
 from functools import partial
 from time import perf_counter
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from minbpe.source import SavedCounts
 
 SIZE = 32768
-"""The vocabulary that one trains if nothing else is said."""
+"""The default size of a vocabulary to train, in tokens."""
 
 
 def count(
@@ -60,9 +60,9 @@ def count(
 
     Tokens of a text are counted by minbpe encode --count.
 
-    Ctrl-C, kill and each minute leave what is counted in OUT.checkpoint, from which the same command goes on with --resume.
+    Ctrl-C, kill and each minute leave what is counted in OUT.checkpoint; the same command with --resume continues from there.
 
-    The counts of parts of a corpus, made on as many machines as there are, train as the whole does: name them in the order
+    Parts of a corpus may be counted on different machines, and train as the whole does: name their counts in the order
     of the parts, as in minbpe train part1.counts part2.counts, or minbpe count part1.counts part2.counts --out all.counts.
 
     Args:
@@ -70,12 +70,12 @@ def count(
         out: The file to write.
         pattern: gpt2, gpt4 (the default for text), cl100k, o200k, none or a regular expression; or several
             (--pattern A --pattern B): each splits the pieces of the one before.
-        min_count: Leave out pieces that were seen less often.
+        min_count: Leave out pieces seen less often than this.
         threads: All cores by default. The counts do not depend on it.
-        max_memory: Hold no more distinct pieces than this takes, such as 4G; the others go to disk, and none is lost.
-        spill_to: Directory for what passes --max-memory [default: the system's for temporary files]; emptied in the end.
+        max_memory: Hold distinct pieces in at most this much memory, such as 4G; the others go to disk, and none is lost.
+        spill_to: Directory for pieces beyond --max-memory [default: the system's for temporary files]; no file is left there.
         reading: How sources become documents.
-        resume: Continue from OUT.checkpoint if there is one; the result is that of an unbroken run. --no-resume
+        resume: Continue from OUT.checkpoint if there is one; the result is that of an uninterrupted run. --no-resume
             ignores and replaces it.
         json: Print the result as JSON.
     """
@@ -94,7 +94,7 @@ def count(
     with Bars() as bars, interruptible(lambda: goes_on("minbpe count", kept)):
         tell = partial(show, bars)
         corpus: Corpus | SavedCounts = recognised(files, tell)
-        if corpus is files:  # Files of counts are on disk anyway, and have no checkpoint.
+        if corpus is files:  # Files of counts are on disk already, and need no checkpoint.
             checkpoint = resuming(resume, checkpoint, "minbpe count")
             corpus = files if whole else reading.documents(sources, bars, "read")
         with counts_of(corpus, named, min_count, threads, ceiling, checkpoint, tell) as (counted, regex):
@@ -118,7 +118,7 @@ def count(
 def said(
     counted: "_core.Counted | _core.Survey", pattern: "Pattern | EllipsisType", as_json: bool
 ) -> dict[str, object]:
-    """Return what there is to say about counts."""
+    """Return the facts to print about counts."""
     pieces, distinct, size = counted.kept
     needed = memory_to_train(counted.distinct_bytes, SIZE)
     names = [(piece.decode("utf-8", "backslashreplace"), times) for piece, times in counted.most_frequent]
@@ -134,6 +134,6 @@ def said(
 
 
 def show(bars: Bars, progress: Progress) -> None:
-    """Draw how far counting or training is."""
+    """Show how far counting or training is."""
     unit: Literal["bytes", "merges"] = "merges" if progress.stage == "train" else "bytes"
     bars.show(progress.stage, progress.done, progress.total, unit)

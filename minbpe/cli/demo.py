@@ -1,4 +1,4 @@
-"""`minbpe demo`: the main job on real text, and its result as a table and a line in colours."""
+"""`minbpe demo`: runs the demo on real text, and shows the result as a table and a line in colours."""
 
 import json as json_format
 from dataclasses import asdict
@@ -20,7 +20,7 @@ from minbpe.wording import several
 WIDTH_OF_A_FILE = 120
 COLOURS = ("blue", "magenta", "green", "cyan", "red")
 LINE = range(40, 56)
-"""How long the line that is shown token by token may be."""
+"""The lengths that the line shown token by token may have."""
 
 
 def demo(
@@ -32,12 +32,12 @@ def demo(
 ) -> None:
     """Train on real text, encode it into shards, and compare with other tokenizers.
 
-    It takes less than three minutes. tiktoken and sentencepiece are compared with where they are installed.
+    It takes less than three minutes. The comparison includes tiktoken and sentencepiece if they are installed.
 
     Args:
         corpus: A file or a directory; by default the source of Python's standard library. At most 64 MB are read.
-        out: The directory for the vocabulary and the shards. Those of an earlier demo in it are replaced, and no others.
-        size: Tokens of the vocabulary.
+        out: The directory for the vocabulary and the shards. Those of an earlier demo are replaced, and nothing else.
+        size: Tokens in the vocabulary.
         json: Print the table as JSON.
     """
     directory_to_write(out)
@@ -108,7 +108,7 @@ def _line(corpus: Corpus) -> str:
 
 
 def _coloured(encoding: Encoding, line: str, colours: bool) -> Text:
-    """Return the tokens of a line in colours, or between bars where there are none."""
+    """Return the tokens of a line in colours, or with bars between them where there are no colours."""
     tokens = encoding.decode_tokens_bytes(encoding.encode_ordinary(line))
     text = Text(f"{encoding.name:<12} {len(tokens):>3} tokens  ")
     for place, token in enumerate(tokens):

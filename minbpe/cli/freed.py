@@ -1,4 +1,4 @@
-"""Memory that a command has freed goes back to the system at once."""
+"""Gives memory that a command has freed back to the system at once."""
 
 import ctypes
 import sys
@@ -10,9 +10,9 @@ _MMAP_THRESHOLD = -3
 def give_back_what_is_freed() -> None:
     """Have glibc return blocks of 128 KB and more as soon as they are freed, for the rest of the process.
 
-    It begins so, but each block that is freed raises that bound to its size, up to 32 MB, and each thread keeps twice as
-    much. Two threads that had counted 934 MB of text held 102 MB of no use while merging took place. Other C libraries are
-    left alone, and so are programs that import minbpe: the bound is the whole process's.
+    glibc starts out that way, but each freed block raises the bound to its own size, up to 32 MB, and each thread keeps twice
+    as much. Two threads that had counted 934 MB of text held 102 MB of unused memory during merging. Other C libraries are
+    left alone, and so are programs that import minbpe, because the bound applies to the whole process.
     """
     if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
         mallopt(_MMAP_THRESHOLD, 128 << 10)

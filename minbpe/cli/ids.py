@@ -1,4 +1,4 @@
-"""`minbpe encode` and `minbpe decode`: text to ids and back, a document a line."""
+"""`minbpe encode` and `minbpe decode`: text to ids and back, one document per line."""
 
 import json
 import os
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from minbpe.encoding import Encoding
 
 STRETCH = 1 << 20
-"""Bytes of text, or of a line of ids, that are held at once."""
+"""Bytes of text, or of a line of ids, that are held at a time."""
 
 LONGEST_ID = 1 << 13
-"""More characters are no number that Python reads."""
+"""No number that Python reads has more characters."""
 UP_TO_A_COMMA, UP_TO_A_SPACE = re.compile(rb"(?s).*,"), re.compile(rb"(?s).*\s")
 
 
@@ -43,15 +43,15 @@ def encode(
     count: Flag = False,
     json: Json = False,
 ) -> None:
-    """Print the ids of texts, one document a line.
+    """Print the ids of texts, one document per line.
 
     Args:
-        text: Each argument is a document, its bytes as they are. Without any, and without --file, standard input is one.
+        text: Each argument is a document, its bytes as they are. With neither TEXT nor --file, standard input is one.
         tokenizer: A name such as o200k_base, a .model file (with or without .model), or a directory of shards.
-        file: A file or a directory to encode, without a TEXT; once for each.
+        file: A file or a directory to encode instead of TEXT; may be repeated.
         special: Let text spell special tokens; otherwise it never does.
         reading: How sources become documents.
-        count: Print how many tokens each document has, and not which.
+        count: Print how many tokens each document has instead of their ids.
         json: Print each document as a JSON list.
     """
     if text and file:
@@ -80,11 +80,11 @@ def decode(
     """Print the text of ids, byte for byte.
 
     Args:
-        ids: One document. Without any, and without --file, standard input holds one a line, as encode prints them.
+        ids: One document. With neither IDS nor --file, standard input holds one per line, as encode prints them.
         tokenizer: A name such as o200k_base, a .model file (with or without .model), or a directory of shards.
-        file: A file of ids, a document a line; once for each.
-        lines: End each document with a newline, as encode --lines took one away.
-        json: Print each document as a JSON string, on a line.
+        file: A file of ids, one document per line; may be repeated.
+        lines: End each document with a newline, which encode --lines took away.
+        json: Print each document as a JSON string, on one line.
     """
     encoding = load_encoding(tokenizer)
     out = sys.stdout.buffer
@@ -102,7 +102,7 @@ def decode(
 
 @contextmanager
 def _printing() -> Iterator[None]:
-    """Let Ctrl-C end a block with a word on what it has printed."""
+    """Let Ctrl-C end a block with a message about what it has printed."""
     try:
         yield
     except KeyboardInterrupt:
@@ -112,7 +112,7 @@ def _printing() -> Iterator[None]:
 def _documents(
     texts: list[str] | None, files: list[Path] | None, reading: Reading, bars: Bars
 ) -> Iterator[bytes | Iterator[bytes]]:
-    """Yield each document, a long one in parts, which are read as they are encoded."""
+    """Yield each document; a long one comes in parts, which are read as they are encoded."""
     if texts:
         yield from map(_in_parts, map(_given, texts))
     if files:
@@ -127,10 +127,10 @@ def _documents(
 
 
 def _given(argument: str) -> bytes:
-    """Return the bytes of an argument as they were given, for the system knows no text; where it does, UTF-8."""
+    """Return the bytes of an argument: on POSIX, where arguments are bytes, as they were given; elsewhere its UTF-8."""
     try:
         return os.fsencode(argument) if os.name == "posix" else as_bytes(argument)
-    except UnicodeEncodeError:  # Of a program that calls `main`.
+    except UnicodeEncodeError:  # The argument comes from a program that calls `main`.
         return as_bytes(argument)
 
 
@@ -141,7 +141,7 @@ def _in_parts(document: bytes | Long) -> bytes | Iterator[bytes]:
 
 
 def _encode(document: bytes | Iterator[bytes], encoding: "Encoding", special: bool) -> Iterator[Sequence[int]]:
-    """Yield the ids of a document, of a long one some at a time."""
+    """Yield the ids of a document, some at a time if it is long."""
     if not isinstance(document, bytes):
         stretches = (encode_stretches_with_special if special else encode_stretches)(document, encoding)
         yield from (memoryview(ids) for ids in stretches)
@@ -182,13 +182,13 @@ def _lines_of_ids(place: str, stream: BinaryIO) -> Iterator[Iterator[list[int]]]
 
 
 def _ids_of(place: str, begins: bytes, stream: BinaryIO) -> Iterator[list[int]]:
-    """Yield the ids of one line, of which `begins` is what was read so far; of a long one some at a time."""
+    """Yield the ids of one line, some at a time if it is long; `begins` is what was read of it so far."""
     listed = begins.startswith(b"[")
     first = True
     try:
         for part, last in _parts_of_line(begins, stream, UP_TO_A_COMMA if listed else UP_TO_A_SPACE):
             if listed:
-                # Zeros stand for the ids before this part and after it.
+                # Zeros stand in for the ids before and after this part.
                 whole = (b"" if first else b"[0,") + part + (b"" if last else b"0]")
                 ids = json.loads(whole)[0 if first else 1 : None if last else -1]
             else:
@@ -203,7 +203,7 @@ def _ids_of(place: str, begins: bytes, stream: BinaryIO) -> Iterator[list[int]]:
 
 
 def _parts_of_line(begins: bytes, stream: BinaryIO, up_to: re.Pattern[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """Yield a line in parts, each up to the last place where ids are parted, and whether this is the last."""
+    """Yield a line in parts, each up to its last separator between ids, with whether it is the last part."""
     held, part = b"", begins
     while len(part) == STRETCH and not part.endswith(b"\n"):
         held += part
@@ -217,7 +217,7 @@ def _parts_of_line(begins: bytes, stream: BinaryIO, up_to: re.Pattern[bytes]) ->
 
 
 def _quoted(content: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield text as a JSON string, a part at a time; what is not UTF-8 is U+FFFD."""
+    """Yield text as a JSON string, a part at a time; what is not UTF-8 becomes U+FFFD."""
     decoder = getincrementaldecoder("utf-8")("replace")
     opening = b'"'
     for part in content:

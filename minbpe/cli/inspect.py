@@ -1,4 +1,4 @@
-"""`minbpe inspect`: what a vocabulary, a directory of shards or a file of piece counts holds."""
+"""`minbpe inspect`: shows what a vocabulary, a directory of shards or a file of piece counts holds."""
 
 from functools import partial
 from pathlib import Path
@@ -73,7 +73,7 @@ def _of_vocabulary(encoding: "Encoding", as_json: bool) -> dict[str, object]:
 
 
 def _patterns(vocabulary: "Vocabulary", as_json: bool) -> dict[str, object]:
-    """Return the pattern, or where there are several stages, each with the first rank that it holds for."""
+    """Return the pattern or, if there are several stages, the pattern of each with the first rank it applies to."""
     if len(vocabulary.stages) == 1:
         return {"pattern": vocabulary.pattern if as_json else _in_words(vocabulary.pattern)}
     if as_json:
@@ -113,6 +113,6 @@ def _of_shards(manifest: Manifest, directory: Path, encoding: "Encoding", as_jso
 
 
 def _shown(token: bytes) -> str:
-    """Return a token on one line, and not too long."""
+    """Return a token on one line of limited length."""
     text = repr(token.decode("utf-8", "backslashreplace"))
     return text if len(text) <= 60 else f"{text[:40]}...{text[-10:]}"

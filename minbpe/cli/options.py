@@ -1,4 +1,4 @@
-"""What arguments take: names, whole numbers, amounts of memory; each is what was typed, or an error of usage."""
+"""The types of arguments: names, whole numbers, amounts of memory; each is exactly what was typed, or a usage error."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,13 +13,13 @@ from minbpe.merging import MOST_TOKENS
 CORPUS, SPLITTING, VOCABULARY, RESOURCES, OUTPUT = map(
     Group.create_ordered, ("Corpus", "Splitting", "Vocabulary", "Resources", "Output")
 )
-"""How the options of commands with many are grouped on their page of help."""
+"""The groups into which a command with many options sorts them on its help page."""
 
 LARGEST_COUNT = (1 << 63) - 1
 
 
 def name(_: object, tokens: Sequence[Token]) -> str:
-    """Return a name that is not empty: as a path it would stand for this directory, where a shell's variable is not set."""
+    """Return a name; an empty one, as of an unset shell variable, is refused, for as a path it would mean this directory."""
     if not all(token.value for token in tokens):
         raise ValueError("a name is empty: name a file or a directory, and this directory with a dot")
     return tokens[0].value
@@ -36,7 +36,7 @@ def paths(hint: object, tokens: Sequence[Token]) -> list[Path]:
 
 
 def whole_number(_: object, tokens: Sequence[Token]) -> int:
-    """Return a number that is written out: no 1.5, of which cyclopts makes 2."""
+    """Return a number written in digits; 1.5 is refused, which cyclopts would turn into 2."""
     value = tokens[0].value
     if not value.removeprefix("-").isdecimal():
         raise ValueError(f"{value!r} is no whole number: write it in digits")
@@ -44,7 +44,7 @@ def whole_number(_: object, tokens: Sequence[Token]) -> int:
 
 
 def whole_numbers(hint: object, tokens: Sequence[Token]) -> list[int]:
-    """Return numbers that are written out."""
+    """Return numbers written in digits."""
     return [whole_number(hint, [token]) for token in tokens]
 
 

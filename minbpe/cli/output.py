@@ -1,4 +1,4 @@
-"""Standard output as the commands print to it: all of it is written, or an error names it."""
+"""Standard output as the commands print to it: either all of it is written, or an error names standard output."""
 
 import codecs
 import io
@@ -19,7 +19,7 @@ class OutputError(MinbpeError):
 
 
 class _Output(io.FileIO):
-    """What Python writes to, with an error that names it, and nothing more to be written after one."""
+    """The file that Python writes to; an error names standard output, and nothing more is written after one."""
 
     problem: str | None = None
 
@@ -37,21 +37,21 @@ class _Output(io.FileIO):
 
 @contextmanager
 def standard_output() -> Iterator[None]:
-    """Let what is printed in a block go where it did, and be written when the block ends.
+    """Send what is printed in a block where it would go anyway, and ensure that it is written when the block ends.
 
-    Python itself loses what a pipe did not take at once if PYTHONUNBUFFERED is set, as in many containers, and writes no file
-    name that is not UTF-8.
+    Python itself loses what a pipe did not take at once if PYTHONUNBUFFERED is set, as in many containers, and cannot write a
+    file name that is not UTF-8.
 
     Raises:
-        OutputError: it cannot be written.
-        BrokenPipeError: nobody reads it any more.
+        OutputError: standard output cannot be written.
+        BrokenPipeError: nobody reads standard output any more.
     """
     before = sys.stdout
     if before is None:
         raw = _Output(os.devnull, "w")
         raw.problem = "it is closed"
     elif os.name == "nt" and before.isatty():
-        yield  # A console of Windows takes text, and no bytes.
+        yield  # A Windows console takes text, not bytes.
         return
     else:
         before.flush()

@@ -1,4 +1,4 @@
-"""`minbpe shard`: documents as files of ids for training a model, and the check of such files."""
+"""`minbpe shard`: encodes documents into files of ids for training a model, and checks such files."""
 
 from pathlib import Path
 from time import perf_counter
@@ -36,16 +36,16 @@ def shard(
 ) -> None:
     """Encode documents into shards of ids that llm.c reads.
 
-    An index, a manifest and the vocabulary stand beside them. Run again after an interruption, it goes on where it
-    stopped. A document is never cut between two shards.
+    An index, a manifest and the vocabulary are written beside them. After an interruption, the same command continues where
+    it stopped. A document is never split between two shards.
 
     Args:
         sources: Files and directories: text, .jsonl, .parquet; .gz, .bz2, .xz, .zst of these.
         tokenizer: A name such as o200k_base, a .model file (with or without .model), or a directory of shards.
         out: The directory to write.
         verify: Check everything in this directory of shards, down to each document's bytes.
-        tokens_per_shard: A shard ends before the document that would pass it.
-        end_of_text: Where the end-of-text token stands: prepend, append, or none.
+        tokens_per_shard: End a shard before the document that would exceed this.
+        end_of_text: Where the end-of-text token goes: prepend, append, or none.
         end_of_text_token: Which special token that is.
         validation: Name the first shard val_000000.bin.
         threads: All cores by default. The files do not depend on it.
@@ -66,7 +66,7 @@ def shard(
     directory_to_write(out)
     encoding = load_encoding(tokenizer)
     files = find_files(sources, glob=reading.glob)
-    # Of other files it is not known beforehand how many bytes their documents have.
+    # For other files, the size of their documents is not known in advance.
     total = sum(file.stat().st_size for file in files) if all(map(is_plain_text, files)) else None
     with Bars() as bars, interruptible(lambda: GOES_ON if out.is_dir() else None):
         manifest = write_shards(

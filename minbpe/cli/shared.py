@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
 
 NOTHING_HALF = "nothing half-written is left"
-"""What an interruption says of files, each of which is replaced at once."""
+"""What the message of an interruption says about files, each of which is replaced as a whole."""
 
 
 class UsageError(MinbpeError):
-    """Arguments that are each right and together are not."""
+    """Arguments that are wrong, or that do not go together."""
 
 
 def within(max_memory: int | None, spill_to: Path | None) -> Ceiling:
-    """Return the ceiling that two options give.
+    """Return the ceiling that --max-memory and --spill-to describe.
 
     Raises:
-        UsageError: there is a directory for what passes none. A program may hand one on so; who types it means something.
+        UsageError: there is a directory but no ceiling. A program may well pass that, but a user who types it expects an effect.
     """
     if spill_to is not None and max_memory is None:
         raise UsageError("--spill-to is for what passes --max-memory: give that too, such as 4G, or no --spill-to")
@@ -46,10 +46,10 @@ def within(max_memory: int | None, spill_to: Path | None) -> Ceiling:
 
 
 def named_pattern(given: list[str]) -> list[str] | None:
-    """Return the split pattern that is given by one name or several; `none` is one too.
+    """Return the split pattern that --pattern names, once or several times; `none` is a name too.
 
     Raises:
-        MinbpeError: `none` is one of several.
+        MinbpeError: `none` is one of several names.
     """
     if "none" in given and len(given) > 1:
         raise MinbpeError(
@@ -66,12 +66,12 @@ class Reading:
     glob: str = "*"
     """Files to take from directories, such as '*.py'."""
     field: str = "text"
-    """Where the text is in .jsonl or .parquet."""
+    """The field of the text in .jsonl or .parquet."""
     lines: Flag = False
-    """Each line of a text file is a document, not the whole file."""
+    """Make each line of a text file a document, not the whole file."""
 
     def documents(self, sources: list[Path], bars: Bars, stage: str | None) -> Iterator[bytes | str | Long]:
-        """Read the documents of `sources`, with a bar for the stage if it is one of reading."""
+        """Read the documents of `sources`, with a progress bar for `stage` if one is given."""
         files = find_files(sources, glob=self.glob)
         total = sum(file.stat().st_size for file in files)
         return read_documents(
@@ -83,13 +83,13 @@ class Reading:
 
 
 def directory_to_write(place: Path) -> None:
-    """Raise a MinbpeError if something else than a directory is there."""
+    """Raise a MinbpeError if `place` exists and is not a directory."""
     if place.exists() and not place.is_dir():
         raise MinbpeError(f"{place} is a file: name a directory to write")
 
 
 def spare(written: Path, files: Sequence[Path]) -> None:
-    """Raise a MinbpeError if a file to write is one of those to read, or something else than a file is there."""
+    """Raise a MinbpeError if the file to write is one of those to read, or exists and is not a file."""
     if written.exists() and not written.is_file():
         raise MinbpeError(f"{written} is {'a directory' if written.is_dir() else 'no file'}: name a file to write")
     if written.exists() and any(map(written.samefile, files)):
@@ -98,9 +98,9 @@ def spare(written: Path, files: Sequence[Path]) -> None:
 
 @contextmanager
 def interruptible(left: Callable[[], str | None]) -> Iterator[None]:
-    """Let Ctrl-C end a block with a word on what it has left, and so what ends a process by default (kill, a time limit).
+    """Let Ctrl-C, or SIGTERM (kill, a time limit), end a block with a message about what it has left.
 
-    A full disk, or memory that there is not, gets the same word.
+    A full disk, or a lack of memory, gets the same message.
     """
     if current_thread() is not main_thread():
         yield
@@ -120,7 +120,7 @@ def interruptible(left: Callable[[], str | None]) -> Iterator[None]:
 
 @contextmanager
 def putting_off(category: type[Warning]) -> Iterator[None]:
-    """Show warnings of a class when the block has ended, and only if it has ended well: else there is an error to read."""
+    """Hold back warnings of a class until the block ends; show them only if it succeeds, as otherwise there is an error to read."""
     show = warnings.showwarning
     put_off: list[tuple[Any, ...]] = []
 
@@ -140,10 +140,10 @@ def putting_off(category: type[Warning]) -> Iterator[None]:
 
 
 def resuming(asked: bool | None, checkpoint: "Checkpoint", command: str) -> "Checkpoint":
-    """Return a checkpoint as --resume or --no-resume asks for; with neither of them, what is there must not be lost.
+    """Return the checkpoint that --resume or --no-resume asks for; with neither, what an interrupted run left must not be lost.
 
     Raises:
-        MinbpeError: an interrupted run has left what this one would replace.
+        MinbpeError: neither is given, and this run would replace what an interrupted one has left.
     """
     if asked is None and checkpoint.holds_something():
         raise MinbpeError(
@@ -154,7 +154,7 @@ def resuming(asked: bool | None, checkpoint: "Checkpoint", command: str) -> "Che
 
 
 def goes_on(command: str, checkpoint: Path | None) -> str | None:
-    """Say how a command goes on after an interruption, if it can."""
+    """Say how to resume a command after an interruption, if that is possible."""
     return f"{command} --resume goes on from {checkpoint}" if checkpoint and checkpoint.is_dir() else None
 
 
@@ -162,7 +162,7 @@ def load_encoding(name: str) -> "Encoding":
     """Return the encoding of a name such as `o200k_base`, of a file with or without `.model`, or of a directory of shards.
 
     Raises:
-        MinbpeError: There is no such thing; the message lists what there is.
+        MinbpeError: There is none; the message lists what there is.
     """
     from minbpe.encoding import Encoding
     from minbpe.model import find_encoding_name
@@ -189,7 +189,7 @@ def load_encoding(name: str) -> "Encoding":
 
 
 def _without_vocabulary(missing: Path) -> str:
-    """Say what a directory is that has no vocabulary."""
+    """Describe a directory that has no vocabulary."""
     from minbpe.manifest import FILE
     from minbpe.shard_file import is_shard
 

@@ -1,4 +1,4 @@
-"""What `minbpe train --stage` takes: a pattern with a size, and a corpus that may be read once for each stage."""
+"""What `minbpe train --stage` needs: a pattern with a size, and a corpus that can be read once per stage."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -11,7 +11,7 @@ from minbpe.patterns import resolve
 
 
 class Anew:
-    """Documents that are read from the start each time they are asked for."""
+    """Documents that are read from the start on each iteration."""
 
     def __init__(self, read: Callable[[], Iterable[str | bytes | Long]]) -> None:
         self.read = read
@@ -27,7 +27,7 @@ def parse_stage(stage: str) -> tuple[str | None, int]:
     (('gpt4', 24576), ('(?:a|b)+', 300), (None, 32768))
 
     Raises:
-        UsageError: there is no size, or one too large, or no pattern of that name.
+        UsageError: the size is missing or too large, or there is no pattern of that name.
     """
     pattern, _, size = stage.rpartition(":")
     if not pattern or not size.isascii() or not size.isdigit():
@@ -43,13 +43,13 @@ def parse_stage(stage: str) -> tuple[str | None, int]:
 
 
 def planned(size: int | None, stages: Sequence[str] | None) -> tuple[int, list[tuple[str | None, int]] | None]:
-    """Return the size of the vocabulary, which is that after the last stage if there are any, and the stages.
+    """Return the size of the vocabulary, with stages that of the last one, and the stages.
 
     >>> planned(None, ["gpt4:300", "none:400"]), planned(None, None)
     ((400, [('gpt4', 300), (None, 400)]), (32768, None))
 
     Raises:
-        UsageError: a stage is none, or the size is another than the last one's.
+        UsageError: a stage is malformed, or the size differs from that of the last stage.
     """
     if stages is None:
         return SIZE if size is None else size, None

@@ -1,4 +1,4 @@
-"""`minbpe train`: a vocabulary out of text files, or out of piece counts."""
+"""`minbpe train`: makes a vocabulary from text files or from piece counts."""
 
 import os
 from functools import partial
@@ -77,7 +77,7 @@ def train(
     """Train a vocabulary on text.
 
     Writes OUT.model, which the other commands take as --tokenizer, and OUT.vocab, which people read. Ctrl-C, kill and each
-    minute leave what is done in OUT.checkpoint, from which the same command goes on with --resume.
+    minute leave what is done in OUT.checkpoint; the same command with --resume continues from there.
 
     Args:
         sources: Files and directories: text, .jsonl, .parquet; .gz, .bz2, .xz, .zst of these; or files that minbpe count wrote.
@@ -85,19 +85,19 @@ def train(
         size: Tokens in all: bytes, merges, special tokens [default: 32768, or that of the last --stage].
         pattern: gpt2, gpt4 (the default for text), cl100k, o200k, none or a regular expression; or several
             (--pattern A --pattern B): each splits the pieces of the one before.
-        stage: PATTERN:SIZE, given several times from narrow to wide; SIZE is the size of the vocabulary after that stage. Keeps no
+        stage: PATTERN:SIZE, repeated from narrow to wide; SIZE is the size of the vocabulary after that stage. Keeps no
             checkpoint.
-        special: A special token; once for each.
-        tie_break: Among equally frequent pairs, the one that occurs first, or the one of lowest ids.
+        special: A special token; may be repeated.
+        tie_break: Among equally frequent pairs, merge the one that occurs first, or the one of lowest ids.
         byte_order: Which ids bytes have: their value, or GPT-2's order.
-        min_count: Leave out pieces seen less often.
-        min_frequency: Merge no pair that is rarer.
-        max_token_length: Make no token of more bytes.
-        threads: All cores by default; the vocabulary is the same.
-        max_memory: Count within so much, such as 4G; what passes it goes to disk, and nothing is lost.
-        spill_to: Directory for what passes --max-memory [default: the system's for temporary files]; emptied in the end.
+        min_count: Leave out pieces seen less often than this.
+        min_frequency: Merge no pair rarer than this.
+        max_token_length: Make no token longer than this, in bytes.
+        threads: All cores by default; the vocabulary stays the same.
+        max_memory: Count within this much memory, such as 4G; what exceeds it goes to disk, and nothing is lost.
+        spill_to: Directory for pieces beyond --max-memory [default: the system's for temporary files]; no file is left there.
         reading: How sources become documents.
-        resume: Continue from OUT.checkpoint if there is one; the result is that of an unbroken run. --no-resume
+        resume: Continue from OUT.checkpoint if there is one; the result is that of an uninterrupted run. --no-resume
             ignores and replaces it.
         report: Print the bytes per token of every smaller vocabulary too.
         json: Print the result as JSON.
@@ -185,7 +185,7 @@ def _nothing(training: "Training", files: int, min_count: int) -> str:
 
 
 def _sizes(training: "Training") -> list[dict[str, float]]:
-    """Say what each vocabulary of 256 tokens, twice as many, and so on brings, up to all; special tokens not counted."""
+    """Return the figures of the vocabularies of 256 tokens, 512, and so on up to the full size, not counting special tokens."""
     whole = len(training.vocabulary)
     doubled = [256 << power for power in range(32) if 256 << power < whole]
     return [
