@@ -1,4 +1,4 @@
-"""The files that hold a vocabulary, a module a format."""
+"""The file formats of vocabularies and piece counts, one module each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def save(vocabulary: Vocabulary, prefix: str | os.PathLike[str]) -> None:
     """Write `prefix.model`, which `model.load_model` reads, and `prefix.vocab`, which people read.
 
     Raises:
-        OSError: a file cannot be written; no half of one is left.
+        OSError: a file cannot be written; no partial file is left.
     """
     import os
 

@@ -4,9 +4,8 @@ r"""A file of piece counts: three lines that people can read, then the counts as
     {"pattern": "\\p{L}+| ?\\p{N}", "unicode": "16.0.0", "documents": 2, "pieces": 120, "distinct": 31, "bytes": 702}
     sha256 5c1f3f0a...
 
-The sha256 is over all of the file but its own line. The pattern is null where each document is one piece, a list where several
-split in sequence, and is left out where it is not known. What reading allocates is in proportion to the file, whatever the
-file says.
+The sha256 covers the whole file except its own line. The pattern is null if each document is one piece, a list if several
+split in sequence, and left out if unknown. Reading allocates memory in proportion to the file's size, whatever the file says.
 """
 
 from __future__ import annotations
@@ -35,16 +34,16 @@ if TYPE_CHECKING:
     from minbpe.patterns import Pattern
 
     Heard: TypeAlias = Callable[[int, int], object] | None
-    """Called with the bytes of a file that are done, and a number that says nothing."""
+    """Called with how many bytes of a file are done, and a number to ignore."""
 
 KIND = b"minbpe counts v"
-"""How each version begins."""
+"""How files of every version begin."""
 MAGIC = KIND + b"1\n"
 NAME = b"minbpe "
-"""What is left of a file that was cut is told from text if it is this at least."""
+"""The least that must be left of a truncated file to tell it from text."""
 LONGEST_LINE = 1 << 20
 TOLD = 32
-"""Megabytes between two words on how much of a file is checked: some tens of milliseconds."""
+"""Megabytes between progress reports while a file is checked: some tens of milliseconds."""
 
 
 def save_counted(
@@ -53,12 +52,12 @@ def save_counted(
     path: str | os.PathLike[str],
     progress: Callable[[Progress], object] | None = None,
 ) -> str:
-    """Write what was counted to a file, and return the sha256 that stands in it, in hex.
+    """Write counts to a file, and return the sha256 in it, in hex.
 
-    What is on disk is read from there, and never held.
+    Counts on disk are streamed from there, never held in memory.
 
     Raises:
-        OSError: the file cannot be written; no half of it is left, and an older one stays.
+        OSError: the file cannot be written; no partial file is left, and an older one stays.
     """
     head = _line(_head(pattern, counted.sources, *counted.kept))
     hashed = hashlib.sha256(MAGIC + head)
@@ -79,22 +78,22 @@ def save_counted(
 
 
 def digest(counted: _core.Counted, pattern: Pattern) -> str:
-    """Return the sha256, in hex, that stands in a file of what was counted."""
+    """Return the sha256, in hex, that a file of these counts has in it."""
     hashed = hashlib.sha256(MAGIC + _line(_head(pattern, counted.sources, *counted.kept)))
     counted.each_chunk(hashed.update, None)
     return hashed.hexdigest()
 
 
 class CountsFile:
-    """A file of piece counts that is not damaged: what its first lines say, and where the counts begin.
+    """A file of piece counts, checked for damage: what its first lines say, and where the counts begin.
 
-    `heard` is called with the bytes that are checked or read.
+    `heard` is called with how many bytes are checked or read.
 
     Warns:
-        UserWarning: the pieces were split with other Unicode tables than this minbpe splits with.
+        UserWarning: the pieces were split with Unicode tables other than this minbpe's.
 
     Raises:
-        CorpusError: it is a pipe.
+        CorpusError: the file is a pipe.
         FormatError: the file is of another kind or version, truncated or changed.
         OSError: the file cannot be read.
     """
@@ -149,7 +148,7 @@ class CountsFile:
         return counts
 
     def survey(self, heard: Heard = None) -> _core.Survey:
-        """Return what the counts amount to, which are not held."""
+        """Return a summary of the counts, without holding them in memory."""
         try:
             survey = _core.Survey(self.path, self.body, heard)
         except ValueError as error:
@@ -158,18 +157,18 @@ class CountsFile:
         return survey
 
     def _compare(self, head: dict[str, object]) -> None:
-        """Raise an error if the counts are not those that the second line tells of."""
+        """Raise an error if the counts do not match the second line."""
         facts = {"pattern": ..., **head, "unicode": self.facts.get("unicode")}
         if {**self.facts, "pattern": self.pattern} != facts:
             raise _damaged(self.path, "its second line does not fit the counts")
 
     def absorb(self, counter: _core.Counter, first: int, heard: Heard = None) -> int:
-        """Add the counts to a counter of what comes before, and return the number of the document that comes after.
+        """Add the counts to a counter of what comes before them, and return the number of the document that comes after.
 
         Args:
-            counter: what need not hold them, if it has a ceiling.
-            first: the number of the first document.
-            heard: see above.
+            counter: the counter; if it has a ceiling, it need not hold the counts in memory.
+            first: the number of this file's first document.
+            heard: as for the class.
 
         Raises:
             CorpusError: the counts of both add up past 2^63.
@@ -181,9 +180,9 @@ class CountsFile:
 
 
 def is_counts(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is one of piece counts, of whatever version: by its name, or by how it begins.
+    """Whether a file holds piece counts, of any version, judged by its name or by how it begins.
 
-    Of a pipe only the name is looked at: what is read of it is gone.
+    For a pipe only the name is checked: what is read from a pipe is gone.
     """
     if not Path(path).is_file():
         return are_counts(path, b"")
@@ -192,7 +191,7 @@ def is_counts(path: str | os.PathLike[str]) -> bool:
 
 
 def are_counts(path: str | os.PathLike[str], begins: bytes) -> bool:
-    """Whether what begins so are piece counts, be they cut in their first line; or a file with this name, however it begins."""
+    """Whether a file holds piece counts, judged by its beginning, even one cut in the first line, or else by its name alone."""
     begins = begins[: len(KIND)]
     return ".counts" in Path(path).suffixes[-2:] or (begins.startswith(NAME) and KIND.startswith(begins))
 
@@ -206,7 +205,7 @@ def in_a_pipe(path: str | os.PathLike[str]) -> CorpusError:
 
 
 def _facts(counts: PieceCounts) -> dict[str, object]:
-    """Return what the second line says."""
+    """Return what the second line says of these counts."""
     return _head(counts.pattern, counts.documents, counts.total, len(counts), counts.corpus_bytes)
 
 

@@ -1,4 +1,4 @@
-r"""`name.model`: a vocabulary as lines of ASCII that people can read, and that show when one of them was changed.
+r"""`name.model`: a vocabulary as lines of ASCII that people can read, with a checksum that shows when one was changed.
 
     minbpe v2
     unicode 16.0.0
@@ -12,11 +12,11 @@ r"""`name.model`: a vocabulary as lines of ASCII that people can read, and that 
     256 98 257
     sha256 5c1f3f0a...
 
-Strings are JSON. A stage is its first rank and its split pattern, or null where a text is one piece, or a list of patterns, each
-of which splits the pieces of the one before; most vocabularies have one stage. `bytes` lists the ids of the 256 byte values
-where they are not their own. A merge is left, right and its id, in rank order. A vocabulary that is known by ranks alone has
-`tokens`, each in hexadecimal with its id, instead of bytes and merges. The last line is over every byte above it. Upstream's
-"minbpe v1" is read too, and never written.
+Strings are JSON. A stage is its first rank and its split pattern: a string; a list of patterns, each of which splits the pieces
+of the one before; or null if a text is one piece. Most vocabularies have one stage. `bytes` lists the ids of the 256 byte values
+unless each id is the value itself. A merge is its left id, its right id and the new id; merges are in rank order. A vocabulary
+known only by its ranks has `tokens`, each in hexadecimal with its id, instead of bytes and merges. The last line's checksum
+covers every byte above it. Upstream's "minbpe v1" is read too, and never written.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def save_model(vocabulary: Vocabulary, path: str | os.PathLike[str]) -> None:
     """Write a vocabulary to a `.model` file.
 
     Raises:
-        OSError: the file cannot be written; no half of it is left, and an older one stays.
+        OSError: the file cannot be written; no partial file is left, and an older one stays.
     """
     lines = "".join(f"{line}\n" for line in _lines(vocabulary)).encode("ascii")
     with replacing(Path(path)) as file:
@@ -71,7 +71,7 @@ def load_model(path: str | os.PathLike[str]) -> Vocabulary:
     """Read a vocabulary from a `.model` file, ours (v2) or upstream's (v1).
 
     Warns:
-        UserWarning: the vocabulary was made with other Unicode tables than this minbpe splits with.
+        UserWarning: the vocabulary was made with Unicode tables other than this minbpe's.
 
     Raises:
         FormatError: the file is truncated, changed or of another version; the message names the line.
@@ -99,13 +99,13 @@ def load_model(path: str | os.PathLike[str]) -> Vocabulary:
 
 
 def _lines(vocabulary: Vocabulary) -> Iterator[str]:
-    """All lines but the checksum's."""
+    """Yield all lines but the checksum's."""
     yield MAGIC
     yield f"unicode {vocabulary.unicode_version}"
     yield f"stages {len(vocabulary.stages)}"
     for first_rank, pattern in vocabulary.stages:
         yield f"{first_rank} {json.dumps(pattern)}"
-    # Of special tokens that share an id, the one that it decodes to comes first, so that it is again when read.
+    # Of special tokens that share an id, the first is the one that the id decodes to, so that reading restores that choice.
     special_tokens = vocabulary.special_tokens
     yield f"special {len(special_tokens)}"
     for text in sorted(special_tokens, key=lambda t: (special_tokens[t], vocabulary[special_tokens[t]] != t.encode())):
@@ -123,7 +123,7 @@ def _lines(vocabulary: Vocabulary) -> Iterator[str]:
 
 
 class _Lines:
-    """The lines of a file, taken one by one, each error naming the line it stands on."""
+    """The lines of a file, taken one by one; each error names its line."""
 
     def __init__(self, name: str, data: bytes, *, ending: str = "\n") -> None:
         self.name = name
@@ -137,7 +137,7 @@ class _Lines:
         *self.lines, self.rest = text.split(ending)
 
     def fail(self, expected: str, found: str, way_out: str = "take the file from its source again") -> NoReturn:
-        """Raise the error for the line taken last."""
+        """Raise an error about the line taken last."""
         raise FormatError(f"{self.name}, line {self.number}: expected {expected}, found {found}: {way_out}")
 
     def take(self, expected: str) -> str:
@@ -156,7 +156,7 @@ class _Lines:
         return match.groups()
 
     def count(self, word: str, each: str) -> int:
-        """Return the number on the next line, after `word`; refuse it where fewer lines follow."""
+        """Return the number on the next line, after `word`; refuse it if fewer lines follow."""
         prefix = f"{word} " if word else ""
         (digits,) = self.match(re.compile(rf"{prefix}({_NUMBER})"), f"'{prefix}<how many>'")
         left = len(self.lines) - self.number
@@ -165,7 +165,7 @@ class _Lines:
         return int(digits)
 
     def rows(self, count: int, pattern: re.Pattern[str], expected: str) -> Iterator[tuple[str, ...]]:
-        """Yield the groups of `pattern` on each of the next `count` lines, which are there."""
+        """Yield the groups of `pattern` on each of the next `count` lines, which are known to exist."""
         for line in self.lines[self.number : self.number + count]:
             match = pattern.fullmatch(line)
             if match is None:
@@ -175,7 +175,7 @@ class _Lines:
                 yield match.groups()
 
     def string(self, literal: str) -> str:
-        """Return the string that a JSON literal is; it is known to begin and end with a quotation mark."""
+        """Return the string that a JSON literal stands for; the literal is known to begin and end with a quotation mark."""
         try:
             text = json.loads(literal)
             text.encode("utf-8")
@@ -184,7 +184,7 @@ class _Lines:
         return str(text)
 
     def pattern(self, literal: str) -> Pattern:
-        """Return the pattern that a JSON literal is: null, a string, or a list of strings."""
+        """Return the pattern that a JSON literal stands for: null, a string, or a list of strings."""
         if not literal.startswith("["):
             return None if literal == "null" else self.string(literal)
         try:
@@ -195,7 +195,7 @@ class _Lines:
         return tuple(patterns)
 
     def end(self) -> None:
-        """Refuse what follows the line taken last."""
+        """Refuse anything after the line taken last."""
         if self.number < len(self.lines) or self.rest:
             self.number += 1
             self.fail("the end of the file", "more")
@@ -260,7 +260,7 @@ def _read_ranks(lines: _Lines) -> dict[bytes, int]:
 
 
 def _put(lines: _Lines, tokens: dict[Any, int], token: str | bytes, token_id: int) -> None:
-    """Add a token, once."""
+    """Add a token; refuse one that is there already."""
     if token in tokens:
         lines.fail("a token that is not there yet", repr(token))
     tokens[token] = token_id
@@ -280,7 +280,7 @@ def _read_checksum(lines: _Lines) -> None:
 
 
 def _read_upstream(lines: _Lines) -> Vocabulary:
-    """Read "minbpe v1": its pattern is all of a line, spaces too, and its special tokens may hold spaces."""
+    """Read "minbpe v1", whose pattern is a whole line, spaces included, and whose special tokens may contain spaces."""
     lines.take(MAGIC_UPSTREAM)
     pattern = lines.take("the split pattern") or None
     special_tokens: dict[str, int] = {}

@@ -1,10 +1,10 @@
-"""`name.vocab`: a vocabulary for people to look at, one token a line, each merge beside what it was made of.
+"""`name.vocab`: a vocabulary for people to read, one token per line, each merge after the two parts that it joins.
 
     [t] 116
     [ t][h] -> [ th] 257
     [<|endoftext|>] 512
 
-Not a way to store one: bytes that are no whole characters show as U+FFFD, and control characters as escapes.
+Not a storage format: bytes that are not whole characters appear as U+FFFD, and control characters as escapes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def replace_control_characters(s: str) -> str:
     >>> print(replace_control_characters("one\ttwo"))
     one\u0009two
     """
-    if s.isprintable():  # as most are, and no control character is
+    if s.isprintable():  # true of most tokens, and of no control character
         return s
     import unicodedata
 
@@ -43,7 +43,7 @@ def save_vocab_text(vocabulary: Vocabulary, path: str | os.PathLike[str]) -> Non
     """Write the `.vocab` file of a vocabulary, in UTF-8: bytes by id, merges by rank, special tokens.
 
     Raises:
-        OSError: the file cannot be written; no half of one is left.
+        OSError: the file cannot be written; no partial file is left.
     """
     from pathlib import Path
 
