@@ -4,8 +4,8 @@
 >>> minbpe.get_encoding("cl100k_base").encode("hello world")
 [15339, 1917]
 
-Three ways in: the classes of karpathy/minbpe (`RegexTokenizer` and its kin), the names of tiktoken (`get_encoding`,
-`Encoding`), and what neither has (`train`, `count`, `Vocabulary`).
+Three interfaces: the classes of karpathy/minbpe (`RegexTokenizer` and its kin), the names of tiktoken (`get_encoding`,
+`Encoding`), and what neither of them has (`train`, `count`, `Vocabulary`).
 """
 
 from minbpe._core import __version__ as __version__
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from minbpe.training import learn as learn
     from minbpe.training import train as train
 
-# Imported when first asked for: who only encodes does not wait for what trains.
+# Imported on first use, so that a program that only encodes does not wait for the training modules.
 _LATER = {
     "base": ("Tokenizer", "get_stats", "merge", "render_token", "replace_control_characters"),
     "basic": ("BasicTokenizer",),

@@ -1,4 +1,4 @@
-"""The command `minbpe`, which is `python -m minbpe` too. Its modules take 0.3 s to import, and Ctrl-C ends that quietly as well."""
+"""The `minbpe` command, also run by `python -m minbpe`. Importing its modules takes 0.3 s; Ctrl-C is quiet then, too."""
 
 import sys
 

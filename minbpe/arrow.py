@@ -1,4 +1,4 @@
-"""Encoding Arrow columns: text in, lists of ids out, with no Python object for a row.
+"""Encoding Arrow columns: text in, lists of ids out, without a Python object per row.
 
 Needs pyarrow: `pip install minbpe[data]`.
 """
@@ -19,13 +19,13 @@ def encode_column(encoder: _core.Encoder, column: Any, num_threads: int) -> Any:
     """Return the ids of each row of `column`, as a column of lists of uint32.
 
     Args:
-        encoder: what encodes.
+        encoder: the encoder to use.
         column: an Array or ChunkedArray of string, large_string, string_view, binary, dictionary of these, or null. Bytes that are
             not UTF-8 are encoded as `Encoding.encode_bytes` does.
-        num_threads: how many threads encode.
+        num_threads: how many threads to use.
 
     Returns:
-        An Array, or a ChunkedArray of as many chunks; of large_list if a chunk has 2^31 ids or more. Null rows stay null.
+        An Array, or a ChunkedArray with the same chunks; of large_list if a chunk has 2^31 ids or more. Null rows stay null.
     """
     import pyarrow as pa
 
@@ -38,14 +38,14 @@ def encode_column(encoder: _core.Encoder, column: Any, num_threads: int) -> Any:
 
 
 def _encode_chunk(encoder: _core.Encoder, chunk: Any, num_threads: int) -> Any:
-    """One Array of any type that holds text, as a LargeListArray."""
+    """Encode one Array of any text type as a LargeListArray."""
     import pyarrow as pa
     from pyarrow import compute
 
     if not isinstance(chunk, pa.Array):
         raise TypeError(f"expected an Arrow Array or ChunkedArray, got {type(chunk).__name__}")
     if pa.types.is_dictionary(chunk.type):
-        # Each of its texts once, however many rows have it.
+        # Encode each dictionary entry once, however many rows refer to it.
         return _encode_chunk(encoder, chunk.dictionary, num_threads).take(chunk.indices)
     nulls = chunk.is_null()
     if pa.types.is_string_view(chunk.type):
@@ -65,13 +65,13 @@ def _encode_chunk(encoder: _core.Encoder, chunk: Any, num_threads: int) -> Any:
     _, offsets, data = rows.buffers()
     if len(rows) == 0:
         return pa.array([], pa.large_list(pa.uint32()))
-    # Of a slice, only its own rows' text is handed over.
+    # For a slice, pass only the text of its own rows.
     bounds = pa.Array.from_buffers(pa.int64(), len(rows) + 1, [None, offsets], offset=rows.offset)
     first, last = bounds[0].as_py(), bounds[-1].as_py()
     bounds = compute.subtract(bounds, first).buffers()[1]
     text = memoryview(data or b"").cast("B")[first:last]
     ids, ends = encoder.encode_rows(text, memoryview(bounds).cast("B").cast("q"), num_threads)
     values = pa.Array.from_buffers(pa.uint32(), len(ids), [None, pa.py_buffer(ids)])
-    # The ends are below 2^63: the same bytes read as int64.
+    # All ends are below 2^63, so their uint64 bytes can be read as int64.
     ends = pa.Array.from_buffers(pa.int64(), len(ends), [None, pa.py_buffer(ends)])
     return pa.LargeListArray.from_arrays(ends, values, mask=nulls if nulls.true_count else None)

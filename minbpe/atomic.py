@@ -1,4 +1,4 @@
-"""A file that appears whole or not at all: written beside its place, flushed to the disk, then renamed."""
+"""A file that appears whole or not at all: it is written beside its destination, flushed to disk, then renamed."""
 
 import errno
 import os
@@ -12,12 +12,12 @@ from minbpe.naming import naming
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Yield a file to write; `path` is replaced by it when the block ends well, and is left as it was otherwise.
+    """Yield a file to write. It replaces `path` if the block succeeds; otherwise `path` is left as it was.
 
-    A link stays one, to the new file. An OSError that names no file, as that of a full disk, gets the name of this one.
+    A link stays a link, now to the new file. An OSError that names no file, such as a full disk's, is given this file's name.
 
     Raises:
-        FileExistsError: `path` is a device, a pipe or a directory, which is not replaced.
+        FileExistsError: `path` is a device, a pipe or a directory, which are never replaced.
         OSError: the file cannot be written.
 
     >>> from tempfile import TemporaryDirectory
@@ -44,7 +44,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def sync_directory(directory: Path) -> None:
-    """Make the names in `directory` last through a power cut, where the system can do that for directories."""
+    """Make the names in `directory` survive a power cut, where the system can sync a directory."""
     if hasattr(os, "O_DIRECTORY"):
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         try:

@@ -1,7 +1,7 @@
-"""What the tokenizers of karpathy/minbpe share: a vocabulary, the files it lives in, and a few functions to learn from.
+"""What the tokenizers of karpathy/minbpe share: a vocabulary, its files, and a few functions to learn from.
 
-The classes are a thin face: `minbpe.train` trains, an `Encoding` encodes. `get_stats` and `merge` are all of byte pair
-encoding in ten lines; nothing here runs them, for they look at the whole text at every merge.
+The classes are thin wrappers: `minbpe.train` trains, an `Encoding` encodes. `get_stats` and `merge` are all of byte pair
+encoding in ten lines; nothing here calls them, because they scan the whole text at every merge.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["Tokenizer", "get_stats", "merge", "render_token", "replace_control_c
 
 
 def get_stats(ids: Sequence[int], counts: dict[tuple[int, int], int] | None = None) -> dict[tuple[int, int], int]:
-    """Count each pair of neighbours; `counts` is added to, where given.
+    """Count each pair of neighbours, adding to `counts` if given.
 
     >>> get_stats([1, 2, 3, 1, 2])
     {(1, 2): 2, (2, 3): 1, (3, 1): 1}
@@ -38,7 +38,7 @@ def get_stats(ids: Sequence[int], counts: dict[tuple[int, int], int] | None = No
 
 
 def merge(ids: Sequence[int], pair: tuple[int, int], idx: int) -> list[int]:
-    """Replace `pair` by `idx` wherever it stands, from left to right.
+    """Replace each occurrence of `pair` by `idx`, from left to right.
 
     >>> merge([1, 2, 3, 1, 2], (1, 2), 4)
     [4, 3, 4]
@@ -61,19 +61,19 @@ def merge(ids: Sequence[int], pair: tuple[int, int], idx: int) -> list[int]:
 class Tokenizer:
     """A vocabulary that can be trained, saved and loaded, and that decodes; how it encodes is up to the subclass.
 
-    Everything but `train`, `load` and `register_special_tokens` leaves it as it is, and each of these either works as a
-    whole or changes nothing. What it holds is read, not set: `vocabulary` and `encoding` are values to take along.
+    Only `train`, `load` and `register_special_tokens` change a tokenizer, and each of them either succeeds or changes
+    nothing. The properties are read-only; `vocabulary` and `encoding` are immutable values that can be kept.
     """
 
     def __init__(self) -> None:
         self._adopt(Vocabulary.from_merges(()))
 
     def _adopt(self, vocabulary: Vocabulary) -> None:
-        """Make `vocabulary` this tokenizer's own."""
+        """Use `vocabulary` from now on."""
         self._use(Encoding.from_vocabulary(vocabulary, name=type(self).__name__))
 
     def _use(self, encoding: Encoding) -> None:
-        """Make `encoding` this tokenizer's own, and forget what was derived from the one before."""
+        """Use `encoding` from now on, and drop what was derived from the previous one."""
         self._encoding = encoding
         self._merges: dict[tuple[int, int], int] | None = None
         self._vocab: dict[int, bytes] | None = None
@@ -85,12 +85,12 @@ class Tokenizer:
 
     @property
     def encoding(self) -> Encoding:
-        """The same vocabulary with the methods of tiktoken: batches, numpy, offsets, threads."""
+        """The same vocabulary with tiktoken's methods: batches, numpy, offsets, threads."""
         return self._encoding
 
     @property
     def merges(self) -> Mapping[tuple[int, int], int]:
-        """Each pair that merges, with the id of the new token, in the order of training."""
+        """Each merged pair with the id of the new token, in training order."""
         if self._merges is None:
             self._merges = dict(zip(self.vocabulary.merges, self.vocabulary.ids, strict=True))
         return MappingProxyType(self._merges)
@@ -105,7 +105,7 @@ class Tokenizer:
 
     @property
     def pattern(self) -> str | tuple[str, ...]:
-        """The regular expression that splits text first, or several in sequence; empty where none does."""
+        """The regular expression that splits text before merging, or several applied in sequence; empty if there is none."""
         return self.vocabulary.pattern or ""
 
     @property
@@ -115,14 +115,14 @@ class Tokenizer:
 
     @property
     def inverse_special_tokens(self) -> Mapping[int, str]:
-        """Each special id with its text; where several share an id, the text that it decodes to."""
+        """Each special token's id with its text; if several texts share an id, the one it decodes to."""
         ids = sorted(set(self.special_tokens.values()))
         return MappingProxyType({token_id: self.vocabulary[token_id].decode("utf-8") for token_id in ids})
 
     def train(self, text: Source, vocab_size: int, verbose: bool = False) -> None:
-        r"""Learn `vocab_size` tokens, the 256 bytes among them, from `text`.
+        r"""Learn `vocab_size` tokens, including the 256 bytes, from `text`.
 
-        Special tokens that are registered stay, with their ids. A corpus too small for `vocab_size` ends training
+        Registered special tokens stay, with their ids. If the corpus is too small for `vocab_size`, training ends
         early, with a warning.
 
         Args:
@@ -132,8 +132,8 @@ class Tokenizer:
 
         Raises:
             ValueError: `vocab_size` is below 256.
-            VocabularyError: a vocabulary of several stages was loaded.
-            SpecialTokenError: a special token that is registered has an id below `vocab_size`.
+            VocabularyError: the loaded vocabulary has several stages.
+            SpecialTokenError: a registered special token has an id below `vocab_size`.
         """
         from minbpe.training import learn
 
@@ -157,28 +157,28 @@ class Tokenizer:
                 print(f"merge {number}/{vocab_size - 256}: {pair} -> {token} had {times} occurrences")
 
     def encode(self, text: str) -> list[int]:
-        """Turn text into ids; each subclass says how."""
+        """Turn text into ids; each subclass defines how."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it encodes: use a subclass of Tokenizer")
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Turn ids back into text; bytes that are no UTF-8, as half a character's, become U+FFFD.
+        """Turn ids back into text; bytes that are not UTF-8, such as half a character, become U+FFFD.
 
         Raises:
-            UnknownTokenError: an id that no token has; it is a ValueError and a KeyError.
+            UnknownTokenError: no token has one of the ids; the error is both a ValueError and a KeyError.
         """
         return self._encoding.decode(ids)
 
     def save(self, file_prefix: str | os.PathLike[str]) -> None:
-        """Write `file_prefix.model`, to load again, and `file_prefix.vocab`, to look at.
+        """Write `file_prefix.model`, which `load` reads, and `file_prefix.vocab`, which people read.
 
         Raises:
-            OSError: a file cannot be written; no half of one is left.
+            OSError: a file cannot be written; no partial file is left.
         """
-        # As upstream does, which gives the ending even where it is there already.
+        # Like upstream, which appends the ending even if the prefix already has it.
         save(self.vocabulary, file_prefix)
 
     def load(self, model_file: str | os.PathLike[str]) -> None:
-        """Take over what `save` wrote, pattern and special tokens too; upstream's "minbpe v1" files are read as well.
+        """Load what `save` wrote, including pattern and special tokens; upstream's "minbpe v1" files are read too.
 
         Raises:
             FormatError: the file is truncated, changed or of another version.

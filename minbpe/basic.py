@@ -1,4 +1,4 @@
-"""Byte pair encoding at its simplest: a text is one run of bytes, with no split pattern and no special tokens."""
+"""Byte pair encoding at its simplest: a text is one sequence of bytes, with no split pattern and no special tokens."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ class BasicTokenizer(Tokenizer):
         super()._adopt(vocabulary)
 
     def encode(self, text: str) -> list[int]:
-        """Turn text into ids. Special tokens that a loaded file held are plain text here."""
+        """Turn text into ids. Special tokens from a loaded file are plain text here."""
         return self._encoding.encode_ordinary(text)

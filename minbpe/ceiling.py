@@ -1,4 +1,4 @@
-"""The ceiling of memory for counting: past it, distinct pieces go to disk."""
+"""The memory ceiling for counting: distinct pieces that do not fit under it go to disk."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     import os
 
 LEAST_MEMORY = 2**20
-"""The lowest ceiling, in bytes."""
+"""The lowest ceiling allowed, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ceiling:
-    """How much memory counting may take, in bytes, and the directory for what passes it; None: what the system has."""
+    """How many bytes of memory counting may use (None: all there is), and the directory to spill to (None: the system's)."""
 
     max_memory: int | None = None
     spill_to: str | os.PathLike[str] | None = None
@@ -37,11 +37,11 @@ class Ceiling:
 
     @property
     def batch(self) -> int | None:
-        """The bytes of documents that may be held at a time."""
+        """How many bytes of documents may be held at a time."""
         return None if self.max_memory is None else self.max_memory // 8
 
     def for_core(self) -> tuple[int, Path] | None:
-        """Return what is left for the pieces, and the directory, which is there."""
+        """Return how many bytes are left for the pieces, and the directory, which is known to exist."""
         if self.max_memory is None:
             return None
         import tempfile

@@ -1,8 +1,8 @@
-"""Checkpoints: what an interrupted training had learnt, from which the same training goes on to the same vocabulary.
+"""Checkpoints: what an interrupted training had learnt, from which the same training resumes and reaches the same vocabulary.
 
-A merge depends only on those before it, so the merges so far and the counts are all there is to keep: training goes on from
-them as `extend` does. A checkpoint is a directory of two files, `corpus.counts`, written before the first merge, so that merging
-need not hold them, and `merges`. Before these are there, while the corpus is counted, it has the parts of the counts.
+A merge depends only on those before it, so only the merges so far and the counts need saving: training resumes from them as
+`extend` does. A checkpoint is a directory of two files: `corpus.counts`, written before the first merge so that merging need
+not hold the counts, and `merges`. Before these exist, while the corpus is being counted, it holds parts of the counts.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ COUNTS, MERGES = "corpus.counts", "merges"
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Where a training keeps what it has learnt, and how often.
+    """Where a training saves its progress, and how often.
 
     >>> from tempfile import TemporaryDirectory
     >>> from minbpe.training import train
@@ -51,25 +51,25 @@ class Checkpoint:
     """
 
     path: str | os.PathLike[str]
-    """A directory of its own, made when something is kept. It stays after training, which then goes on to larger sizes."""
+    """A directory used for nothing else, made at the first save. It stays after training, which can later go on to larger sizes."""
     corpus: str | None = None
-    """A name for a corpus that is an iterator, without which nothing of it is kept before all of it is counted, and a warning
-    says so. Counts that are kept under the same name are not made again. Where they are not complete, the iterator has to give
-    the same documents once more: those that are counted are passed over."""
+    """A name for a corpus given as an iterator. Without one, nothing is saved until the whole corpus is counted, and a warning
+    says so. Counts saved under the same name are reused. If they are incomplete, the iterator must yield the same documents
+    again; those already counted are skipped."""
     every: float = 60.0
-    """Seconds from the start, and from one time to the next. A new checkpoint of a training that took less is gone when that has
-    ended; an exception such as Ctrl-C leaves one in any case."""
+    """Seconds from the start to the first save, and between saves. If training takes less than that, a new checkpoint is removed
+    when it ends; an exception such as Ctrl-C always leaves one."""
     resume: bool = True
-    """Whether to go on from what is there; if not, it is replaced when something is kept."""
+    """Whether to resume from an existing checkpoint; if not, the first save replaces it."""
     stays: bool = False
-    """Whether that of a training that took less stays too: for who removes it once the vocabulary is in a file."""
+    """Whether the checkpoint stays even after a shorter training, for a caller that removes it once the vocabulary is in a file."""
 
     def holds_something(self) -> bool:
-        """Whether an interrupted run has left something to go on from."""
+        """Whether an interrupted run has left something to resume from."""
         return any((Path(self.path) / name).exists() for name in (MERGES, STATE))
 
     def remove(self) -> None:
-        """Remove what a training has kept, if anything."""
+        """Remove whatever a training has saved."""
         path = Path(self.path)
         for name in (MERGES, COUNTS, "parts", "corpus.[0-9]*.counts"):
             for file in (*path.glob(name), *path.glob(f"{name}.tmp")):
@@ -81,7 +81,7 @@ class Checkpoint:
         """Return the path.
 
         Raises:
-            NotADirectoryError: it is no directory, and cannot be made one.
+            NotADirectoryError: the path is not a directory, and none can be made there.
         """
         path = Path(self.path)
         if not path.parent.is_dir() or (path.exists() and not path.is_dir()):
@@ -96,14 +96,14 @@ def keeping(
     pattern: Pattern,
     progress: Callable[[Progress], object] | None,
 ) -> Iterator[Parts | None]:
-    """Yield what the counting of a corpus has kept in a checkpoint, if there is to be one.
+    """Yield what the counting of a corpus has saved in a checkpoint; None without a checkpoint.
 
-    When the block ends well it is removed; an exception leaves all that was counted, and `progress` hears of how that is written.
+    If the block succeeds, the checkpoint is removed. An exception saves all that was counted, and `progress` follows the writing.
 
     Raises:
-        CorpusError: the corpus is an iterator and has no name, or the checkpoint is of another corpus or another pattern.
-        FormatError: it is damaged, or a later version wrote it.
-        OSError: it cannot be read, or there will be no place for it.
+        CorpusError: the corpus is an iterator without a name, or the checkpoint is of another corpus or another pattern.
+        FormatError: the checkpoint is damaged, or a later version wrote it.
+        OSError: the checkpoint cannot be read, or its directory cannot be made.
     """
     if checkpoint is None:
         yield None
@@ -126,7 +126,7 @@ def keeping(
 
 
 class Keeper:
-    """What one training keeps in a checkpoint, and what it has found there."""
+    """What one training saves in a checkpoint, and what it found there."""
 
     def __init__(
         self,
@@ -135,12 +135,12 @@ class Keeper:
         options: Mapping[str, Any],
         progress: Callable[[Progress], object] | None,
     ) -> None:
-        """Read the checkpoint, if there is one to go on from.
+        """Read the checkpoint, if there is one to resume from.
 
         Raises:
-            CorpusError: it is one of training with other options.
-            FormatError: it is damaged, or a later version wrote it.
-            OSError: it cannot be read, or there will be no place for it.
+            CorpusError: the checkpoint is of training with other options.
+            FormatError: the checkpoint is damaged, or a later version wrote it.
+            OSError: the checkpoint cannot be read, or its directory cannot be made.
         """
         if not isinstance(checkpoint, Checkpoint):
             checkpoint = Checkpoint(checkpoint)
@@ -185,16 +185,16 @@ class Keeper:
             self._counted = load(files, progress)[0]._counts.counted(1)
 
     def counted(self) -> tuple[_core.Counted, tuple[int, int]] | None:
-        """Give away the counts that were kept and what was dropped of them, if they are known to be of the same corpus."""
+        """Hand over the saved counts and what was dropped from them, if they are known to be of the same corpus."""
         counted, self._counted = self._counted, None
         return counted and (counted, self._dropped)
 
     def begin(self, counted: _core.Counted, progress: Callable[[Progress], object] | None) -> None:
-        """Keep what is trained on: training takes it, and has no counts to keep any more once it is interrupted.
+        """Save the counts before training consumes them: an interrupted training no longer has any to save.
 
         Raises:
             CorpusError: the checkpoint is of another corpus.
-            OSError: there is no room for it.
+            OSError: there is no room for the counts.
         """
         pattern = self._options["pattern"]
         if self._digest is None:
@@ -211,23 +211,23 @@ class Keeper:
             self.parts.remove()
 
     def hear(self, learned: Learned) -> None:
-        """Keep the merges so far, if it is time."""
+        """Save the merges so far, if it is time."""
         if monotonic() >= self._next:
             self.keep(learned)
 
     def keep(self, learned: Learned) -> None:
-        """Keep the merges so far. Merges that are there already stay."""
+        """Save the merges so far, or those already in the checkpoint if they are more."""
         self._write(learned)
         self._stays = True
         self._next = monotonic() + self._checkpoint.every
 
     def end(self, learned: Learned) -> None:
-        """Keep all merges of a training that has ended, if it has taken long enough."""
+        """Save all merges of a training that has ended, if the checkpoint stays or is due for a save."""
         if self._stays or monotonic() >= self._next:
             self.keep(learned)
 
     def close(self) -> None:
-        """Remove the checkpoint of a training that has ended and has not taken long enough."""
+        """Remove the checkpoint of a training that has ended, unless it is to stay."""
         if not self._stays:
             self._checkpoint.remove()
 
@@ -243,9 +243,9 @@ class Keeper:
 
 
 def name_of(source: object) -> str | None:
-    """Return what tells a corpus from another: the bytes of texts; path, size and time of change of files.
+    """Return a hash that identifies a corpus, made of the bytes of texts and of the path, size and modification time of files.
 
-    None for an iterator, which cannot be looked at without taking from it, and for piece counts.
+    None for an iterator, which cannot be inspected without consuming it, and for piece counts.
     """
     documents = [source] if isinstance(source, str | bytes | os.PathLike) else source
     if not isinstance(documents, list | tuple):

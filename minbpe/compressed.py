@@ -1,4 +1,4 @@
-"""Compressed files, known by their endings, as streams of what is in them: .gz, .bz2, .xz, and .zst with pyarrow."""
+"""Compressed files as streams of their contents, recognised by their endings: .gz, .bz2, .xz, and .zst with pyarrow."""
 
 import io
 import sys
@@ -17,11 +17,11 @@ FORMATS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "Zstandard"}
 
 
 def open_compressed(path: Path, raw: io.BufferedReader) -> Stream:
-    """Return a stream of what is in the compressed file `path`, whose bytes are read from `raw`.
+    """Return a stream of the contents of the compressed file `path`, whose bytes are read from `raw`.
 
     Raises:
-        CorpusError: What reads the format is not installed.
-        EOFError: The file is empty, which no compressed one is.
+        CorpusError: The library that reads the format is not installed.
+        EOFError: The file is empty, which no compressed file is.
     """
     if not raw.peek(1):
         raise EOFError("it is empty")
@@ -51,22 +51,22 @@ def open_compressed(path: Path, raw: io.BufferedReader) -> Stream:
 
 @contextmanager
 def damage_named(path: Path) -> Iterator[None]:
-    """Name the file if what is read of it turns out to be damaged, and in errors of the system.
+    """Name the file in errors raised while reading it, whether the data is damaged or the system fails.
 
     Raises:
-        CorpusError: It is.
+        CorpusError: The data is damaged.
     """
     try:
         with naming(path):
             yield
     except _signs_of_damage() as error:
-        # What the system says has a number, such as that a disk cannot be read.
+        # Errors from the system, such as an unreadable disk, have a number.
         if path.suffix not in FORMATS or getattr(error, "errno", None) is not None:
             raise
         raise CorpusError(f"{path}: damaged or truncated {FORMATS[path.suffix]} data ({error})") from error
 
 
 def _signs_of_damage() -> tuple[type[Exception], ...]:
-    """Return what is raised for damaged data; lzma is imported where a file needs it, for some Pythons do without."""
+    """Return the exceptions that damaged data raises. lzma is imported only when a file needs it, as some Pythons lack it."""
     of_xz = [sys.modules["lzma"].LZMAError] if "lzma" in sys.modules else []
     return (EOFError, OSError, zlib.error, *of_xz)

@@ -1,4 +1,4 @@
-"""What a corpus may be given as, and its documents a few at a time, so that it may be larger than memory."""
+"""The forms in which a corpus may be given, and its documents in batches, so that it may be larger than memory."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     Document: TypeAlias = "str | bytes | os.PathLike[str] | Streamed"
-    """A text, its bytes, the path of a file, or what is streamed; a str is a text always, never a path."""
+    """A text, its bytes, the path of a file, or a stream; a str is always a text, never a path."""
     Corpus: TypeAlias = Document | Iterable[Document]
     Held: TypeAlias = list[str | bytes | os.PathLike[str]]
-    """Documents that are there together."""
+    """The documents of one batch."""
 
 BATCH_BYTES = 1 << 25
 BATCH_DOCUMENTS = 1 << 14
 
 
 class Streamed(ABC):
-    """A text that comes from its first byte to its last, of an archive or through a pipe, and is not held."""
+    """A text that is read from first byte to last, from an archive or a pipe, and never held whole."""
 
     @abstractmethod
     def parts(self, most: int) -> Iterator[bytes]:
-        """Yield its bytes, at most so many at a time."""
+        """Yield its bytes, at most `most` at a time."""
 
 
 def batches(corpus: Corpus, most: int | None = None, skip: int = 0) -> Iterator[tuple[Held | Streamed, bool]]:
-    """Yield the documents of `corpus` some 32 MB at a time, or `most` bytes, each time with whether these are the last.
+    """Yield the documents of `corpus` in batches of some 32 MB, or `most` bytes if less, each with whether it is the last batch.
 
-    The first `skip` documents are passed over. One that is streamed comes alone, to be read before the next batch is asked for.
+    The first `skip` documents are passed over. A streamed one comes alone, and is to be read before the next batch is requested.
 
-    No more is taken from an iterator before a batch is done with, and none of it is kept. Files are not read here, only
-    opened, so that one that cannot be read is found before work on its batch begins.
+    Nothing more is taken from an iterator until the caller is done with a batch, and no document is kept. Files are not read
+    here, only opened, so that an unreadable file is found before work on its batch begins.
 
     >>> list(batches("one text"))
     [(['one text'], True)]
@@ -48,7 +48,7 @@ def batches(corpus: Corpus, most: int | None = None, skip: int = 0) -> Iterator[
 
     Raises:
         TypeError: the corpus, or one of its documents, is neither text nor a path.
-        CorpusError: there are fewer than `skip` documents, or one holds piece counts, or is compressed or of records.
+        CorpusError: there are fewer than `skip` documents, or one of them holds piece counts or records, or is compressed.
         OSError: a file is missing, is a directory, or may not be read.
     """
     if isinstance(corpus, str | bytes | os.PathLike | Streamed):
@@ -91,11 +91,11 @@ def batches(corpus: Corpus, most: int | None = None, skip: int = 0) -> Iterator[
 
 @contextmanager
 def _opened(document: Document) -> Iterator[Document]:
-    """Yield a document, the path of a file of text only if that can be read; or what comes through a pipe, which is open meanwhile.
+    """Yield a document: a path after checking that its file can be read, a pipe as a stream that is open during the block.
 
     Raises:
-        CorpusError: it holds piece counts, or is compressed or of records.
-        OSError: it cannot be read; the error names it.
+        CorpusError: the document holds piece counts or records, or is compressed.
+        OSError: the document cannot be read; the error names it.
     """
     if not isinstance(document, os.PathLike):
         yield document

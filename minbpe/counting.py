@@ -1,6 +1,6 @@
-"""Counting: a corpus as its distinct pieces with their counts, which is all of it that training needs.
+"""Counting: reduces a corpus to its distinct pieces and their counts, which is all that training needs.
 
-Counts of the parts of a corpus add up to the counts of the whole, whoever counted them and in whatever order.
+The counts of a corpus's parts add up to the counts of the whole, whoever counted them and in whatever order.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ READ_AT_ONCE = 4096
 
 
 class PieceCounts:
-    """The distinct pieces of a corpus in the order in which they were first seen, and how often each was.
+    """The distinct pieces of a corpus, in the order in which they were first seen, and how often each occurs.
 
     >>> counts = count("low lower lowest low", pattern=" ?[a-z]+")
     >>> list(counts.items())
@@ -36,8 +36,8 @@ class PieceCounts:
     >>> counts.total
     4
 
-    A value: never changed after it is made, compared and pickled by content, saved to files. Each piece also has its place:
-    the number of the document it was first seen in, and the byte there. Adding two keeps the lower place.
+    An immutable value, compared and pickled by content, and saved to files. Each piece also has a place: the number of the
+    document where it was first seen, and the byte offset there. Adding two counts keeps each piece's lower place.
     """
 
     __slots__ = ("_counts", "_pattern")
@@ -59,9 +59,9 @@ class PieceCounts:
     def from_items(
         cls, items: Iterable[tuple[bytes | str, int]], *, pattern: GivenPattern | EllipsisType = ...
     ) -> PieceCounts:
-        """Return counts that were made elsewhere: (piece, count), in the order in which training is to see the pieces.
+        """Return counts made elsewhere from (piece, count) pairs, in the order in which training is to see the pieces.
 
-        The counts of a piece that is given twice add up; one with a count of 0 is left out.
+        If a piece is given twice, its counts add up; a piece with a count of 0 is left out.
 
         >>> PieceCounts.from_items([(b"low", 5), (b" lower", 2)])
         <PieceCounts of 7 pieces, 2 of them distinct>
@@ -69,19 +69,19 @@ class PieceCounts:
         Args:
             items: the pieces, none empty, each with its count.
             pattern: what split the text into these pieces, by name or as a regular expression; None: each document is one
-                piece; not given: it is not known.
+                piece; not given: unknown.
 
         Raises:
-            CorpusError: an empty piece, a negative count, or counts that add up to 2^63 or more.
+            CorpusError: a piece is empty, a count is negative, or the counts add up to 2^63 or more.
             PatternError: a word that names no pattern.
-            TypeError: an item that is no pair of bytes or str and int.
+            TypeError: an item is not a pair of bytes or str and int.
         """
         known = pattern if pattern is ... else resolve(pattern)
         return cls._from_core(_core.PieceCounts.from_items(items), known)
 
     @classmethod
     def concatenate(cls, parts: Iterable[PieceCounts]) -> PieceCounts:
-        """Return the counts of corpora one after the other: the documents of each come after those of the one before.
+        """Return the counts of several corpora in sequence: the documents of each come after those of the one before.
 
         >>> a, b = count("one", pattern=None), count(["two", "one"], pattern=None)
         >>> PieceCounts.concatenate([a, b]) == count(["one", "two", "one"], pattern=None)
@@ -103,15 +103,15 @@ class PieceCounts:
 
         Args:
             path: the file.
-            progress: called some twenty times a second, and at the end of checking the file and of loading it. What it raises
-                ends the loading.
+            progress: called some twenty times a second, and at the end of checking the file and of loading it. An exception
+                that it raises ends the loading.
 
         Warns:
-            UserWarning: the pieces were split with other Unicode tables than this minbpe splits with.
+            UserWarning: the pieces were split with Unicode tables other than this minbpe's.
 
         Raises:
             FormatError: the file holds no piece counts, is truncated or changed, or a later version wrote it.
-            MemoryError: the counts take more memory than the system gives; `minbpe count` leaves rare pieces out of such a file.
+            MemoryError: the counts need more memory than there is; `minbpe count` can leave rare pieces out of such a file.
             OSError: the file cannot be read.
         """
         from minbpe.loading import check, load
@@ -119,11 +119,11 @@ class PieceCounts:
         return load(check([path], progress), progress)[0]
 
     def save(self, path: str | os.PathLike[str], *, progress: Callable[[Progress], object] | None = None) -> None:
-        """Write the counts to a file, from which `load` restores equal ones; it appears whole or not at all.
+        """Write the counts to a file, which `load` reads; it appears whole or not at all.
 
         Args:
             path: the file.
-            progress: called some twenty times a second. What it raises ends the writing.
+            progress: called some twenty times a second. An exception that it raises ends the writing.
 
         Raises:
             OSError: the file cannot be written.
@@ -144,36 +144,36 @@ class PieceCounts:
 
     @property
     def corpus_bytes(self) -> int:
-        """The bytes of the corpus. O(len(self))."""
+        """The size of the corpus in bytes. O(len(self))."""
         return self._counts.corpus_bytes()
 
     @property
     def documents(self) -> int:
-        """How many documents were counted, those without a piece too."""
+        """How many documents were counted, including those without a piece."""
         return self._counts.sources
 
     @property
     def pattern(self) -> Pattern | EllipsisType:
-        """What split the corpus, as `Vocabulary.pattern`; None: each document is one piece; `...`: it is not known."""
+        """The pattern that split the corpus, as in `Vocabulary.pattern`; None: each document is one piece; `...`: unknown."""
         return self._pattern
 
     def merge(self, *others: PieceCounts) -> PieceCounts:
-        """Return the counts of this corpus and the others together; `a + b` is `a.merge(b)`.
+        """Return the sum of these counts and the others; `a + b` is `a.merge(b)`.
 
-        The order of adding does not matter. The documents keep their numbers; counts that were made apart, each from
-        document 0 on, are for `concatenate`, which gives what counting all at once gives.
+        The order of adding does not matter. Documents keep their numbers; for counts made separately, each from document 0
+        on, use `concatenate`, which gives the same result as counting everything at once.
 
         Raises:
-            CorpusError: counts that add up to 2^63 or more, or pieces that different patterns made. Counts that do not
-                know their pattern go with any.
+            CorpusError: the counts add up to 2^63 or more, or different patterns made the pieces. Counts of unknown pattern
+                go with any.
         """
         return _sum([self, *others])
 
     def at_least(self, min_count: int) -> PieceCounts:
-        """Return the counts of the pieces that were seen `min_count` times or more; the others are left out.
+        """Return the counts of the pieces seen `min_count` times or more; the others are left out.
 
-        In a large corpus most distinct pieces are rare, so training takes much less memory without them, and nearly all of
-        the text remains.
+        Most distinct pieces of a large corpus are rare. Without them training takes much less memory, and nearly all of the
+        text remains.
 
         >>> count("a rose is a rose is a rose").at_least(2)
         <PieceCounts of 7 pieces, 3 of them distinct>
@@ -231,7 +231,7 @@ def _sum(parts: Sequence[PieceCounts]) -> PieceCounts:
 
 
 def common_pattern(patterns: Iterable[Pattern | EllipsisType]) -> Pattern | EllipsisType:
-    """Return the pattern of counts that are added up.
+    """Return the one pattern of counts that are to be added up.
 
     >>> common_pattern(["a+", ..., "a+"]), common_pattern([])
     ('a+', Ellipsis)
@@ -266,38 +266,39 @@ def count(
     >>> list(count(["a rose is a rose", "a rose"]).items())
     [(b'a', 2), (b' rose', 3), (b' is', 1), (b' a', 1)]
 
-    Files are mapped into memory, so none may be cut short meanwhile: the system would end the process.
+    Files are mapped into memory, so no file may be truncated while it is counted: the system would end the process.
 
     Args:
-        corpus: a text as str or bytes, a file as `pathlib.Path` (its bytes as they are; `read_documents` reads what is compressed,
-            jsonl or parquet), or an iterable of these, one document each; of an iterator some 32 MB are held at a time, of what
-            comes through a pipe 16. No piece crosses from one document to the next. A file that `save` wrote, or a list of such, is
-            not counted but added up, its documents after those of the file before.
+        corpus: a text as str or bytes, a file as `pathlib.Path` (its bytes as they are; `read_documents` reads compressed files,
+            jsonl and parquet), or an iterable of these, one document each. Some 32 MB of an iterator are held at a time, and 16
+            of a pipe. No piece crosses from one document to the next. A file that `save` wrote, or a list of such files, is
+            added up instead of counted, the documents of each file after those of the file before.
         pattern: a name or a regular expression; a list: each splits the pieces of the one before; None: a document is a piece.
             By default "gpt4", or for files of counts the pattern that made the pieces.
-        threads: how many work side by side, by default as many as there are cores. The result does not depend on it.
-        max_memory: bytes that counting may take, besides the interpreter and the documents of its threads. Distinct pieces
-            past it go to disk and are merged in the end; the result is the same.
-        spill_to: the directory in which they are, in a file without a name, of which nothing is ever left; by default the
-            system's for temporary files. Without `max_memory` none do.
-        checkpoint: a directory for what is counted, written each minute and when an exception ends the counting. The same counting
-            goes on from it, to the counts of one run, and removes it. An iterator gives its documents again, and needs a name.
-        progress: called some twenty times a second, and at the end of each stage. What it raises ends the counting, and what
-            was counted is then kept, if there is a checkpoint.
+        threads: how many threads to use, by default one per core. The result does not depend on it.
+        max_memory: bytes that counting may use, besides the interpreter and the documents of its threads. Distinct pieces
+            beyond that go to disk and are merged at the end; the result is the same.
+        spill_to: the directory for those pieces, which are in a file without a name, so that nothing is ever left; by default
+            the system's for temporary files. Without `max_memory` nothing goes to disk.
+        checkpoint: a directory to save the counts in, each minute and when an exception ends the counting. The same counting
+            resumes from it, gives the counts of a single run, and removes it. An iterator must yield its documents again, and
+            needs a name.
+        progress: called some twenty times a second, and at the end of each stage. An exception that it raises ends the
+            counting; what was counted is then saved, if there is a checkpoint.
 
     Raises:
         PatternError: the pattern does not compile, or gave up on a text.
-        CorpusError: a piece of 4 GiB or more, or distinct pieces that alone take more than `max_memory`, or `checkpoint` is of
-            another corpus or another pattern, or of an iterator without a name; or files of counts beside text, or of another
-            pattern.
+        CorpusError: a piece has 4 GiB or more; or the distinct pieces alone take more than `max_memory`; or `checkpoint` is of
+            another corpus or another pattern, or of an iterator without a name; or files of counts are mixed with text, or are
+            of another pattern.
         FormatError: `checkpoint` or a file of counts is damaged.
-        MemoryError: the distinct pieces take more memory than the system gives; set `max_memory`.
-        TypeError: what is given is no corpus.
+        MemoryError: the distinct pieces need more memory than there is; set `max_memory`.
+        TypeError: `corpus` is not a corpus.
         OSError: a file cannot be read, or `spill_to` cannot be written.
 
     Warns:
         UserWarning: the text is the name of a file.
-        PatternWarning: the pattern is one that only the slow engine takes. Said once for each pattern.
+        PatternWarning: only the slow engine takes the pattern. Shown once per pattern.
     """
     from minbpe.source import counts_of
 
@@ -323,8 +324,8 @@ def count_to_file(
 ) -> None:
     """Count a corpus as `count` does and write the counts to a file as `PieceCounts.save` does.
 
-    With `max_memory` the distinct pieces may be more than memory holds: they go from disk to disk. Pieces that were seen
-    less than `min_count` times are left out. The other arguments and the errors are those of `count`.
+    With `max_memory` the distinct pieces need not fit in memory: they go from disk to disk. Pieces seen fewer than
+    `min_count` times are left out. The other arguments and the errors are those of `count`.
 
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory

@@ -1,6 +1,6 @@
-"""The main job on real text: train a vocabulary, encode the text into shards, and compare with other tokenizers.
+"""The demo: train a vocabulary on real text, encode the text into shards, and compare with other tokenizers.
 
-Ids are compared with tiktoken's on all of the text before any time is taken. Speeds are of one thread, on a sample.
+Ids are compared with tiktoken's on the whole text before anything is timed. Speeds are for one thread, on a sample.
 """
 
 import sysconfig
@@ -25,18 +25,18 @@ from minbpe.vocabulary import Vocabulary
 PUBLISHED = ("cl100k_base", "o200k_base")
 
 LARGEST_CORPUS = 64_000_000
-"""Bytes of text after which no more is read, so that the demo stays within three minutes on two cores."""
+"""Bytes of text to read at most, so that the demo stays within three minutes on two cores."""
 LARGEST_TEXT = 1_000_000
-"""Characters beyond which a file is cut at a line's end. All tokenizers get the same texts."""
+"""Characters beyond which a file is cut at a line end. All tokenizers get the same texts."""
 SAMPLE = 4_000_000
-"""Bytes that speeds are measured on, from texts evenly spread over the corpus."""
+"""Bytes of text to measure speeds on, from texts spread evenly over the corpus."""
 
 RECORD = "demo.txt"
-"""Stands beside what the demo wrote, with the digests of its vocabularies, so that it replaces nothing else."""
+"""The file beside the demo's output with the digests of its vocabularies, so that the demo replaces nothing else."""
 HEADING = "minbpe demo wrote the vocabularies of these digests, and replaces them and their shards when it runs again:"
 
 Say = Callable[[str, int, int | None], object]
-"""Told each stage's name, what is done of it, and what there is to do, if that is known."""
+"""Called with a stage's name, how much of it is done, and how much there is to do, if known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +51,12 @@ class Corpus:
     skipped: int
     """Files that are not UTF-8."""
     cut: bool
-    """Whether there was more than `LARGEST_CORPUS`."""
+    """Whether there was more text than `LARGEST_CORPUS`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """All that the demo has to show."""
+    """Everything that the demo shows."""
 
     corpus: Corpus
     rows: list[Row]
@@ -68,16 +68,16 @@ class Result:
 
 
 def run(corpus: Path | None, out: Path, size: int, say: Say = lambda stage, done, total: None) -> Result:
-    """Do the main job on the text in `corpus`, by default the source of Python's standard library.
+    """Run the demo on the text in `corpus`, by default the source of Python's standard library.
 
     Args:
         corpus: A file or a directory, in any form that `minbpe train` reads.
         out: The directory for the vocabulary and the shards; those of an earlier demo are replaced.
-        size: Tokens of the vocabulary.
-        say: Told how far the work is.
+        size: The number of tokens in the vocabulary.
+        say: Called with the progress of the work.
 
     Raises:
-        MinbpeError: There is no text, or what would be replaced is of no earlier demo, or ids are not those of tiktoken;
+        MinbpeError: There is no text, or the demo would replace what no earlier demo wrote, or ids differ from tiktoken's;
             the message shows the first that differs.
     """
     say("read", 0, None)
@@ -146,7 +146,7 @@ def read_corpus(corpus: Path | None) -> Corpus:
 
 
 def _texts(file: Path, room: int) -> tuple[list[str], bool]:
-    """Return the texts of a file that so many bytes have room for, and whether there are more; no more than these are read."""
+    """Return the texts of a file that fit in `room` bytes, and whether there are more; reading stops there."""
     found: list[str] = []
     for document in read_documents([file]):
         parts = parts_of(document if isinstance(document, Long) else as_bytes(document), LARGEST_TEXT)
@@ -159,7 +159,7 @@ def _texts(file: Path, room: int) -> tuple[list[str], bool]:
 
 
 def _cut(parts: Iterable[str]) -> Iterator[str]:
-    """Cut a text that comes in parts into some of at most `LARGEST_TEXT` characters, at a line's end where there is one."""
+    """Cut a text that comes in parts into texts of at most `LARGEST_TEXT` characters, at a line end where there is one."""
     text = ""
     for part in parts:
         text += part
@@ -171,7 +171,7 @@ def _cut(parts: Iterable[str]) -> Iterator[str]:
 
 
 def _reported(corpus: Corpus, say: Say) -> Iterator[str]:
-    """Give the texts, telling how many of their characters have been taken."""
+    """Yield the texts, reporting how many of their characters have been taken."""
     done = 0
     for text in corpus.texts:
         say("shard", done, corpus.bytes)
@@ -180,10 +180,10 @@ def _reported(corpus: Corpus, say: Say) -> Iterator[str]:
 
 
 def _replaceable(record: Path, model: Path, shards: Path) -> list[str]:
-    """Return the digests of the vocabularies of earlier demos in a directory.
+    """Return the digests of the vocabularies that earlier demos wrote, as listed in `record`.
 
     Raises:
-        MinbpeError: it holds a vocabulary or shards that are not theirs, and that the demo would replace.
+        MinbpeError: the demo would replace a record, vocabulary or shards that no earlier demo wrote.
     """
     heading, *own = (record.read_text(errors="replace").splitlines() if record.exists() else []) or [HEADING]
     others = [] if heading == HEADING else [record]
@@ -201,7 +201,7 @@ def _replaceable(record: Path, model: Path, shards: Path) -> list[str]:
 
 
 def _is_of(model: Path, digests: Sequence[str]) -> bool:
-    """Whether a file is a vocabulary of one of the digests."""
+    """Whether a file is a vocabulary with one of the digests."""
     try:
         return Vocabulary.load(model).digest in digests
     except (FileNotFoundError, FormatError):
@@ -209,7 +209,7 @@ def _is_of(model: Path, digests: Sequence[str]) -> bool:
 
 
 def _remove_shards(directory: Path) -> None:
-    """Remove what an earlier demo wrote, by its own manifest, so that nothing else can be hit."""
+    """Remove the shards of an earlier demo as listed in their own manifest, so that nothing else can be hit."""
     if (directory / FILE).exists():
         for shard in Manifest.load(directory).shards:
             (directory / shard.file).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Documents out of files: text, jsonl and parquet, plain or compressed, in an order that is the same on every machine."""
+"""Reads documents from files: text, jsonl and parquet, plain or compressed, in the same order on every machine."""
 
 import json
 import os
@@ -17,9 +17,9 @@ from minbpe.naming import naming
 Progress = Callable[[int], object]
 JSON_LINES = (".jsonl", ".ndjson")
 LONG = 1 << 24
-"""A text of more bytes is not held: whoever takes it reads its parts."""
+"""A text of more bytes than this is not held in memory; its consumer reads it in parts."""
 READ = 1 << 20
-"""Bytes that are read at once where nothing asks for more."""
+"""Bytes to read at a time when the caller has no preference."""
 
 
 class File(NamedTuple):
@@ -28,13 +28,13 @@ class File(NamedTuple):
     path: Path
     size: int
     progress: Progress = lambda done: None
-    """Called with the bytes read so far."""
+    """Called with the number of bytes read so far."""
 
     def __fspath__(self) -> str:
         return os.fspath(self.path)
 
     def parts(self, most: int) -> Iterator[bytes]:
-        """Yield its bytes, at most so many at a time.
+        """Yield its bytes, at most `most` at a time.
 
         Raises:
             CorpusError: The file has become shorter.
@@ -53,7 +53,7 @@ class File(NamedTuple):
 
 
 class Packed(Streamed):
-    """A long text in a compressed file, as a document: unpacked each time that it is read, and only that tells its size."""
+    """A long text in a compressed file, as a document. It is unpacked each time it is read, and only that reveals its size."""
 
     def __init__(self, path: Path, progress: Progress) -> None:
         self.path = path
@@ -62,13 +62,13 @@ class Packed(Streamed):
 
     @property
     def size(self) -> int:
-        """Its bytes, for which it is read unless it has been."""
+        """Its size in bytes, unpacked; found by reading it, unless it has been read already."""
         if self._size is None:
             self._size = sum(map(len, self.parts(READ)))
         return self._size
 
     def parts(self, most: int) -> Iterator[bytes]:
-        """Yield its bytes, at most so many at a time.
+        """Yield its bytes, at most `most` at a time.
 
         Raises:
             CorpusError: The file is damaged.
@@ -83,13 +83,13 @@ class Packed(Streamed):
 
 
 class Piped(Streamed):
-    """A text that comes through a pipe, as a document that can be read once."""
+    """A text that comes through a pipe, as a document that can be read only once."""
 
     def __init__(self, path: Path, begins: bytes, rest: Stream) -> None:
         self.path, self._begins, self._rest = path, begins, rest
 
     def parts(self, most: int) -> Iterator[bytes]:
-        """Yield its bytes, at most so many at a time."""
+        """Yield its bytes, at most `most` at a time."""
         with damage_named(self.path):
             yield from parts_of(self._begins, most)
             self._begins = b""
@@ -97,7 +97,7 @@ class Piped(Streamed):
 
 
 Long = File | Packed | Piped
-"""What is read in parts."""
+"""A document that is read in parts."""
 
 
 class Rereadable(Protocol):
@@ -105,10 +105,10 @@ class Rereadable(Protocol):
 
     @property
     def size(self) -> int:
-        """Its bytes."""
+        """Its size in bytes."""
 
     def parts(self, most: int) -> Iterator[bytes]:
-        """Yield them, at most so many at a time."""
+        """Yield its bytes, at most `most` at a time."""
 
 
 def size_of(document: bytes | Rereadable) -> int:
@@ -117,7 +117,7 @@ def size_of(document: bytes | Rereadable) -> int:
 
 
 def parts_of(document: bytes | Long | Rereadable, most: int) -> Iterator[bytes]:
-    """Yield the bytes of a document, at most so many at a time.
+    """Yield the bytes of a document, at most `most` at a time.
 
     >>> list(parts_of(b"a rose is", 4))
     [b'a ro', b'se i', b's']
@@ -131,7 +131,7 @@ def parts_of(document: bytes | Long | Rereadable, most: int) -> Iterator[bytes]:
 
 
 def read_parts(stream: Stream, most: int) -> Iterator[bytes]:
-    """Yield what is left of a stream. A terminal's end is not asked for twice, as Ctrl-D would have to be pressed again."""
+    """Yield the rest of a stream. A short read ends it, so that at a terminal Ctrl-D need not be pressed twice."""
     part = stream.read(most)
     while part:
         yield part
@@ -139,7 +139,7 @@ def read_parts(stream: Stream, most: int) -> Iterator[bytes]:
 
 
 def joined(document: Long) -> bytes:
-    """Return all bytes of a long document, for what cannot do with its parts; they are held once."""
+    """Return all bytes of a long document, for code that cannot work in parts; only one copy is held."""
     held = BytesIO()
     for part in document.parts(READ):
         held.write(part)
@@ -147,20 +147,20 @@ def joined(document: Long) -> bytes:
 
 
 def after(before: int, progress: Progress) -> Progress:
-    """Return what tells `progress` of bytes that come after `before` others."""
+    """Return a callback that reports to `progress` the bytes done, plus the `before` bytes that came earlier."""
     return lambda done: progress(before + done)
 
 
 def find_files(sources: Iterable[str | Path], *, glob: str = "*") -> list[Path]:
-    """Return the files of `sources` in order: a file as it is named, a directory's files below it sorted by path.
+    """Return the files of `sources` in order: a file as named, for a directory all files below it, sorted by path.
 
     Args:
         sources: Files and directories.
         glob: Which names to take inside directories, such as `*.py`. Files named directly are always taken.
 
     Raises:
-        CorpusError: A source does not exist, nothing matches, or the pattern is none.
-        OSError: A directory may not be read; `rglob` passes over it.
+        CorpusError: A source does not exist, nothing matches, or `glob` is no pattern.
+        OSError: A directory may not be read; `rglob` alone would skip it.
     """
 
     def refuse(error: OSError) -> NoReturn:
@@ -187,7 +187,7 @@ def find_files(sources: Iterable[str | Path], *, glob: str = "*") -> list[Path]:
 
 
 def is_plain_text(path: Path) -> bool:
-    """Whether the bytes of the file are its text, as for every name that is not jsonl, parquet or compressed.
+    """Whether a file's bytes are its text: true unless its name says jsonl, parquet or compressed.
 
     >>> is_plain_text(Path("a.py")), is_plain_text(Path("a.txt.gz")), is_plain_text(Path("a.jsonl"))
     (True, False, False)
@@ -196,7 +196,7 @@ def is_plain_text(path: Path) -> bool:
 
 
 def refuse_unless_plain(path: str | os.PathLike[str]) -> None:
-    """Raise a CorpusError for a file of which only `read_documents` finds the text, where a path stands for its bytes."""
+    """Raise a CorpusError for a file whose text only `read_documents` finds, used where a path stands for a file's bytes."""
     file = Path(path)
     if not is_plain_text(file):
         raise CorpusError(
@@ -212,12 +212,12 @@ def read_documents(
     lines: bool = False,
     progress: Progress = lambda done: None,
 ) -> Iterator[bytes | str | Long]:
-    r"""Yield the documents of `files`: a text file's bytes, or each of its lines; a record's `field` elsewhere.
+    r"""Yield the documents of `files`: of a text file its bytes, or each of its lines; otherwise the `field` of each record.
 
-    A text of more than 16 MB is not held: it is given as a `File`, as `Packed`, or as `Piped`, of which whoever takes it reads
-    parts before the next document.
+    A text of more than 16 MB is not held in memory: it comes as a `File`, `Packed` or `Piped`, whose parts are to be read before
+    the next document is taken.
 
-    Bytes are given as they are: no newline is translated, no mark removed, and what is not UTF-8 stays.
+    Bytes are unchanged: no newline is translated, no byte order mark removed, and invalid UTF-8 stays.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as directory:
@@ -227,12 +227,12 @@ def read_documents(
 
     Args:
         files: What `find_files` returned.
-        field: The name of the text in a record of jsonl or parquet.
-        lines: A document is a line of a text file, without its newline, instead of the whole file.
-        progress: Called with the bytes of the files (compressed as they are) read so far.
+        field: The field that holds the text in a jsonl or parquet record.
+        lines: Whether each line of a text file, without its newline, is a document, instead of the whole file.
+        progress: Called with the number of bytes read so far; of a compressed file, compressed bytes.
 
     Raises:
-        CorpusError: A file that is damaged, a record without the field, parquet without pyarrow, or piece counts in a pipe.
+        CorpusError: A file is damaged, a record lacks the field, parquet lacks pyarrow, or a pipe holds piece counts.
     """
     before = 0
     progress = _forward(progress)
@@ -247,7 +247,7 @@ def read_documents(
 
 
 def _forward(progress: Progress) -> Progress:
-    """Return what never tells `progress` less than before, though a document is read a second time."""
+    """Return a callback that never reports less to `progress` than before, even if a document is read a second time."""
     furthest = 0
 
     def tell(done: int) -> None:
@@ -267,7 +267,7 @@ def _read_file(
     if kind in JSON_LINES:
         yield from _read_records(path, stream, field)
     elif kind == ".parquet":
-        # Its end is read first, which not every stream goes to.
+        # Parquet is read from its end, to which not every stream can seek.
         yield from _read_parquet(path, BytesIO(stream.read()) if packed else stream, field)
     elif lines:
         first = [*islice(stream, 1)]
@@ -290,7 +290,7 @@ def _read_file(
 
 
 def _refuse_counts(path: Path, raw: BinaryIO, begins: bytes) -> None:
-    """Raise a CorpusError for piece counts through a pipe: only files were looked at before."""
+    """Raise a CorpusError for piece counts from a pipe: so far only files have been checked for them."""
     if not raw.seekable() and are_counts(path, begins):
         raise in_a_pipe(path)
 

@@ -1,6 +1,6 @@
-"""Encoding and decoding with one vocabulary: every method of `tiktoken.Encoding`, and those that it lacks.
+"""Encoding and decoding with one vocabulary: every method of `tiktoken.Encoding`, and some that it lacks.
 
-Names, keywords and errors are tiktoken's (0.14), so that `import minbpe as tiktoken` is a change of one line. An Encoding never
+Names, keywords and errors are tiktoken's (0.14), so switching takes one line: `import minbpe as tiktoken`. An Encoding never
 changes: threads share it freely, and it is safe after a fork.
 
 The file is long because tiktoken's class is: three lines in four are docstrings and signatures.
@@ -43,16 +43,16 @@ class Encoding(BaseEncoding):
     'hello world'
 
     Args:
-        name: what the encoding is called, in `repr` and when it is pickled by name.
+        name: the encoding's name, for `repr` and for pickling by name.
         pat_str: the regular expression that splits text into pieces; None: a text is one piece.
         mergeable_ranks: each ordinary token's bytes with its rank, which is its id and its merge priority.
         special_tokens: special tokens, text to id.
-        explicit_n_vocab: if given, how many tokens there must be, with ids from 0 on and no holes.
+        explicit_n_vocab: if given, how many tokens there must be, with ids from 0 on and no gaps.
 
     Lone surrogates, which UTF-8 cannot hold, are encoded as U+FFFD, and surrogate pairs as the character they stand for.
 
     Warns:
-        PatternWarning: the pattern is one that only the slow engine takes. Said once for each pattern.
+        PatternWarning: only the slow engine takes the pattern. Shown once per pattern.
     """
 
     __slots__ = ("__weakref__", "_core", "_ranks", "_special", "cache_size", "name", "vocabulary")
@@ -84,12 +84,12 @@ class Encoding(BaseEncoding):
 
     @classmethod
     def from_vocabulary(cls, vocabulary: Vocabulary, name: str = "custom", cache_size: int | None = None) -> Encoding:
-        """Return what encodes with `vocabulary`.
+        """Return an Encoding with `vocabulary`.
 
-        Each thread that encodes more than some 8 KB keeps a cache of pieces and their ids, of 1 MB at first. After 2 MB of text it
-        grows until it has room for all tokens and as many pieces that are none, 18 MB for 100,000 tokens; `cache_size` is how many
-        bytes it may have instead. New English text is then encoded at 185 MB/s; with half as much memory at 135, with 1 MB at 80,
-        and with less than 288 KB, which is no cache, at 20.
+        Each thread that encodes more than some 8 KB keeps a cache of pieces and their ids, 1 MB at first. After 2 MB of text the
+        cache grows until it has room for all tokens and as many other pieces, 18 MB for 100,000 tokens; `cache_size` sets another
+        limit, in bytes. At full size new English text is encoded at 185 MB/s; with half as much memory at 135, with 1 MB at 80,
+        and with less than 288 KB, which means no cache, at 20.
 
         >>> v = Vocabulary.from_merges([(97, 97), (256, 98)])
         >>> Encoding.from_vocabulary(v).encode("aabaa")
@@ -132,10 +132,10 @@ class Encoding(BaseEncoding):
         )
 
     def to_tiktoken(self) -> Any:
-        """Return a `tiktoken.Encoding` of the same ids. Needs tiktoken.
+        """Return a `tiktoken.Encoding` that gives the same ids. Needs tiktoken.
 
         Raises:
-            VocabularyError: tiktoken, which knows only ranks, would encode differently; above all if there are several stages.
+            VocabularyError: tiktoken, which knows only ranks, would encode differently, in particular with several stages.
         """
         import tiktoken
 
@@ -154,7 +154,7 @@ class Encoding(BaseEncoding):
         return tiktoken.Encoding(self.name, pat_str=pattern, mergeable_ranks=ranks, special_tokens=self._special_tokens)
 
     def with_special_tokens(self, special_tokens: Mapping[str, int], name: str | None = None) -> Encoding:
-        """Return an Encoding with further special tokens, text to id. All else is shared, not copied.
+        """Return an Encoding with further special tokens, text to id. Everything else is shared, not copied.
 
         >>> import minbpe
         >>> enc = minbpe.get_encoding("cl100k_base").with_special_tokens({"<|im_start|>": 100264}, name="chat")
@@ -162,7 +162,7 @@ class Encoding(BaseEncoding):
         [100264, 882]
 
         Raises:
-            SpecialTokenError: a text is empty, or an id is an ordinary token's.
+            SpecialTokenError: a text is empty, or an id belongs to an ordinary token.
         """
         vocabulary = self.vocabulary.with_special_tokens(special_tokens)
         return Encoding.from_vocabulary(vocabulary, name or self.name, self.cache_size)
@@ -180,8 +180,8 @@ class Encoding(BaseEncoding):
     ) -> list[int]:
         """Encode a text.
 
-        Special tokens steer a model, so text from a user must not become one by accident: by default it is an error if it holds
-        one. Allow some or "all", or have none disallowed, `disallowed_special=()`, to encode them as plain text.
+        Special tokens steer a model, so user text must not turn into one by accident: by default, a text that holds one is an
+        error. Allow some or "all" of them, or pass `disallowed_special=()` to encode them as plain text.
 
         >>> import minbpe
         >>> enc = minbpe.get_encoding("gpt2")
@@ -195,7 +195,7 @@ class Encoding(BaseEncoding):
             TypeError: `text` is not a str, or `allowed_special` not a set.
         """
         if allowed_special is NONE and disallowed_special == "all":
-            # What nearly every call asks for, in one step: looking up and asking first take a third of a call with 20 bytes.
+            # The usual call, in one step: separate look-ups and checks would take a third of the time of a 20-byte call.
             ids = self._core.encode_if_plain(text)
             if ids is not None:
                 return ids
@@ -210,7 +210,7 @@ class Encoding(BaseEncoding):
     ) -> npt.NDArray[np.uint32]:
         """Encode as `encode` does, into a read-only numpy array of uint32 that shares the encoder's memory. Needs numpy.
 
-        For a text of many megabytes, `encode_batch_flat([text])` shares it among threads.
+        To encode a text of many megabytes on several threads, use `encode_batch_flat([text])`.
         """
         import numpy as np
 
@@ -220,7 +220,7 @@ class Encoding(BaseEncoding):
     def encode_bytes(self, data: bytes) -> list[int]:
         r"""Encode bytes that need not be UTF-8: valid stretches as text, each invalid stretch as one piece.
 
-        On valid UTF-8 it equals `encode_ordinary` of the text; `decode_bytes` always restores `data`.
+        For valid UTF-8 the ids are those of `encode_ordinary`; `decode_bytes` always restores `data`.
 
         >>> import minbpe
         >>> enc = minbpe.get_encoding("cl100k_base")
@@ -261,7 +261,7 @@ class Encoding(BaseEncoding):
     ) -> tuple[memoryview, memoryview]:
         """Encode several texts into two flat buffers, which numpy, torch and Arrow read without a copy.
 
-        Threads share a long text, too: it is cut where the pattern proves that a piece ends.
+        Threads share even a single long text: it is cut where the pattern proves that a piece ends.
 
         Returns:
             ids: uint32, of all texts one after the other.
@@ -282,7 +282,7 @@ class Encoding(BaseEncoding):
 
         Args:
             column: Array or ChunkedArray of string, large_string, string_view, binary, dictionary of these, or null.
-            num_threads: how many threads encode.
+            num_threads: how many threads to use.
 
         Returns:
             A column of the same length and chunks; null rows stay null. Needs pyarrow: `pip install minbpe[data]`.
@@ -298,9 +298,9 @@ class Encoding(BaseEncoding):
         allowed_special: Literal["all"] | AbstractSet[str] = NONE,
         disallowed_special: Literal["all"] | Collection[str] = "all",
     ) -> tuple[list[int], list[list[int]]]:
-        """Encode a text that goes on: the tokens that stay, and each way that its end may turn out.
+        """Encode a text that may continue: the tokens that stay, and each way that its end may turn out.
 
-        The stable tokens hold a prefix of `text`. Each completion, put after them, holds all of it, and may hold more.
+        The stable tokens cover a prefix of `text`. Followed by any one completion, they cover all of `text`, and possibly more.
 
         >>> import minbpe
         >>> stable, completions = minbpe.get_encoding("gpt2").encode_with_unstable("hello fanta")
@@ -321,11 +321,11 @@ class Encoding(BaseEncoding):
         allowed_special: Literal["all"] | AbstractSet[str] = NONE,
         disallowed_special: Literal["all"] | Collection[str] = "all",
     ) -> tuple[list[int], list[tuple[int, int]]]:
-        """Encode, and say for each token which part of the text it stands for.
+        """Encode a text, and give the part of it that each token covers.
 
         Returns:
-            The ids, and for each the half-open range of characters of `text`, or of bytes of its UTF-8. A token that holds only
-            some bytes of a character covers it whole, so that neighbours may share one. Joined surrogate pairs count as one
+            The ids, and for each the half-open range of characters in `text`, or of bytes in its UTF-8. A token with only some
+            bytes of a character covers the whole character, so neighbours may share one. Joined surrogate pairs count as one
             character.
 
         >>> import minbpe
@@ -341,14 +341,14 @@ class Encoding(BaseEncoding):
         return self._core.encode_with_offsets(text, unit == "char", special)
 
     def encode_single_token(self, text_or_bytes: str | bytes) -> int:
-        """Return the id of the one token, ordinary or special, that is this text or these bytes.
+        """Return the id of the token, ordinary or special, with exactly this text or these bytes.
 
         >>> import minbpe
         >>> minbpe.get_encoding("gpt2").encode_single_token("hello")
         31373
 
         Raises:
-            UnknownTokenError: there is no such token. It is a KeyError.
+            UnknownTokenError: there is no such token. The error is also a KeyError.
         """
         token = repaired(text_or_bytes).encode() if isinstance(text_or_bytes, str) else text_or_bytes
         id = self.vocabulary._core.id_of_bytes(token)
@@ -370,7 +370,7 @@ class Encoding(BaseEncoding):
         return self._core.count(text, NO_LIMIT)
 
     def count_up_to(self, text: str, n: int) -> int:
-        """Return how many tokens `text` has, but at most `n`; stops reading there.
+        """Return how many tokens `text` has, or `n` if it has more; stops reading there.
 
         >>> import minbpe
         >>> minbpe.get_encoding("gpt2").count_up_to("hello world, and so on and so on", 4)
@@ -379,7 +379,7 @@ class Encoding(BaseEncoding):
         return self._core.count(text, _limit(n))
 
     def truncate(self, text: str, n: int) -> str:
-        """Return the longest prefix of `text` made of whole tokens among its first `n` that ends on a character.
+        """Return the longest prefix of `text` that consists of at most its first `n` tokens and ends with a whole character.
 
         `count` of the result is at most `n`. Special tokens are plain text. Stops reading at token `n`.
 
@@ -392,7 +392,7 @@ class Encoding(BaseEncoding):
     # Decoding
 
     def decode(self, tokens: Iterable[int], errors: str = "replace") -> str:
-        """Decode ids to text. Bytes that are not UTF-8 are treated as `errors` says, U+FFFD by default.
+        """Decode ids to text. Bytes that are not UTF-8 are handled as `errors` says, by default replaced by U+FFFD.
 
         >>> import minbpe
         >>> minbpe.get_encoding("gpt2").decode([31373, 995])
@@ -404,7 +404,7 @@ class Encoding(BaseEncoding):
         return self._core.decode_bytes(tokens).decode("utf-8", errors=errors)
 
     def decode_bytes(self, tokens: Iterable[int]) -> bytes:
-        """Decode ids to bytes; from a list, a numpy array, or any iterable. Raises UnknownTokenError as `decode` does."""
+        """Decode ids from a list, a numpy array or any iterable to bytes. Raises UnknownTokenError as `decode` does."""
         return self._core.decode_bytes(tokens)
 
     def decode_single_token_bytes(self, token: int) -> bytes:
@@ -412,7 +412,7 @@ class Encoding(BaseEncoding):
         return self._core.decode_token(token)
 
     def decode_tokens_bytes(self, tokens: Iterable[int]) -> list[bytes]:
-        """Return the bytes of each token: how a text is cut.
+        """Return the bytes of each token, which show where a text is cut.
 
         >>> import minbpe
         >>> minbpe.get_encoding("gpt2").decode_tokens_bytes([31373, 995])
@@ -421,7 +421,7 @@ class Encoding(BaseEncoding):
         return [self._core.decode_token(token) for token in tokens]
 
     def decode_with_offsets(self, tokens: Iterable[int]) -> tuple[str, list[int]]:
-        """Decode ids to text, with the index of the first character that each token holds a byte of.
+        """Decode ids to text, and give for each token the index of the first character it has a byte of.
 
         >>> import minbpe
         >>> minbpe.get_encoding("gpt2").decode_with_offsets([31373, 995])
@@ -449,7 +449,7 @@ class Encoding(BaseEncoding):
         return self._core.decode_bytes_batch(list(batch), _threads(num_threads))
 
     def stream_decoder(self, errors: str = "replace") -> StreamDecoder:
-        """Return what decodes ids one at a time, and holds back a character until its last byte is there."""
+        """Return a decoder that takes ids one at a time, and holds back a character until its last byte arrives."""
         from minbpe.streaming import StreamDecoder
 
         return StreamDecoder(self, errors)
@@ -494,7 +494,7 @@ class Encoding(BaseEncoding):
 
     @property
     def _mergeable_ranks(self) -> dict[bytes, int]:
-        """In the order of ids. Built when first asked for, and kept: it needs more memory than all else."""
+        """In id order. Built only when first asked for, as it needs more memory than everything else; then kept."""
         if self._ranks is None:
             ids = self.vocabulary.mergeable_ranks
             object.__setattr__(self, "_ranks", dict(sorted(ids.items(), key=lambda item: item[1])))
@@ -506,12 +506,12 @@ class Encoding(BaseEncoding):
         return self.vocabulary.special_tokens
 
     def _encode_single_piece(self, text_or_bytes: str | bytes) -> list[int]:
-        """Encode without splitting, at any stage; special tokens are plain text."""
+        """Encode without splitting at any stage; special tokens are plain text."""
         piece = repaired(text_or_bytes).encode() if isinstance(text_or_bytes, str) else text_or_bytes
         return self._core.encode_piece(piece)
 
     def _encode_bytes(self, text: bytes) -> list[int]:
-        """Encode bytes as tiktoken guesses at those that are not UTF-8; `encode_bytes` splits them by a rule."""
+        """Encode bytes as tiktoken does, which guesses at those that are not UTF-8; `encode_bytes` splits them by a rule."""
         return self._core.encode_bytes_as_tiktoken(text)
 
     # As a value
@@ -532,7 +532,7 @@ class Encoding(BaseEncoding):
         return self
 
     def __reduce__(self) -> tuple[object, ...]:
-        """By name where `get_encoding` knows it, so that a pickle is a few bytes; otherwise by value."""
+        """Pickle by name, a few bytes, if `get_encoding` knows this encoding; otherwise by value."""
         from minbpe import registry
 
         if registry.ENCODINGS.get(self.name) is self:
@@ -541,7 +541,7 @@ class Encoding(BaseEncoding):
 
 
 def repaired(text: str) -> str:
-    r"""Return `text` as UTF-8 can hold it: surrogate pairs joined, lone surrogates as U+FFFD.
+    r"""Return `text` in a form that UTF-8 can hold: surrogate pairs joined, lone surrogates as U+FFFD.
 
     >>> repaired("\ud83d\udc4d \ud83d")
     '👍 \ufffd'

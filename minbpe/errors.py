@@ -17,7 +17,7 @@ class VocabularyError(MinbpeError):
 
 
 class SpecialTokenError(MinbpeError):
-    """A special token that may not stand where it does: in the text, or in the vocabulary."""
+    """A special token that is not allowed where it is, in a text or in a vocabulary."""
 
 
 class CorpusError(MinbpeError):
@@ -31,7 +31,7 @@ class FormatError(MinbpeError):
 class UnknownTokenError(KeyError, MinbpeError, OverflowError):
     """An id, or a token's bytes, that the vocabulary does not hold.
 
-    It is a KeyError and an OverflowError too, as tiktoken raises one or the other, and a ValueError as upstream minbpe does.
+    It is also a KeyError and an OverflowError, as tiktoken raises one or the other, and a ValueError, as upstream minbpe raises.
     """
 
     def __str__(self) -> str:
@@ -40,13 +40,13 @@ class UnknownTokenError(KeyError, MinbpeError, OverflowError):
 
 
 class UnknownNameError(KeyError, MinbpeError):
-    """A model or an encoding that nothing here defines. It is a KeyError too, as tiktoken raises for a model."""
+    """A model or an encoding that minbpe does not know. It is also a KeyError, which tiktoken raises for a model."""
 
     __str__ = UnknownTokenError.__str__
 
 
 def expect(fits: bool, wanted: str, given: object, way_out: str) -> None:
-    """Raise a TypeError that says the way out, unless what is given fits.
+    """Raise a TypeError that says the way out, unless `given` fits.
 
     >>> expect(isinstance("300", int), "vocab_size is an int", "300", "write 300")
     Traceback (most recent call last):
@@ -58,16 +58,16 @@ def expect(fits: bool, wanted: str, given: object, way_out: str) -> None:
 
 
 def expect_int(name: str, given: object) -> None:
-    """Raise a TypeError unless what is given counts as an int, as those of numpy do."""
+    """Raise a TypeError unless `given` counts as an int, as numpy's integers do."""
     expect(hasattr(given, "__index__"), f"{name} is an int", given, "give a whole number")
 
 
 class PatternWarning(UserWarning):
-    """A split pattern that the compiled engine refuses: it splits as it says, but slowly. Said once for each pattern."""
+    """A split pattern that the compiled engine refuses: it still splits correctly, but slowly. Shown once per pattern."""
 
 
 def warn(message: str, category: type[Warning]) -> None:
-    """Warn at the line that called minbpe, which its context managers call through contextlib."""
+    """Warn at the line that called minbpe, skipping frames of contextlib, through which minbpe calls its context managers."""
     frame, level = sys._getframe(), 1
     while frame.f_back and str(frame.f_globals.get("__name__")).startswith(("minbpe.", "contextlib")):
         frame, level = frame.f_back, level + 1

@@ -1,4 +1,4 @@
-"""Extending: further merges for a vocabulary that is there, learnt from a corpus; what it has stays as it is."""
+"""Extending: further merges for an existing vocabulary, learnt from a corpus; what the vocabulary has stays as it is."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def extend(
 ) -> Vocabulary:
     """Learn `tokens` more merges on top of a vocabulary, such as 1,000 tokens of your domain on top of cl100k_base.
 
-    Exact: the corpus is encoded with the vocabulary, and training goes on from there. On the corpus that the vocabulary was
-    trained on, with the same tie rule, this gives the merges that training to the larger size at once gives.
+    Exact: the corpus is encoded with the vocabulary, and training continues from there. With the corpus and the tie rule that
+    the vocabulary was trained with, the merges are those of training to the larger size in one go.
 
-    Tokens, special tokens and their ids stay; the new tokens get the ids from `vocabulary.n_vocab` on. New merges come
+    Existing tokens, special tokens and their ids stay; new tokens get the ids from `vocabulary.n_vocab` on. New merges come
     after all others, so a text is encoded as before and then shortened further.
 
     >>> from minbpe.training import train
@@ -47,8 +47,8 @@ def extend(
     True
 
     Args:
-        vocabulary: one whose merges are known, as those of the published vocabularies are.
-        source: what to learn from, as for `train`; it is split by the vocabulary's pattern, the last stage's.
+        vocabulary: one whose merges are known, as the published vocabularies' are.
+        source: what to learn from, as for `train`; it is split by the pattern of the vocabulary's last stage.
         tokens: how many to add.
         tie_break: as for `train`; "lowest" compares ids.
         min_count: as for `train`.
@@ -62,12 +62,12 @@ def extend(
     Raises:
         VocabularyError: `tokens` is negative or more than there is room for, or the vocabulary has a token that its merges do not
             reach.
-        CorpusError: as for `train`; above all `PieceCounts` of another pattern.
-        TypeError: what is given is no vocabulary, or no corpus.
+        CorpusError: as for `train`, in particular for `PieceCounts` of another pattern.
+        TypeError: `vocabulary` is not a Vocabulary, or `source` is not a corpus.
         OSError: a file cannot be read.
 
     Warns:
-        VocabularyWarning: the corpus was exhausted before so many tokens were added.
+        VocabularyWarning: the corpus was exhausted before all `tokens` were added.
     """
     expect(isinstance(vocabulary, Vocabulary), "extend takes a Vocabulary", vocabulary, NO_VOCABULARY)
     expect_int("tokens", tokens)

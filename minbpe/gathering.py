@@ -1,4 +1,4 @@
-"""Gathering: a corpus counted batch by batch, from a place on that was reached before, and word of how far it is."""
+"""Gathering: counts a corpus batch by batch, resuming from a place reached before, and reports progress."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from minbpe.patterns import Pattern
 
 MOST = 2**63
-"""Counts add up to less."""
+"""Counts add up to less than this."""
 HELD = 1 << 24
-"""Bytes of a document that are held at a time where it is streamed."""
+"""Bytes of a streamed document that are held at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a stage of the work is: `done` of `total` bytes, and of merges while training.
+    """How far a stage of the work is: `done` of `total` bytes, or merges while training.
 
-    Text is counted, and files of piece counts are checked, then loaded. What several threads or runs on disk have of the pieces is
-    summed, and, as it is asked for, loaded from disk or saved. The total is None while an iterator may still give more,
-    or while what memory holds is sorted for the disk.
+    Text is counted; files of piece counts are checked, then loaded. The counts of several threads, or of runs on disk, are
+    summed, and the sum is loaded from disk or saved, as requested. `total` is None while an iterator may still yield more, or
+    while the contents of memory are sorted for the disk.
     """
 
     stage: Literal["check", "load", "count", "sum", "save", "train"]
@@ -44,12 +44,12 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """How far a corpus is counted: so many documents, and so many bytes of the next, up to where a piece must end."""
+    """How far a corpus is counted: whole documents, then `offset` bytes of the next, up to where a piece must end."""
 
     documents: int = 0
     offset: int = 0
     size: int = 0
-    """The bytes of all that comes before."""
+    """The number of bytes before this place."""
 
 
 def gather(
@@ -61,9 +61,9 @@ def gather(
     progress: Callable[[Progress], object] | None,
     parts: Parts | None = None,
 ) -> _core.Counted:
-    """Count a corpus; the result is in memory or on disk, without the pieces that were seen less than `min_count` times.
+    """Count a corpus; the result is in memory or on disk, without the pieces seen fewer than `min_count` times.
 
-    With `parts`, counting goes on from them, and they have what is to be rescued if an exception ends it.
+    With `parts`, counting resumes from them, and they hold what is to be rescued if an exception ends it.
     """
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be 1 or more, not {threads}; None takes all cores")
@@ -77,7 +77,7 @@ def gather(
 
 
 class _Counting:
-    """A counter of a corpus, and where there is a checkpoint, each time that something is kept the next."""
+    """The counter of a corpus; with a checkpoint, a new counter after each save."""
 
     def __init__(
         self,
@@ -107,13 +107,13 @@ class _Counting:
             self._keep_in_time()
 
     def add_streamed(self, document: Streamed, most: int) -> None:
-        """Count a document of which some `most` bytes are held, or more where the pattern proves of no place that a piece ends.
+        """Count a document, holding some `most` bytes of it, or more where the pattern proves no place at which a piece ends.
 
         Raises:
-            CorpusError: it is damaged. Nothing of it is kept: what came of it may be wrong, for a checksum comes last.
-            OSError: it has become shorter than what is counted of it.
+            CorpusError: the document is damaged. None of its counts are kept: they may be wrong, as a checksum comes last.
+            OSError: the document is now shorter than the part already counted.
         """
-        held, enough = BytesIO(), most  # Its bytes are held once, also where they become many.
+        held, enough = BytesIO(), most  # A BytesIO holds one copy of the bytes, however many they become.
         for part in self._uncounted(document, max(1, most // 16)):
             held.write(part)
             if held.tell() < enough:
@@ -127,7 +127,7 @@ class _Counting:
         self._add_part(held.getvalue(), last=True)
 
     def _uncounted(self, document: Streamed, most: int) -> Iterator[bytes]:
-        """Yield what comes of a document after the place that is reached."""
+        """Yield the bytes of a document after the place already reached."""
         number, offset = self._counter.reached or (0, 0)
         left = offset
         try:
@@ -143,7 +143,7 @@ class _Counting:
             raise OSError(f"{shorter}: count the corpus anew")
 
     def _add_part(self, data: bytes, last: bool) -> bytes:
-        """Count the next bytes of a document up to where a piece is sure to end, which it is at the `last`; return the others."""
+        """Count the next bytes of a document up to where a piece is sure to end, or all if they are the `last`; return the rest."""
         while True:
             done = self._counter.add_part(data, last, self._patience(), self._told(False))
             data = data[done:]
@@ -163,7 +163,7 @@ class _Counting:
             self._begin()
 
     def end(self) -> _core.Counter:
-        """Return what holds the counts of the whole corpus."""
+        """Return a counter with the counts of the whole corpus."""
         size = self.place.size + self._counter.done
         if self._progress:
             self._progress(Progress("count", size, size))
@@ -171,10 +171,10 @@ class _Counting:
 
 
 def check_min_count(min_count: int) -> None:
-    """Find what is wrong with it before the long work, not after.
+    """Check `min_count` before the long work, not after.
 
     Raises:
-        MinbpeError: it is below 1.
+        MinbpeError: `min_count` is below 1.
     """
     expect_int("min_count", min_count)
     if min_count < 1:
@@ -182,7 +182,7 @@ def check_min_count(min_count: int) -> None:
 
 
 def summed(counter: _core.Counter, min_count: int, progress: Callable[[Progress], object] | None) -> _core.Counted:
-    """Return what a counter has, without the pieces that were seen less than `min_count` times."""
+    """Return the counts of a counter, without the pieces seen fewer than `min_count` times."""
     with telling("sum", progress) as told:
         return counter.gather(min(min_count, MOST), told)
 
@@ -191,7 +191,7 @@ def summed(counter: _core.Counter, min_count: int, progress: Callable[[Progress]
 def telling(
     stage: Literal["load", "sum", "save"], progress: Callable[[Progress], object] | None
 ) -> Iterator[Callable[[int, int], object] | None]:
-    """Yield what tells `progress` of a stage by its done and total bytes; of a stage that is told of the end is too."""
+    """Yield a callback that reports a stage's done and total bytes to `progress`. If it is called, the end is reported too."""
     if progress is None:
         yield None
         return

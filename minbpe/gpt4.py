@@ -1,4 +1,4 @@
-"""Tokenizers that come trained: GPT-4's and its siblings, each one class parameter.
+"""Pretrained tokenizers: GPT-4's and its siblings, which differ in one class variable.
 
 Their vocabularies are in the package: they need neither tiktoken nor the network, and their ids are tiktoken's.
 """
@@ -46,10 +46,10 @@ class PretrainedTokenizerError(NotImplementedError, MinbpeError):
 
 
 class PretrainedTokenizer(RegexTokenizer):
-    """A tokenizer of a published vocabulary. A subclass names it in `encoding_name`, as `get_encoding` knows it.
+    """A tokenizer with a published vocabulary, which a subclass names in `encoding_name` as `get_encoding` knows it.
 
-    It splits text by the pattern published with the vocabulary. `vocab` holds each token's real bytes, also where byte
-    values have other ids than their own (`byte_shuffle`).
+    It splits text by the pattern published with the vocabulary. `vocab` holds each token's real bytes, even where a byte's
+    id is not its value (`byte_shuffle`).
     """
 
     encoding_name: ClassVar[str]
@@ -66,25 +66,25 @@ class PretrainedTokenizer(RegexTokenizer):
 
     @property
     def inverse_byte_shuffle(self) -> dict[int, int]:
-        """The byte value of each id that is a byte's."""
+        """The byte value of each id that stands for a byte."""
         return {token_id: value for value, token_id in enumerate(self.vocabulary.byte_ids)}
 
     def save_vocab(self, vocab_file: str | os.PathLike[str]) -> None:
-        """Write the tokens to a file to look at, as `save` does for a trained tokenizer."""
+        """Write the tokens to a file for people to read, as `save` does for a trained tokenizer."""
         from minbpe.formats.vocab_text import save_vocab_text
 
         save_vocab_text(self.vocabulary, vocab_file)
 
     def train(self, text: object, vocab_size: int, verbose: bool = False) -> NoReturn:
-        """Refuse: train a `RegexTokenizer`."""
+        """Refuse: train a `RegexTokenizer` instead."""
         raise self._refusal("cannot be trained: train a RegexTokenizer")
 
     def save(self, file_prefix: str | os.PathLike[str]) -> NoReturn:
-        """Refuse: save `vocabulary`."""
+        """Refuse: save `vocabulary` instead."""
         raise self._refusal("cannot be saved: save_vocab(path) writes its tokens, vocabulary.save(prefix) a model")
 
     def load(self, model_file: str | os.PathLike[str]) -> NoReturn:
-        """Refuse: load into a `RegexTokenizer`."""
+        """Refuse: load into a `RegexTokenizer` instead."""
         raise self._refusal("cannot be loaded: load the file into a RegexTokenizer")
 
     def _refusal(self, why: str) -> PretrainedTokenizerError:
@@ -122,7 +122,7 @@ class GPT4oTokenizer(PretrainedTokenizer):
 
 
 def bpe(mergeable_ranks: Mapping[bytes, int], token: bytes, max_rank: int | None = None) -> list[bytes]:
-    """Return the parts of `token` once every merge of a rank below `max_rank` is done.
+    """Return the parts of `token` after all merges of rank below `max_rank`.
 
     >>> bpe({b"a": 0, b"b": 1, b"ab": 2, b"abab": 3}, b"abab", max_rank=3)
     [b'ab', b'ab']
@@ -138,15 +138,15 @@ def bpe(mergeable_ranks: Mapping[bytes, int], token: bytes, max_rank: int | None
 
 
 def recover_merges(mergeable_ranks: Mapping[bytes, int]) -> dict[tuple[int, int], int]:
-    """Return the pair of ids that made each token, where only tokens and their ranks were published.
+    """Return the pair of ids that made each token, given only the tokens and their ranks.
 
-    The merges below a token's own rank leave just the two parts that its merge joined.
+    The merges below a token's own rank leave exactly the two parts that its merge joined.
 
     >>> recover_merges({b"a": 0, b"b": 1, b"ab": 2, b"abab": 3})
     {(0, 1): 2, (2, 2): 3}
 
     Raises:
-        VocabularyError: a token that no merge of two others makes.
+        VocabularyError: a token is not a merge of two others.
     """
     merges = {}
     for token, rank in mergeable_ranks.items():
