@@ -231,7 +231,7 @@ impl Encoder<'_> {
         loop {
             let found = special.and_then(|special| special.find(text, from));
             let stretch = &text[from..found.as_ref().map_or(text.len(), |found| found.start)];
-            let pieces = |base, ends: &[u32]| self.pieces.encode(stretch.as_bytes(), base, ends, sink);
+            let pieces = |base, ends: &[u32]| self.pieces.encode(stretch.as_bytes(), base, ends, sink).map_break(Ok);
             let flow = vocabulary.splitter().split(stretch, self.split, pieces)?;
             let Some(found) = found.filter(|_| flow.is_continue()) else { return Ok(flow) };
             if self.special(found.id, found.end - found.start, sink).is_break() {
@@ -247,7 +247,7 @@ impl Encoder<'_> {
         if let Some(last) = vocabulary.last_stage() {
             return vocabulary.encode_bytes_staged(last, bytes, sink);
         }
-        let pieces = |base, ends: &[u32]| self.pieces.encode(bytes, base, ends, sink);
+        let pieces = |base, ends: &[u32]| self.pieces.encode(bytes, base, ends, sink).map_break(Ok);
         vocabulary.splitter().split_bytes(bytes, self.split, pieces)
     }
 

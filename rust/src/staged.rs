@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 use crate::encode::{Rows, Sink};
 use crate::error::{Error, Result};
 use crate::special::Matcher;
-use crate::split::Scratch;
+use crate::split::{Flow, Scratch};
 use crate::table::{PairTable, Pairs};
 use crate::vocab::Vocabulary;
 
@@ -101,9 +101,9 @@ impl Vocabulary {
             loop {
                 let found = special.and_then(|special| special.find(text, from));
                 let stretch = &text[from..found.as_ref().map_or(text.len(), |found| found.start)];
-                let flow = stopped(self.splitter().split(stretch, split, |base, ends| {
+                let flow = self.splitter().split(stretch, split, |base, ends| {
                     self.staged_pieces(last, stretch.as_bytes(), base, ends, work, sink)
-                })?)?;
+                })?;
                 let Some(found) = found.filter(|_| flow.is_continue()) else { return Ok(flow) };
                 if sink.special(found.id, found.end - found.start).is_break() {
                     return Ok(ControlFlow::Break(()));
@@ -121,10 +121,8 @@ impl Vocabulary {
         sink: &mut impl Sink,
     ) -> Result<ControlFlow<()>> {
         with_buffers(|split, work| {
-            let flow = self
-                .splitter()
-                .split_bytes(bytes, split, |base, ends| self.staged_pieces(last, bytes, base, ends, work, sink))?;
-            stopped(flow)
+            self.splitter()
+                .split_bytes(bytes, split, |base, ends| self.staged_pieces(last, bytes, base, ends, work, sink))
         })
     }
 
@@ -177,7 +175,7 @@ impl Vocabulary {
         ends: &[u32],
         work: &mut Work,
         sink: &mut impl Sink,
-    ) -> ControlFlow<Result<()>> {
+    ) -> Flow {
         // By the stages before, all pieces together: what is merged there is merged side by side.
         let Work { narrow, .. } = work;
         narrow.clear();
@@ -209,14 +207,6 @@ impl Vocabulary {
             start = end;
         }
         ControlFlow::Continue(())
-    }
-}
-
-/// Whether the sink wants more.
-fn stopped(flow: ControlFlow<Result<()>>) -> Result<ControlFlow<()>> {
-    match flow {
-        ControlFlow::Continue(()) => Ok(ControlFlow::Continue(())),
-        ControlFlow::Break(result) => result.map(ControlFlow::Break),
     }
 }
 

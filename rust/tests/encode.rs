@@ -208,7 +208,7 @@ fn long_text_through_the_cache_equals_its_pieces_one_by_one() {
             vocabulary.encode_piece(&text.as_bytes()[start..base + end as usize], &mut expected);
             start = base + end as usize;
         }
-        ControlFlow::<()>::Continue(())
+        ControlFlow::Continue(())
     });
     assert!(flow.unwrap().is_continue());
     for _ in 0..2 {

@@ -104,7 +104,7 @@ fn piece_by_piece(vocabulary: &Vocabulary, bytes: &[u8]) -> Vec<u32> {
             vocabulary.encode_piece(&bytes[start..base + end as usize], &mut ids);
             start = base + end as usize;
         }
-        ControlFlow::<()>::Continue(())
+        ControlFlow::Continue(())
     });
     assert!(flow.unwrap().is_continue());
     ids

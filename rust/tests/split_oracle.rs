@@ -57,7 +57,7 @@ fn ends(splitter: &Splitter, text: &str, scratch: &mut Scratch) -> Vec<usize> {
     let flow = splitter.split(text, scratch, |base, ends| {
         assert_eq!(base, all.last().copied().unwrap_or(0));
         all.extend(ends.iter().map(|&end| base + end as usize));
-        ControlFlow::<()>::Continue(())
+        ControlFlow::Continue(())
     });
     assert_eq!(flow, Ok(ControlFlow::Continue(())));
     all
@@ -219,7 +219,7 @@ fn random_patterns_split_as_with_fancy_regex_or_are_refused() {
                 assert_eq!(base, last, "{pattern:?}");
                 ends.iter()
                     .for_each(|&end| assert!(base + end as usize > std::mem::replace(&mut last, base + end as usize)));
-                ControlFlow::<()>::Continue(())
+                ControlFlow::Continue(())
             });
             assert!(last == text.len() || matches!(flow, Err(Error::Pattern(_))), "{pattern:?}");
             return count(1);

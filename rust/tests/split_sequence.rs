@@ -37,7 +37,7 @@ fn pieces<'a>(splitter: &Splitter, text: &'a [u8]) -> Vec<&'a [u8]> {
             pieces.push(&text[from..base + end as usize]);
             from = base + end as usize;
         }
-        ControlFlow::<()>::Continue(())
+        ControlFlow::Continue(())
     });
     assert_eq!(flow, Ok(ControlFlow::Continue(())));
     assert_eq!(from, text.len());
@@ -134,8 +134,13 @@ fn a_sequence_with_one_pattern_that_is_refused_says_why_and_one_that_does_not_co
 fn a_caller_that_breaks_and_an_engine_that_gives_up_end_a_sequence_and_leave_it_fit_for_use() {
     let splitter = Splitter::sequence(&[r"[a-z]+|\d+", r"(?:a|a)*(?<=\d)|b"]).unwrap();
     let mut scratch = Scratch::default();
-    let gave_up = splitter.split(&"a".repeat(1000), &mut scratch, |_, _| ControlFlow::<()>::Continue(()));
+    let gave_up = splitter.split(&"a".repeat(1000), &mut scratch, |_, _| ControlFlow::Continue(()));
     assert!(matches!(gave_up, Err(Error::Pattern(_))));
-    let flow = splitter.split("1bb", &mut scratch, |base, ends| ControlFlow::Break((base, ends.to_vec())));
-    assert_eq!(flow, Ok(ControlFlow::Break((0, vec![1, 2, 3]))));
+    let mut calls = Vec::new();
+    let flow = splitter.split("1bb", &mut scratch, |base, ends| {
+        calls.push((base, ends.to_vec()));
+        ControlFlow::Break(Ok(()))
+    });
+    assert_eq!(flow, Ok(ControlFlow::Break(())));
+    assert_eq!(calls, [(0, vec![1, 2, 3])]);
 }

@@ -29,7 +29,7 @@ fn split<'a>(pattern: Option<&str>, text: &'a [u8]) -> Vec<&'a [u8]> {
             pieces.push(&text[start..base + end as usize]);
             start = base + end as usize;
         }
-        ControlFlow::<()>::Continue(())
+        ControlFlow::Continue(())
     });
     assert!(flow.unwrap().is_continue());
     pieces

@@ -151,7 +151,7 @@ impl Vocabulary {
         let mut all = Vec::new();
         let flow = self.inner.splitter().split_bytes(data, &mut Default::default(), |base, ends| {
             all.extend(ends.iter().map(|&end| base + end as usize));
-            ControlFlow::<()>::Continue(())
+            ControlFlow::Continue(())
         });
         flow.map(|_| all).map_err(to_py_err)
     }

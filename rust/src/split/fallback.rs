@@ -7,7 +7,8 @@ use std::ops::ControlFlow;
 
 use fancy_regex::Regex;
 
-use super::batch::{Batch, Stop};
+use super::batch::Batch;
+use super::{Each, Flow};
 use crate::error::{Error, Result};
 
 /// A pattern compiled by fancy-regex.
@@ -25,20 +26,17 @@ impl Backtracker {
     }
 
     /// Sends the pieces of `text`, which starts at `base`: each match that is not empty, and each stretch between two of them.
-    pub(super) fn split<B>(
-        &self,
-        text: &str,
-        base: usize,
-        ends: &mut Vec<u32>,
-        each: &mut impl FnMut(usize, &[u32]) -> ControlFlow<B>,
-    ) -> std::result::Result<(), Stop<B>> {
+    pub(super) fn split(&self, text: &str, base: usize, ends: &mut Vec<u32>, each: &mut Each<'_>) -> Flow {
         let mut batch = Batch::new(ends, base, each);
         for found in self.regex.find_iter(text) {
-            let found = found.map_err(|error| self.gave_up(batch.last(), &error))?;
+            let found = match found {
+                Ok(found) => found,
+                Err(error) => return ControlFlow::Break(Err(self.gave_up(batch.last(), &error))),
+            };
             if found.start() < found.end() {
                 // A \K inside a look-behind may reach back into the last match. If it ends there too, it is found again for ever.
                 if base + found.end() <= batch.last() {
-                    return Err(self.goes_back(batch.last()).into());
+                    return ControlFlow::Break(Err(self.goes_back(batch.last())));
                 }
                 batch.push((base + found.start()).max(batch.last()))?;
                 batch.push(base + found.end())?;

@@ -25,7 +25,7 @@ mod walk;
 pub use patterns::{NamedPattern, NamedSequence, PATTERNS, SEQUENCES};
 
 use crate::error::Result;
-use batch::{Batch, Stop, outcome};
+use batch::Batch;
 use fallback::Backtracker;
 use table::Table;
 use walk::Splitting;
@@ -43,6 +43,12 @@ enum Machine {
     Compiled(Table),
     Backtracking(Backtracker, &'static str),
 }
+
+/// Whether splitting goes on, with what was asked for: it breaks with an error, or with none where the caller wants no more.
+pub type Flow<T = ()> = ControlFlow<Result<()>, T>;
+
+/// Takes batches of piece ends, as `Splitter::split` says.
+type Each<'a> = dyn FnMut(usize, &[u32]) -> Flow + 'a;
 
 /// Buffers that a thread keeps between calls.
 #[derive(Default)]
@@ -102,25 +108,25 @@ impl Splitter {
     }
 
     /// Calls `each(base, ends)` with batches of piece ends relative to `base`, in order: the first piece of a batch starts at
-    /// `base`, each next one where the last ended. Stops early when `each` breaks.
+    /// `base`, each next one where the last ended. Stops early when `each` breaks, with its error if it has one.
     ///
     /// `Error::Pattern` if the backtracking engine ran into its limit, `Error::Corpus` if a piece passes 4 GiB.
-    pub fn split<B>(
+    pub fn split(
         &self,
         text: &str,
         scratch: &mut Scratch,
-        mut each: impl FnMut(usize, &[u32]) -> ControlFlow<B>,
-    ) -> Result<ControlFlow<B>> {
+        mut each: impl FnMut(usize, &[u32]) -> Flow,
+    ) -> Result<ControlFlow<()>> {
         outcome(self.text(text, 0, scratch, &mut each))
     }
 
     /// As `split`, for bytes: maximal valid UTF-8 stretches are split as text, each maximal invalid stretch is one piece.
-    pub fn split_bytes<B>(
+    pub fn split_bytes(
         &self,
         bytes: &[u8],
         scratch: &mut Scratch,
-        mut each: impl FnMut(usize, &[u32]) -> ControlFlow<B>,
-    ) -> Result<ControlFlow<B>> {
+        mut each: impl FnMut(usize, &[u32]) -> Flow,
+    ) -> Result<ControlFlow<()>> {
         outcome(self.bytes(bytes, scratch, &mut each))
     }
 
@@ -139,25 +145,14 @@ impl Splitter {
         if last { bytes.len() } else { self.cut(bytes, 1, bytes.len().saturating_sub(1)).unwrap_or(0) }
     }
 
-    fn text<B>(
-        &self,
-        text: &str,
-        base: usize,
-        scratch: &mut Scratch,
-        each: &mut impl FnMut(usize, &[u32]) -> ControlFlow<B>,
-    ) -> std::result::Result<(), Stop<B>> {
+    fn text(&self, text: &str, base: usize, scratch: &mut Scratch, each: &mut Each<'_>) -> Flow {
         if self.rest.is_empty() {
             return self.first.text(text, base, scratch, each);
         }
         sequence::split(&self.first, &self.rest, text, base, scratch, each)
     }
 
-    fn bytes<B>(
-        &self,
-        bytes: &[u8],
-        scratch: &mut Scratch,
-        each: &mut impl FnMut(usize, &[u32]) -> ControlFlow<B>,
-    ) -> std::result::Result<(), Stop<B>> {
+    fn bytes(&self, bytes: &[u8], scratch: &mut Scratch, each: &mut Each<'_>) -> Flow {
         if let Machine::Whole = self.first {
             return whole(0, bytes.len(), scratch, each);
         }
@@ -176,13 +171,7 @@ impl Splitter {
     }
 
     /// Splits the text that `bytes` begin with, up to what is not UTF-8, and returns where it ends.
-    fn text_of<B>(
-        &self,
-        bytes: &[u8],
-        base: usize,
-        scratch: &mut Scratch,
-        each: &mut impl FnMut(usize, &[u32]) -> ControlFlow<B>,
-    ) -> std::result::Result<usize, Stop<B>> {
+    fn text_of(&self, bytes: &[u8], base: usize, scratch: &mut Scratch, each: &mut Each<'_>) -> Flow<usize> {
         if let (Machine::Compiled(table), []) = (&self.first, &self.rest[..]) {
             return Splitting::new(table, bytes, 0, base, scratch, each).run();
         }
@@ -190,7 +179,15 @@ impl Splitter {
             .or_else(|error| std::str::from_utf8(&bytes[..error.valid_up_to()]))
             .unwrap_or_default();
         self.text(text, base, scratch, each)?;
-        Ok(text.len())
+        ControlFlow::Continue(text.len())
+    }
+}
+
+/// What the public functions return.
+fn outcome(flow: Flow) -> Result<ControlFlow<()>> {
+    match flow {
+        ControlFlow::Continue(()) => Ok(ControlFlow::Continue(())),
+        ControlFlow::Break(ended) => ended.map(ControlFlow::Break),
     }
 }
 
@@ -212,17 +209,11 @@ impl Machine {
     }
 
     /// Sends the pieces of `text`, which starts at `base`.
-    fn text<B>(
-        &self,
-        text: &str,
-        base: usize,
-        scratch: &mut Scratch,
-        each: &mut impl FnMut(usize, &[u32]) -> ControlFlow<B>,
-    ) -> std::result::Result<(), Stop<B>> {
+    fn text(&self, text: &str, base: usize, scratch: &mut Scratch, each: &mut Each<'_>) -> Flow {
         match self {
             Machine::Whole => whole(base, text.len(), scratch, each),
             Machine::Compiled(table) => {
-                Splitting::new(table, text.as_bytes(), text.len(), base, scratch, each).run().map(drop)
+                Splitting::new(table, text.as_bytes(), text.len(), base, scratch, each).run().map_continue(drop)
             }
             Machine::Backtracking(engine, _) => engine.split(text, base, &mut scratch.ends, each),
         }
@@ -230,12 +221,7 @@ impl Machine {
 }
 
 /// `length` bytes from `base` as one piece; nothing is no piece.
-fn whole<B>(
-    base: usize,
-    length: usize,
-    scratch: &mut Scratch,
-    each: &mut impl FnMut(usize, &[u32]) -> ControlFlow<B>,
-) -> std::result::Result<(), Stop<B>> {
+fn whole(base: usize, length: usize, scratch: &mut Scratch, each: &mut Each<'_>) -> Flow {
     let mut batch = Batch::new(&mut scratch.ends, base, each);
     batch.push(base + length)?;
     batch.flush()

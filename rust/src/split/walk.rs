@@ -13,11 +13,11 @@
 
 use std::ops::ControlFlow;
 
-use super::Scratch;
-use super::batch::{Stop, deliver, too_long};
+use super::batch::too_long;
 use super::machine::MAX_LEVELS;
 use super::table::{Entry, ROWS, TRIE, Table};
 use super::trie::TrieEntry;
+use super::{Each, Flow, Scratch};
 
 /// How many lanes.
 const LANES: usize = 4;
@@ -40,7 +40,7 @@ const SPARE: usize = 16;
 const AHEAD: usize = 1 << 16;
 
 /// Splits a text with a table.
-pub(super) struct Splitting<'a, F> {
+pub(super) struct Splitting<'a, 'e> {
     table: &'a Table,
     text: &'a [u8],
     /// How much of it is known to be UTF-8.
@@ -51,10 +51,10 @@ pub(super) struct Splitting<'a, F> {
     slots: &'a mut Vec<u32>,
     /// Room for a block that is copied.
     copied: &'a mut Vec<u8>,
-    each: &'a mut F,
+    each: &'a mut Each<'e>,
 }
 
-impl<'a, F> Splitting<'a, F> {
+impl<'a, 'e> Splitting<'a, 'e> {
     /// Of `text`, which begins at `base`, with the buffers of `scratch`. So much of it is `checked`: what is not UTF-8 ends the text.
     pub(super) fn new(
         table: &'a Table,
@@ -62,22 +62,19 @@ impl<'a, F> Splitting<'a, F> {
         checked: usize,
         base: usize,
         scratch: &'a mut Scratch,
-        each: &'a mut F,
+        each: &'a mut Each<'e>,
     ) -> Self {
         let Scratch { slots, copied, .. } = scratch;
         Splitting { table, text, checked, base, slots, copied, each }
     }
 
     /// Sends the ends of all pieces, and returns where the text ends.
-    pub(super) fn run<B>(mut self) -> Result<usize, Stop<B>>
-    where
-        F: FnMut(usize, &[u32]) -> ControlFlow<B>,
-    {
+    pub(super) fn run(mut self) -> Flow<usize> {
         let mut from = 0;
         loop {
             self.check(from + BLOCK);
             from = match self.text.len() - from {
-                0 => return Ok(from),
+                0 => return ControlFlow::Continue(from),
                 few if few <= FEW => self.alone(from, self.text.len())?,
                 rest => self.block(from, LONG.min(rest / LANES))?,
             };
@@ -106,10 +103,7 @@ impl<'a, F> Splitting<'a, F> {
 
     /// A block of four lanes of `stride` bytes, from the boundary `from` on; returns the boundary it got to. If the text ends within four
     /// bytes after it, that is its end.
-    fn block<B>(&mut self, from: usize, stride: usize) -> Result<usize, Stop<B>>
-    where
-        F: FnMut(usize, &[u32]) -> ControlFlow<B>,
-    {
+    fn block(&mut self, from: usize, stride: usize) -> Flow<usize> {
         let back = stride / 2;
         let room = back + stride + 4 + SPARE;
         let (end, length) = (from + LANES * stride, self.text.len());
@@ -157,16 +151,13 @@ impl<'a, F> Splitting<'a, F> {
             let ends = &mut self.slots[first..settled];
             ends.iter_mut().for_each(|end| *end -= low);
             debug_assert_eq!(ends.last(), Some(&length));
-            deliver(self.each, self.base + cuts[lane], ends)?;
+            (self.each)(self.base + cuts[lane], ends)?;
         }
-        Ok(cuts[LANES])
+        ControlFlow::Continue(cuts[LANES])
     }
 
     /// One lane from the boundary `from` on: to the first cut that a window from `look` on holds, else to the end. Returns where that is.
-    fn alone<B>(&mut self, from: usize, look: usize) -> Result<usize, Stop<B>>
-    where
-        F: FnMut(usize, &[u32]) -> ControlFlow<B>,
-    {
+    fn alone(&mut self, from: usize, look: usize) -> Flow<usize> {
         self.reserve(WINDOW.min(self.text.len() - from) + SPARE);
         let (mut base, mut at) = (from, from);
         let mut place = Lane::new(0);
@@ -182,7 +173,7 @@ impl<'a, F> Splitting<'a, F> {
                 (to, done) = (cut, true);
             }
             if to - base > u32::MAX as usize - SPARE {
-                return Err(too_long(to - base).into());
+                return too_long(to - base);
             }
             let position = (at - base) as u32;
             walk(self.table, &self.text[at..to], to - at, position, std::array::from_mut(&mut place), self.slots);
@@ -192,11 +183,11 @@ impl<'a, F> Splitting<'a, F> {
             }
             let settled = place.settled(self.table);
             if settled > 0 {
-                deliver(self.each, self.base + base, &self.slots[..settled])?;
+                (self.each)(self.base + base, &self.slots[..settled])?;
             }
             if done {
                 debug_assert_eq!(self.slots[settled - 1] as usize, to - base);
-                return Ok(to);
+                return ControlFlow::Continue(to);
             }
             if settled > 0 {
                 // What is not settled moves to the front, and counts from the last boundary on.

@@ -51,7 +51,7 @@ fn compare(vocabulary: &Vocabulary, merging: &Merging, bytes: &[u8]) {
             expected.extend_from_slice(known.entry(piece).or_insert_with(|| merging(piece)));
             from += piece.len();
         }
-        ControlFlow::<()>::Continue(())
+        ControlFlow::Continue(())
     });
     assert!(flow.is_ok());
     let (mut ids, mut back) = (Vec::new(), Vec::new());

@@ -10,7 +10,7 @@ use std::ops::{ControlFlow, Range};
 use std::rc::Rc;
 
 use fancy_regex::{Regex, RegexBuilder};
-use minbpe_core::split::{Engine, PATTERNS, Scratch, Splitter};
+use minbpe_core::split::{Engine, Flow, PATTERNS, Scratch, Splitter};
 
 use crate::naive::Naive;
 use crate::texts;
@@ -174,7 +174,7 @@ fn ends(splitter: &Splitter, bytes: &[u8], scratch: &mut Scratch) -> Option<Vec<
     splitter.split_bytes(bytes, scratch, |base, ends| collect(&mut all, base, ends)).is_ok().then_some(all)
 }
 
-fn collect(all: &mut Vec<usize>, base: usize, ends: &[u32]) -> ControlFlow<()> {
+fn collect(all: &mut Vec<usize>, base: usize, ends: &[u32]) -> Flow {
     assert_eq!(base, all.last().copied().unwrap_or(0), "a batch begins where the last one ended");
     for &end in ends {
         assert!(base + end as usize > all.last().copied().unwrap_or(0), "an empty piece");
