@@ -32,15 +32,14 @@ use walk::Splitting;
 
 /// Splits text by one pattern, or by several in sequence. Immutable; shared between threads.
 pub struct Splitter {
-    first: Machine,
-    /// Those that run inside the pieces of the first.
-    rest: Vec<Machine>,
+    /// Each but the first runs inside the pieces of the one before. Without any the whole text is one piece.
+    splits: Vec<Split>,
 }
 
 /// What runs one pattern.
-enum Machine {
-    Whole,
+enum Split {
     Compiled(Table),
+    /// With the reason why the compiled engine refused the pattern.
     Backtracking(Backtracker, &'static str),
 }
 
@@ -77,33 +76,29 @@ pub enum Engine {
 impl Splitter {
     /// Compiles `pattern`; `None` makes each text one piece. A pattern that does not compile is `Error::Pattern`.
     pub fn new(pattern: Option<&str>) -> Result<Splitter> {
-        Ok(Splitter { first: pattern.map_or(Ok(Machine::Whole), Machine::new)?, rest: Vec::new() })
+        Splitter::sequence(pattern.as_slice())
     }
 
     /// Compiles several patterns, each to split the pieces of the one before: the `Sequence` of `Split` in a tokenizer.json.
     /// None makes each text one piece.
     pub fn sequence(patterns: &[impl AsRef<str>]) -> Result<Splitter> {
-        let Some((first, rest)) = patterns.split_first() else { return Splitter::new(None) };
-        Ok(Splitter {
-            first: Machine::new(first.as_ref())?,
-            rest: rest.iter().map(|pattern| Machine::new(pattern.as_ref())).collect::<Result<_>>()?,
-        })
+        Ok(Splitter { splits: patterns.iter().map(|pattern| Split::new(pattern.as_ref())).collect::<Result<_>>()? })
     }
 
     /// Which engine runs the pattern; of a sequence, the slowest.
     pub fn engine(&self) -> Engine {
-        match self.first {
-            Machine::Whole => Engine::Whole,
-            _ if self.refusal().is_some() => Engine::Backtracking,
-            _ => Engine::Compiled,
+        match self.refusal() {
+            _ if self.splits.is_empty() => Engine::Whole,
+            None => Engine::Compiled,
+            Some(_) => Engine::Backtracking,
         }
     }
 
     /// Why the compiled engine refused the pattern, or the first that it refused of a sequence: "it looks behind".
     pub fn refusal(&self) -> Option<&'static str> {
-        std::iter::once(&self.first).chain(&self.rest).find_map(|machine| match machine {
-            Machine::Backtracking(_, reason) => Some(*reason),
-            _ => None,
+        self.splits.iter().find_map(|split| match split {
+            Split::Compiled(_) => None,
+            Split::Backtracking(_, reason) => Some(*reason),
         })
     }
 
@@ -133,8 +128,8 @@ impl Splitter {
     /// The last position in `lo..=hi` where a piece ends whatever the text before and after: where threads may cut, for the two
     /// sides split alone have the pieces of the whole. `None` if there is none, as always with the backtracking engine.
     pub fn cut(&self, bytes: &[u8], lo: usize, hi: usize) -> Option<usize> {
-        match &self.first {
-            Machine::Compiled(table) => table.cut(bytes, lo, hi),
+        match self.splits.first() {
+            Some(Split::Compiled(table)) => table.cut(bytes, lo, hi),
             _ => None,
         }
     }
@@ -146,14 +141,15 @@ impl Splitter {
     }
 
     fn text(&self, text: &str, base: usize, scratch: &mut Scratch, each: &mut Each<'_>) -> Flow {
-        if self.rest.is_empty() {
-            return self.first.text(text, base, scratch, each);
+        match &self.splits[..] {
+            [] => whole(base, text.len(), scratch, each),
+            [only] => only.text(text, base, scratch, each),
+            [first, rest @ ..] => sequence::split(first, rest, text, base, scratch, each),
         }
-        sequence::split(&self.first, &self.rest, text, base, scratch, each)
     }
 
     fn bytes(&self, bytes: &[u8], scratch: &mut Scratch, each: &mut Each<'_>) -> Flow {
-        if let Machine::Whole = self.first {
+        if self.splits.is_empty() {
             return whole(0, bytes.len(), scratch, each);
         }
         let (mut at, mut end) = (0, 0);
@@ -172,7 +168,7 @@ impl Splitter {
 
     /// Splits the text that `bytes` begin with, up to what is not UTF-8, and returns where it ends.
     fn text_of(&self, bytes: &[u8], base: usize, scratch: &mut Scratch, each: &mut Each<'_>) -> Flow<usize> {
-        if let (Machine::Compiled(table), []) = (&self.first, &self.rest[..]) {
+        if let [Split::Compiled(table)] = &self.splits[..] {
             return Splitting::new(table, bytes, 0, base, scratch, each).run();
         }
         let text = std::str::from_utf8(bytes)
@@ -200,22 +196,21 @@ fn invalid(bytes: &[u8]) -> usize {
     }
 }
 
-impl Machine {
-    fn new(pattern: &str) -> Result<Machine> {
+impl Split {
+    fn new(pattern: &str) -> Result<Split> {
         Ok(match Table::compile(pattern) {
-            Ok(table) => Machine::Compiled(table),
-            Err(refused) => Machine::Backtracking(Backtracker::new(pattern)?, refused.0),
+            Ok(table) => Split::Compiled(table),
+            Err(refused) => Split::Backtracking(Backtracker::new(pattern)?, refused.0),
         })
     }
 
     /// Sends the pieces of `text`, which starts at `base`.
     fn text(&self, text: &str, base: usize, scratch: &mut Scratch, each: &mut Each<'_>) -> Flow {
         match self {
-            Machine::Whole => whole(base, text.len(), scratch, each),
-            Machine::Compiled(table) => {
+            Split::Compiled(table) => {
                 Splitting::new(table, text.as_bytes(), text.len(), base, scratch, each).run().map_continue(drop)
             }
-            Machine::Backtracking(engine, _) => engine.split(text, base, &mut scratch.ends, each),
+            Split::Backtracking(engine, _) => engine.split(text, base, &mut scratch.ends, each),
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{Each, Flow, Machine, Scratch};
+use super::{Each, Flow, Scratch, Split};
 
 /// Buffers for what happens inside the pieces of the first split.
 #[derive(Default)]
@@ -17,8 +17,8 @@ pub(super) struct Inner {
 
 /// Sends the pieces that `rest` makes of those of `first`; a batch of the first is a batch of them all.
 pub(super) fn split(
-    first: &Machine,
-    rest: &[Machine],
+    first: &Split,
+    rest: &[Split],
     text: &str,
     base: usize,
     scratch: &mut Scratch,
@@ -29,8 +29,8 @@ pub(super) fn split(
     let flow = first.text(text, base, scratch, &mut |start, ends| {
         pieces.clear();
         pieces.extend_from_slice(ends);
-        for machine in rest {
-            refine(machine, &text[start - base..], pieces, within, finer)?;
+        for split in rest {
+            refine(split, &text[start - base..], pieces, within, finer)?;
             std::mem::swap(pieces, finer);
         }
         each(start, pieces)
@@ -39,13 +39,13 @@ pub(super) fn split(
     flow
 }
 
-/// Leaves in `finer` the ends of the pieces that `machine` makes of each of `pieces`, which are those of the start of `text`.
-fn refine(machine: &Machine, text: &str, pieces: &[u32], scratch: &mut Scratch, finer: &mut Vec<u32>) -> Flow {
+/// Leaves in `finer` the ends of the pieces that `split` makes of each of `pieces`, which are those of the start of `text`.
+fn refine(split: &Split, text: &str, pieces: &[u32], scratch: &mut Scratch, finer: &mut Vec<u32>) -> Flow {
     finer.clear();
     let mut start = 0;
     for &end in pieces {
         let piece = &text[start..end as usize];
-        machine.text(piece, start, scratch, &mut |base, ends| {
+        split.text(piece, start, scratch, &mut |base, ends| {
             finer.extend(ends.iter().map(|end| base as u32 + end));
             ControlFlow::Continue(())
         })?;
