@@ -3,7 +3,7 @@
 //! Most pieces are tokens (on English 19 of 20); those and what was merged lately lie in a cache. Pieces are looked up in groups, so
 //! that the processor fetches their lines side by side; only what is not there is merged.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::ops::ControlFlow;
 
 use crate::cache::{Cache, LONGEST};
@@ -11,7 +11,8 @@ use crate::error::Result;
 use crate::lines::on_large_pages;
 use crate::pipeline::Pipeline;
 use crate::special::Matcher;
-use crate::split::Scratch;
+use crate::split::{Flow, Scratch, outcome};
+use crate::staged::Work;
 use crate::vocab::Vocabulary;
 
 /// Where ids go. It can say that it wants no more, and then the rest of the text is not even split.
@@ -132,21 +133,25 @@ struct Buffers {
     split: Scratch,
     ids: Vec<u32>,
     pipeline: Option<Box<Pipeline>>,
+    staged: Work,
 }
 
 thread_local! {
-    static BUFFERS: Cell<Option<Box<Buffers>>> = const { Cell::new(None) };
+    /// Those that no call is using.
+    #[expect(clippy::vec_box, reason = "each call moves them twice")]
+    static BUFFERS: RefCell<Vec<Box<Buffers>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Takes the thread's buffers for a while; a call within a call gets new ones.
+/// Takes buffers of the thread's for a while; a call within a call, as stages make them, takes others.
 fn with_buffers<T>(work: impl FnOnce(&mut Buffers) -> T) -> T {
     /// A piece of a megabyte is rare: what it needed is given back.
     const KEPT: usize = 1 << 18;
-    let mut buffers = BUFFERS.take().unwrap_or_default();
+    let mut buffers = BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default();
     let result = work(&mut buffers);
-    buffers.ids.clear();
-    buffers.ids.shrink_to(KEPT);
-    BUFFERS.set(Some(buffers));
+    if buffers.ids.capacity() > KEPT {
+        (buffers.ids, buffers.staged) = Default::default();
+    }
+    BUFFERS.with_borrow_mut(|free| free.push(buffers));
     result
 }
 
@@ -169,12 +174,21 @@ impl Vocabulary {
 
     /// Encodes `piece` as it is, without splitting.
     pub fn encode_piece(&self, piece: &[u8], sink: &mut impl Sink) {
-        if let Some(last) = self.last_stage() {
-            return self.encode_piece_staged(last, piece, sink);
+        if piece.is_empty() {
+            return;
         }
-        if !piece.is_empty() {
-            with_buffers(|buffers| self.encode_part(piece, &mut buffers.ids, sink).is_break());
-        }
+        with_buffers(|Buffers { ids, staged, .. }| {
+            // There is no more to give, whether or not the sink wants it.
+            let _ = match self.last_stage() {
+                None => self.encode_part(piece, ids, sink),
+                Some(last) => {
+                    ids.clear();
+                    last.narrower().encode_piece(piece, ids);
+                    last.merge(self, ids, staged);
+                    sink.ids(self, ids)
+                }
+            };
+        });
     }
 
     /// Sends on the ids of a piece, or of a part of one that is cut at a seam.
@@ -197,10 +211,9 @@ impl Vocabulary {
         work: impl FnOnce(&mut Encoder<'_>, &mut S) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         with_buffers(|buffers| {
-            let Buffers { split, ids, pipeline } = buffers;
-            let uncached = S::PIECE_BY_PIECE || self.last_stage().is_some();
-            let wanted = if uncached { None } else { Some(sink.appetite(bytes)) };
-            let pieces = Pieces { vocabulary: self, wanted, cache: None, pipeline, ids };
+            let Buffers { split, ids, pipeline, staged } = buffers;
+            let wanted = if S::PIECE_BY_PIECE { None } else { Some(sink.appetite(bytes)) };
+            let pieces = Pieces { vocabulary: self, wanted, cache: None, pipeline, ids, staged };
             let mut encoder = Encoder { pieces, split };
             let result = work(&mut encoder, sink);
             encoder.pieces.finish(matches!(result, Ok(ControlFlow::Continue(()))), sink);
@@ -224,14 +237,11 @@ impl Encoder<'_> {
         sink: &mut impl Sink,
     ) -> Result<ControlFlow<()>> {
         let vocabulary = self.pieces.vocabulary;
-        if let Some(last) = vocabulary.last_stage() {
-            return vocabulary.encode_staged(last, text, special, sink);
-        }
         let mut from = 0;
         loop {
             let found = special.and_then(|special| special.find(text, from));
             let stretch = &text[from..found.as_ref().map_or(text.len(), |found| found.start)];
-            let pieces = |base, ends: &[u32]| self.pieces.encode(stretch.as_bytes(), base, ends, sink).map_break(Ok);
+            let pieces = |base, ends: &[u32]| self.pieces.encode(stretch.as_bytes(), base, ends, sink);
             let flow = vocabulary.splitter().split(stretch, self.split, pieces)?;
             let Some(found) = found.filter(|_| flow.is_continue()) else { return Ok(flow) };
             if self.special(found.id, found.end - found.start, sink).is_break() {
@@ -244,11 +254,13 @@ impl Encoder<'_> {
     /// Bytes: maximal stretches of valid UTF-8 as text, each maximal invalid stretch as one piece.
     pub(crate) fn bytes(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Result<ControlFlow<()>> {
         let vocabulary = self.pieces.vocabulary;
-        if let Some(last) = vocabulary.last_stage() {
-            return vocabulary.encode_bytes_staged(last, bytes, sink);
-        }
-        let pieces = |base, ends: &[u32]| self.pieces.encode(bytes, base, ends, sink).map_break(Ok);
+        let pieces = |base, ends: &[u32]| self.pieces.encode(bytes, base, ends, sink);
         vocabulary.splitter().split_bytes(bytes, self.split, pieces)
+    }
+
+    /// A text that is one piece.
+    pub(crate) fn piece(&mut self, piece: &[u8], sink: &mut impl Sink) -> Result<ControlFlow<()>> {
+        outcome(self.pieces.encode(piece, 0, &[piece.len() as u32], sink))
     }
 
     /// A special token, which stands for `length` bytes.
@@ -273,7 +285,7 @@ impl Encoder<'_> {
     }
 }
 
-/// Encodes pieces: through the cache if there is one, else one by one.
+/// Encodes pieces: by stages where there are several, through the cache if there is one, else one by one.
 struct Pieces<'a> {
     vocabulary: &'a Vocabulary,
     /// For how many bytes a cache is to be asked for; none, once it was, or if there shall be none.
@@ -282,11 +294,15 @@ struct Pieces<'a> {
     /// There is one if there is a cache.
     pipeline: &'a mut Option<Box<Pipeline>>,
     ids: &'a mut Vec<u32>,
+    staged: &'a mut Work,
 }
 
 impl Pieces<'_> {
     /// The pieces of `text` from `base` on, which end at `base` + `ends`.
-    fn encode(&mut self, text: &[u8], base: usize, ends: &[u32], sink: &mut impl Sink) -> ControlFlow<()> {
+    fn encode(&mut self, text: &[u8], base: usize, ends: &[u32], sink: &mut impl Sink) -> Flow {
+        if let Some(last) = self.vocabulary.last_stage() {
+            return last.pieces(self.vocabulary, text, base, ends, self.ids, self.staged, sink);
+        }
         // A cache takes longer to make than a megabyte of one letter to encode, which has no use for it: it is for pieces that are short, or
         // that may be cut between characters.
         let serves = |end: usize| end <= LONGEST || text[base + end - 1] >= 0x80;
@@ -298,14 +314,15 @@ impl Pieces<'_> {
         }
         if let Some(cache) = &mut self.cache {
             let pipeline = self.pipeline.get_or_insert_default();
-            return pipeline.pieces(self.vocabulary, cache, text, base, ends, self.ids, sink);
+            return pipeline.pieces(self.vocabulary, cache, text, base, ends, self.ids, sink).map_break(Ok);
         }
         let mut start = base;
-        ends.iter().try_for_each(|&end| {
+        let flow = ends.iter().try_for_each(|&end| {
             let piece = &text[start..base + end as usize];
             start = base + end as usize;
             self.vocabulary.encode_part(piece, self.ids, sink)
-        })
+        });
+        flow.map_break(Ok)
     }
 
     /// Sends on what waits, if it is wanted, and gives the cache back.

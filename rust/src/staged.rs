@@ -4,15 +4,13 @@
 //! made is joined by the merges of the last stage alone: two tokens that an earlier stage would have joined, had its pattern not split
 //! them, stay apart.
 
-use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::ControlFlow;
 
 use crate::encode::{Rows, Sink};
 use crate::error::{Error, Result};
-use crate::special::Matcher;
-use crate::split::{Flow, Scratch};
+use crate::split::Flow;
 use crate::table::{PairTable, Pairs};
 use crate::vocab::Vocabulary;
 
@@ -50,137 +48,31 @@ impl LastStage {
         &self.narrower
     }
 
-    /// Leaves in `work.ids` what the merges of this stage make of the ids that are there. O(n log n).
-    fn merge(&self, vocabulary: &Vocabulary, work: &mut Work) {
+    /// Leaves in `ids` what the merges of this stage make of those that the stages before have made. O(n log n).
+    pub(crate) fn merge(&self, vocabulary: &Vocabulary, ids: &mut Vec<u32>, work: &mut Work) {
         let tokens = vocabulary.tokens();
-        let Work { ids, chain, .. } = work;
         // The stages before have no ids but those of this vocabulary.
         ids.iter_mut().for_each(|id| *id = tokens.index_of_id(*id).unwrap_or_default());
-        chain.merge(self.pairs.view(), ids);
+        work.chain.merge(self.pairs.view(), ids);
         ids.iter_mut().for_each(|id| *id = tokens.ids()[*id as usize]);
     }
-}
 
-/// What a thread keeps between calls.
-#[derive(Default)]
-struct Work {
-    /// What the stages before make of some pieces.
-    narrow: Rows,
-    ids: Vec<u32>,
-    chain: Chain,
-}
-
-thread_local! {
-    static KEPT: RefCell<(Scratch, Work)> = RefCell::default();
-}
-
-/// Takes the thread's buffers for a while; the stages inside this one get new ones.
-fn with_buffers<T>(work: impl FnOnce(&mut Scratch, &mut Work) -> T) -> T {
-    /// What a piece of a megabyte needed is given back.
-    const MOST: usize = 1 << 18;
-    let (mut split, mut buffers) = KEPT.with(RefCell::take);
-    let result = work(&mut split, &mut buffers);
-    if buffers.ids.capacity().max(buffers.narrow.ids.capacity()) > MOST {
-        buffers = Work::default();
-    }
-    KEPT.with(|kept| kept.replace((split, buffers)));
-    result
-}
-
-impl Vocabulary {
-    /// As `Encoder::text`, where there are several stages.
-    pub(crate) fn encode_staged(
+    /// Sends on the ids of the pieces of `text` from `base` on, which end at `base` + `ends`. `ids` is a buffer.
+    #[expect(clippy::too_many_arguments, reason = "what a text is made of, and what a thread has")]
+    pub(crate) fn pieces(
         &self,
-        last: &LastStage,
-        text: &str,
-        special: Option<&Matcher>,
-        sink: &mut impl Sink,
-    ) -> Result<ControlFlow<()>> {
-        with_buffers(|split, work| {
-            let mut from = 0;
-            loop {
-                let found = special.and_then(|special| special.find(text, from));
-                let stretch = &text[from..found.as_ref().map_or(text.len(), |found| found.start)];
-                let flow = self.splitter().split(stretch, split, |base, ends| {
-                    self.staged_pieces(last, stretch.as_bytes(), base, ends, work, sink)
-                })?;
-                let Some(found) = found.filter(|_| flow.is_continue()) else { return Ok(flow) };
-                if sink.special(found.id, found.end - found.start).is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
-                from = found.end;
-            }
-        })
-    }
-
-    /// As `Encoder::bytes`, where there are several stages.
-    pub(crate) fn encode_bytes_staged(
-        &self,
-        last: &LastStage,
-        bytes: &[u8],
-        sink: &mut impl Sink,
-    ) -> Result<ControlFlow<()>> {
-        with_buffers(|split, work| {
-            self.splitter()
-                .split_bytes(bytes, split, |base, ends| self.staged_pieces(last, bytes, base, ends, work, sink))
-        })
-    }
-
-    /// As `encode_piece`, where there are several stages: no stage splits.
-    pub(crate) fn encode_piece_staged(&self, last: &LastStage, piece: &[u8], sink: &mut impl Sink) {
-        if piece.is_empty() {
-            return;
-        }
-        with_buffers(|_, work| {
-            work.ids.clear();
-            last.narrower.encode_piece(piece, &mut work.ids);
-            last.merge(self, work);
-            // There is no more to give, whether or not the sink wants it.
-            let _ = sink.ids(self, &work.ids);
-        });
-    }
-
-    /// Appends the ids of a piece that the pattern of the last stage made; the stages before split it.
-    pub(crate) fn encode_widest_piece(&self, piece: &[u8], out: &mut Vec<u32>) -> Result<()> {
-        let Some(last) = self.last_stage() else {
-            self.encode_piece(piece, out);
-            return Ok(());
-        };
-        with_buffers(|_, work| {
-            work.ids.clear();
-            last.narrower.encode_bytes(piece, &mut work.ids)?;
-            last.merge(self, work);
-            out.extend_from_slice(&work.ids);
-            Ok(())
-        })
-    }
-
-    /// `Error::Vocabulary` if there are several stages, for `what` has no meaning there.
-    pub(crate) fn refuse_stages(&self, what: &str) -> Result<()> {
-        match self.last_stage() {
-            None => Ok(()),
-            Some(_) => Err(Error::Vocabulary(format!(
-                "{what} follows tiktoken, which knows no stages, and this vocabulary has {}: use encode or encode_bytes",
-                self.stages().len()
-            ))),
-        }
-    }
-
-    /// The pieces of `text` from `base` on, which end at `base` + `ends`.
-    fn staged_pieces(
-        &self,
-        last: &LastStage,
+        vocabulary: &Vocabulary,
         text: &[u8],
         base: usize,
         ends: &[u32],
+        ids: &mut Vec<u32>,
         work: &mut Work,
         sink: &mut impl Sink,
     ) -> Flow {
         // By the stages before, all pieces together: what is merged there is merged side by side.
-        let Work { narrow, .. } = work;
-        narrow.clear();
+        work.narrow.clear();
         let length = ends.last().map_or(0, |&end| end as usize);
-        let narrowed = last.narrower.with_encoder(length, narrow, |encoder, narrow| {
+        let narrowed = self.narrower.with_encoder(length, &mut work.narrow, |encoder, narrow| {
             let mut start = base;
             ends.iter().try_fold(ControlFlow::Continue(()), |_, &end| {
                 let piece = &text[start..base + end as usize];
@@ -198,15 +90,43 @@ impl Vocabulary {
         let mut start = 0;
         for row in 0..work.narrow.ends.len() {
             let end = work.narrow.ends[row];
-            work.ids.clear();
-            work.ids.extend_from_slice(&work.narrow.ids[start..end]);
-            last.merge(self, work);
-            if sink.ids(self, &work.ids).is_break() {
-                return ControlFlow::Break(Ok(()));
-            }
+            ids.clear();
+            ids.extend_from_slice(&work.narrow.ids[start..end]);
+            self.merge(vocabulary, ids, work);
+            sink.ids(vocabulary, ids).map_break(Ok)?;
             start = end;
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// What a thread keeps between calls.
+#[derive(Default)]
+pub(crate) struct Work {
+    /// What the stages before make of some pieces.
+    narrow: Rows,
+    chain: Chain,
+}
+
+impl Vocabulary {
+    /// Appends the ids of a piece that the pattern of the last stage made; the stages before split it.
+    pub(crate) fn encode_widest_piece(&self, piece: &[u8], out: &mut Vec<u32>) -> Result<()> {
+        if self.last_stage().is_some() {
+            return self.with_encoder(piece.len(), out, |encoder, out| encoder.piece(piece, out));
+        }
+        self.encode_piece(piece, out);
+        Ok(())
+    }
+
+    /// `Error::Vocabulary` if there are several stages, for `what` has no meaning there.
+    pub(crate) fn refuse_stages(&self, what: &str) -> Result<()> {
+        match self.last_stage() {
+            None => Ok(()),
+            Some(_) => Err(Error::Vocabulary(format!(
+                "{what} follows tiktoken, which knows no stages, and this vocabulary has {}: use encode or encode_bytes",
+                self.stages().len()
+            ))),
+        }
     }
 }
 

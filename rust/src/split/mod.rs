@@ -180,7 +180,7 @@ impl Splitter {
 }
 
 /// What the public functions return.
-fn outcome(flow: Flow) -> Result<ControlFlow<()>> {
+pub(crate) fn outcome(flow: Flow) -> Result<ControlFlow<()>> {
     match flow {
         ControlFlow::Continue(()) => Ok(ControlFlow::Continue(())),
         ControlFlow::Break(ended) => ended.map(ControlFlow::Break),
