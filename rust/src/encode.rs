@@ -9,9 +9,9 @@ use std::ops::ControlFlow;
 use crate::cache::{Cache, LONGEST};
 use crate::error::Result;
 use crate::lines::on_large_pages;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Event, Pipeline};
 use crate::special::Matcher;
-use crate::split::{Flow, Scratch, outcome};
+use crate::split::{Flow, Scratch, ended};
 use crate::staged::Work;
 use crate::vocab::Vocabulary;
 
@@ -208,16 +208,16 @@ impl Vocabulary {
         &self,
         bytes: usize,
         sink: &mut S,
-        work: impl FnOnce(&mut Encoder<'_>, &mut S) -> Result<ControlFlow<()>>,
+        work: impl FnOnce(&mut Encoder<'_>, &mut S) -> Flow,
     ) -> Result<()> {
         with_buffers(|buffers| {
             let Buffers { split, ids, pipeline, staged } = buffers;
             let wanted = if S::PIECE_BY_PIECE { None } else { Some(sink.appetite(bytes)) };
             let pieces = Pieces { vocabulary: self, wanted, cache: None, pipeline, ids, staged };
             let mut encoder = Encoder { pieces, split };
-            let result = work(&mut encoder, sink);
-            encoder.pieces.finish(matches!(result, Ok(ControlFlow::Continue(()))), sink);
-            result.map(drop)
+            let flow = work(&mut encoder, sink);
+            encoder.pieces.finish(flow.is_continue(), sink);
+            ended(flow)
         })
     }
 }
@@ -230,58 +230,49 @@ pub(crate) struct Encoder<'a> {
 
 impl Encoder<'_> {
     /// A text; what `special` finds in it becomes that special token.
-    pub(crate) fn text(
-        &mut self,
-        text: &str,
-        special: Option<&Matcher>,
-        sink: &mut impl Sink,
-    ) -> Result<ControlFlow<()>> {
-        let vocabulary = self.pieces.vocabulary;
+    pub(crate) fn text(&mut self, text: &str, special: Option<&Matcher>, sink: &mut impl Sink) -> Flow {
+        let splitter = self.pieces.vocabulary.splitter();
         let mut from = 0;
         loop {
             let found = special.and_then(|special| special.find(text, from));
             let stretch = &text[from..found.as_ref().map_or(text.len(), |found| found.start)];
-            let pieces = |base, ends: &[u32]| self.pieces.encode(stretch.as_bytes(), base, ends, sink);
-            let flow = vocabulary.splitter().split(stretch, self.split, pieces)?;
-            let Some(found) = found.filter(|_| flow.is_continue()) else { return Ok(flow) };
-            if self.special(found.id, found.end - found.start, sink).is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
+            splitter.text(stretch, 0, self.split, &mut |base, ends| {
+                self.pieces.encode(stretch.as_bytes(), base, ends, sink)
+            })?;
+            let Some(found) = found else { return ControlFlow::Continue(()) };
+            self.special(found.id, found.end - found.start, sink)?;
             from = found.end;
         }
     }
 
     /// Bytes: maximal stretches of valid UTF-8 as text, each maximal invalid stretch as one piece.
-    pub(crate) fn bytes(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Result<ControlFlow<()>> {
-        let vocabulary = self.pieces.vocabulary;
-        let pieces = |base, ends: &[u32]| self.pieces.encode(bytes, base, ends, sink);
-        vocabulary.splitter().split_bytes(bytes, self.split, pieces)
+    pub(crate) fn bytes(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Flow {
+        let splitter = self.pieces.vocabulary.splitter();
+        splitter.bytes(bytes, self.split, &mut |base, ends| self.pieces.encode(bytes, base, ends, sink))
     }
 
     /// A text that is one piece.
-    pub(crate) fn piece(&mut self, piece: &[u8], sink: &mut impl Sink) -> Result<ControlFlow<()>> {
-        outcome(self.pieces.encode(piece, 0, &[piece.len() as u32], sink))
+    pub(crate) fn piece(&mut self, piece: &[u8], sink: &mut impl Sink) -> Flow {
+        self.pieces.encode(piece, 0, &[piece.len() as u32], sink)
     }
 
     /// A special token, which stands for `length` bytes.
-    pub(crate) fn special(&mut self, id: u32, length: usize, sink: &mut impl Sink) -> ControlFlow<()> {
-        let Pieces { vocabulary, cache, pipeline, .. } = &mut self.pieces;
-        match (cache, pipeline) {
-            (Some(cache), Some(pipeline)) => pipeline.special(id, length, vocabulary, cache, sink),
-            _ => sink.special(id, length),
-        }
+    pub(crate) fn special(&mut self, id: u32, length: usize, sink: &mut impl Sink) -> Flow {
+        self.mark(Event::Special(id, length), sink)
     }
 
     /// A text ends.
-    pub(crate) fn end(&mut self, sink: &mut impl Sink) -> ControlFlow<()> {
+    pub(crate) fn end(&mut self, sink: &mut impl Sink) -> Flow {
+        self.mark(Event::End, sink)
+    }
+
+    fn mark(&mut self, event: Event, sink: &mut impl Sink) -> Flow {
         let Pieces { vocabulary, cache, pipeline, .. } = &mut self.pieces;
-        match (cache, pipeline) {
-            (Some(cache), Some(pipeline)) => pipeline.end(vocabulary, cache, sink),
-            _ => {
-                sink.end();
-                ControlFlow::Continue(())
-            }
-        }
+        let flow = match (cache, pipeline) {
+            (Some(cache), Some(pipeline)) => pipeline.mark(event, vocabulary, cache, sink),
+            _ => event.tell(sink),
+        };
+        flow.map_break(Ok)
     }
 }
 

@@ -151,23 +151,20 @@ impl Vocabulary {
         let mut sink = Rows { ids: room_for(bytes), ends: Vec::with_capacity(parts.len()) };
         self.with_encoder(bytes.max(expected), &mut sink, |encoder, sink| {
             for part in parts {
-                let mut flow = match rows[part.row] {
+                match rows[part.row] {
                     Row::Text(text) => {
                         encoder.text(&text[part.range.clone()], special.filter(|_| part.unsearched), sink)?
                     }
                     Row::Bytes(bytes) => encoder.bytes(bytes, sink)?,
-                };
-                if let (ControlFlow::Continue(()), Some(id)) = (flow, part.special) {
-                    flow = encoder.special(id, 0, sink);
                 }
-                if flow.is_continue() && part.last {
-                    flow = encoder.end(sink);
+                if let Some(id) = part.special {
+                    encoder.special(id, 0, sink)?;
                 }
-                if flow.is_break() {
-                    return Ok(flow);
+                if part.last {
+                    encoder.end(sink)?;
                 }
             }
-            Ok(ControlFlow::Continue(()))
+            ControlFlow::Continue(())
         })?;
         Ok((sink.ids, sink.ends))
     }

@@ -15,11 +15,24 @@ use crate::vocab::Vocabulary;
 
 /// What stands between pieces.
 #[derive(Debug, Clone, Copy)]
-enum Event {
+pub(crate) enum Event {
     /// A special token, which stood for so many bytes.
     Special(u32, usize),
     /// The end of a text.
     End,
+}
+
+impl Event {
+    /// Tells the sink.
+    pub(crate) fn tell(self, sink: &mut impl Sink) -> ControlFlow<()> {
+        match self {
+            Event::Special(id, length) => sink.special(id, length),
+            Event::End => {
+                sink.end();
+                ControlFlow::Continue(())
+            }
+        }
+    }
 }
 
 /// What a thread needs to encode, kept between calls.
@@ -101,24 +114,8 @@ impl Pipeline {
         self.send_if_full(vocabulary, cache, sink)
     }
 
-    /// A special token stands here, for `length` bytes.
-    pub(crate) fn special(
-        &mut self,
-        id: u32,
-        length: usize,
-        vocabulary: &Vocabulary,
-        cache: &mut Cache,
-        sink: &mut impl Sink,
-    ) -> ControlFlow<()> {
-        self.mark(Event::Special(id, length), vocabulary, cache, sink)
-    }
-
-    /// A text ends here.
-    pub(crate) fn end(&mut self, vocabulary: &Vocabulary, cache: &mut Cache, sink: &mut impl Sink) -> ControlFlow<()> {
-        self.mark(Event::End, vocabulary, cache, sink)
-    }
-
-    fn mark(
+    /// Something stands here that is no piece.
+    pub(crate) fn mark(
         &mut self,
         event: Event,
         vocabulary: &Vocabulary,
@@ -164,10 +161,7 @@ impl Pipeline {
         for (&event, &to) in self.events.iter().zip(&self.marks) {
             sink.ids(vocabulary, &self.ordered[from..to])?;
             from = to;
-            match event {
-                Event::Special(id, length) => sink.special(id, length)?,
-                Event::End => sink.end(),
-            }
+            event.tell(sink)?;
         }
         sink.ids(vocabulary, &self.ordered[from..])
     }

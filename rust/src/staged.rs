@@ -74,14 +74,11 @@ impl LastStage {
         let length = ends.last().map_or(0, |&end| end as usize);
         let narrowed = self.narrower.with_encoder(length, &mut work.narrow, |encoder, narrow| {
             let mut start = base;
-            ends.iter().try_fold(ControlFlow::Continue(()), |_, &end| {
+            ends.iter().try_for_each(|&end| {
                 let piece = &text[start..base + end as usize];
                 start = base + end as usize;
-                Ok(if encoder.bytes(piece, narrow)?.is_continue() {
-                    encoder.end(narrow)
-                } else {
-                    ControlFlow::Break(())
-                })
+                encoder.bytes(piece, narrow)?;
+                encoder.end(narrow)
             })
         });
         if let Err(error) = narrowed {

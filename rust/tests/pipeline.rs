@@ -106,7 +106,7 @@ fn piece_by_piece(vocabulary: &Vocabulary, bytes: &[u8]) -> Vec<u32> {
         }
         ControlFlow::Continue(())
     });
-    assert!(flow.unwrap().is_continue());
+    assert_eq!(flow, Ok(()));
     ids
 }
 

@@ -59,7 +59,7 @@ fn ends(splitter: &Splitter, text: &str, scratch: &mut Scratch) -> Vec<usize> {
         all.extend(ends.iter().map(|&end| base + end as usize));
         ControlFlow::Continue(())
     });
-    assert_eq!(flow, Ok(ControlFlow::Continue(())));
+    assert_eq!(flow, Ok(()));
     all
 }
 

@@ -132,7 +132,7 @@ impl Worker {
         let Worker { table, scratch } = self;
         let mut look = |_| if shared.abandoned.load(Relaxed) { Err(Error::Interrupted) } else { Ok(()) };
         let mut behind = 0;
-        let _ = shared.splitter.split_bytes(text, scratch, |base, ends| {
+        shared.splitter.split_bytes(text, scratch, |base, ends| {
             if let Err(error) = table.count(text, base, ends, position, &mut look) {
                 shared.broken.store(true, Relaxed);
                 return ControlFlow::Break(Err(error));

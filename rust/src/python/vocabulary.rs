@@ -149,11 +149,11 @@ impl Vocabulary {
     /// The pieces that the pattern makes of `data`, as byte offsets of their ends.
     fn split(&self, data: &[u8]) -> PyResult<Vec<usize>> {
         let mut all = Vec::new();
-        let flow = self.inner.splitter().split_bytes(data, &mut Default::default(), |base, ends| {
+        let ended = self.inner.splitter().split_bytes(data, &mut Default::default(), |base, ends| {
             all.extend(ends.iter().map(|&end| base + end as usize));
             ControlFlow::Continue(())
         });
-        flow.map(|_| all).map_err(to_py_err)
+        ended.map(|()| all).map_err(to_py_err)
     }
 
     fn canonical<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {

@@ -47,7 +47,7 @@ enum Split {
 pub type Flow<T = ()> = ControlFlow<Result<()>, T>;
 
 /// Takes batches of piece ends, as `Splitter::split` says.
-type Each<'a> = dyn FnMut(usize, &[u32]) -> Flow + 'a;
+pub(crate) type Each<'a> = dyn FnMut(usize, &[u32]) -> Flow + 'a;
 
 /// Buffers that a thread keeps between calls.
 #[derive(Default)]
@@ -106,13 +106,8 @@ impl Splitter {
     /// `base`, each next one where the last ended. Stops early when `each` breaks, with its error if it has one.
     ///
     /// `Error::Pattern` if the backtracking engine ran into its limit, `Error::Corpus` if a piece passes 4 GiB.
-    pub fn split(
-        &self,
-        text: &str,
-        scratch: &mut Scratch,
-        mut each: impl FnMut(usize, &[u32]) -> Flow,
-    ) -> Result<ControlFlow<()>> {
-        outcome(self.text(text, 0, scratch, &mut each))
+    pub fn split(&self, text: &str, scratch: &mut Scratch, mut each: impl FnMut(usize, &[u32]) -> Flow) -> Result<()> {
+        ended(self.text(text, 0, scratch, &mut each))
     }
 
     /// As `split`, for bytes: maximal valid UTF-8 stretches are split as text, each maximal invalid stretch is one piece.
@@ -121,8 +116,8 @@ impl Splitter {
         bytes: &[u8],
         scratch: &mut Scratch,
         mut each: impl FnMut(usize, &[u32]) -> Flow,
-    ) -> Result<ControlFlow<()>> {
-        outcome(self.bytes(bytes, scratch, &mut each))
+    ) -> Result<()> {
+        ended(self.bytes(bytes, scratch, &mut each))
     }
 
     /// The last position in `lo..=hi` where a piece ends whatever the text before and after: where threads may cut, for the two
@@ -140,7 +135,8 @@ impl Splitter {
         if last { bytes.len() } else { self.cut(bytes, 1, bytes.len().saturating_sub(1)).unwrap_or(0) }
     }
 
-    fn text(&self, text: &str, base: usize, scratch: &mut Scratch, each: &mut Each<'_>) -> Flow {
+    /// As `split`, of a text that begins at `base`.
+    pub(crate) fn text(&self, text: &str, base: usize, scratch: &mut Scratch, each: &mut Each<'_>) -> Flow {
         match &self.splits[..] {
             [] => whole(base, text.len(), scratch, each),
             [only] => only.text(text, base, scratch, each),
@@ -148,7 +144,8 @@ impl Splitter {
         }
     }
 
-    fn bytes(&self, bytes: &[u8], scratch: &mut Scratch, each: &mut Each<'_>) -> Flow {
+    /// As `split_bytes`.
+    pub(crate) fn bytes(&self, bytes: &[u8], scratch: &mut Scratch, each: &mut Each<'_>) -> Flow {
         if self.splits.is_empty() {
             return whole(0, bytes.len(), scratch, each);
         }
@@ -179,12 +176,9 @@ impl Splitter {
     }
 }
 
-/// What the public functions return.
-pub(crate) fn outcome(flow: Flow) -> Result<ControlFlow<()>> {
-    match flow {
-        ControlFlow::Continue(()) => Ok(ControlFlow::Continue(())),
-        ControlFlow::Break(ended) => ended.map(ControlFlow::Break),
-    }
+/// The error with which a flow broke, if it did.
+pub(crate) fn ended(flow: Flow) -> Result<()> {
+    flow.break_value().unwrap_or(Ok(()))
 }
 
 /// How many bytes `bytes` begin with that are no part of a character.
