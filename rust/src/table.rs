@@ -50,9 +50,7 @@ const LINE: usize = 8;
 pub(crate) struct PairTable {
     /// `left << 42 | right << 21 | merged`; 0 is empty, as no merge has index 0.
     lines: Lines,
-    count: usize,
     seed: u64,
-    entries: usize,
     /// The merges of two bytes, by `left << 8 | right`; 0 for none. Each piece begins with these look-ups.
     bytes: Vec<u32>,
 }
@@ -63,9 +61,10 @@ fn joined(left: u32, right: u32) -> u64 {
 }
 
 impl PairTable {
+    /// With room for this many merges.
     pub(crate) fn with_capacity(entries: usize) -> PairTable {
         let count = (entries * 2).div_ceil(LINE).max(64);
-        PairTable { lines: Lines::new(count), count, seed: random_seed(), entries: 0, bytes: vec![0; 1 << 16] }
+        PairTable { lines: Lines::new(count), seed: random_seed(), bytes: vec![0; 1 << 16] }
     }
 
     /// What look-ups read.
@@ -74,24 +73,21 @@ impl PairTable {
         Pairs { lines: self.lines.as_slice(), bytes: &self.bytes, seed: self.seed }
     }
 
-    /// Adds a merge. The first one given for a pair stays; returns whether this was it.
+    /// Adds a merge, for which there must be room. The first one given for a pair stays; returns whether this was it.
     pub(crate) fn insert(&mut self, left: u32, right: u32, merged: u32) -> bool {
-        if (self.entries + 1) * 2 > self.count * LINE {
-            self.grow();
-        }
         self.insert_at(self.view().place(left, right), left, right, merged)
     }
 
-    /// As `insert`, of a merge whose place is known and for which there is room.
+    /// As `insert`, of a merge whose place is known.
     #[inline(always)]
     fn insert_at(&mut self, place: u32, left: u32, right: u32, merged: u32) -> bool {
         let pair = joined(left, right);
+        let lines = self.lines.as_mut_slice();
         let mut at = place as usize;
         loop {
-            for slot in &mut self.lines.as_mut_slice()[at] {
+            for slot in &mut lines[at] {
                 if *slot == 0 {
                     *slot = pair << INDEX_BITS | u64::from(merged);
-                    self.entries += 1;
                     if left < 256 && right < 256 {
                         self.bytes[(left << 8 | right) as usize] = merged;
                     }
@@ -101,7 +97,7 @@ impl PairTable {
                     return false;
                 }
             }
-            at = if at + 1 == self.count { 0 } else { at + 1 };
+            at = if at + 1 == lines.len() { 0 } else { at + 1 };
         }
     }
 
@@ -110,9 +106,6 @@ impl PairTable {
     /// Lines lie all over the table; those of a group are fetched side by side (o200k: a third of the time of one by one).
     pub(crate) fn insert_all(&mut self, pairs: &[(u32, u32)]) -> Result<(), usize> {
         const GROUP: usize = 64;
-        while (self.entries + pairs.len()) * 2 > self.count * LINE {
-            self.grow();
-        }
         for (group, pairs) in pairs.chunks(GROUP).enumerate() {
             let mut places = [0; GROUP];
             for (place, &(left, right)) in places.iter_mut().zip(pairs) {
@@ -126,16 +119,6 @@ impl PairTable {
             }
         }
         Ok(())
-    }
-
-    fn grow(&mut self) {
-        self.count *= 2;
-        self.entries = 0;
-        let old = std::mem::replace(&mut self.lines, Lines::new(self.count));
-        for &slot in old.as_slice().iter().flatten().filter(|&&slot| slot != 0) {
-            let [left, right] = [slot >> (2 * INDEX_BITS), slot >> INDEX_BITS & INDEX_MASK].map(|index| index as u32);
-            self.insert_at(self.view().place(left, right), left, right, (slot & INDEX_MASK) as u32);
-        }
     }
 }
 
@@ -281,8 +264,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pairs_are_found_after_the_table_has_grown() {
-        let mut table = PairTable::with_capacity(1);
+    fn each_pair_is_found_in_a_full_table_and_no_other() {
+        let mut table = PairTable::with_capacity(10_000);
         for i in 0..10_000 {
             assert!(table.insert(i, i * 7 % 4096, 256 + i));
         }

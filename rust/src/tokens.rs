@@ -366,7 +366,7 @@ fn pairs_by_rank(arena: &[u8], starts: &[u32], table: &TokenTable) -> PairTable 
     let mut lengths: Vec<usize> = (0..count).map(|index| token(index).len()).collect();
     lengths.sort_unstable();
     lengths.dedup();
-    let mut pairs = PairTable::with_capacity(count as usize);
+    let mut ways = Vec::new();
     for index in 256..count {
         let bytes = token(index);
         for &length in lengths.iter().take_while(|&&length| length < bytes.len()) {
@@ -374,9 +374,13 @@ fn pairs_by_rank(arena: &[u8], starts: &[u32], table: &TokenTable) -> PairTable 
             if let Some(left) = table.get(left, token)
                 && let Some(right) = table.get(right, token)
             {
-                pairs.insert(left, right, index);
+                ways.push((left, right, index));
             }
         }
+    }
+    let mut pairs = PairTable::with_capacity(ways.len());
+    for (left, right, index) in ways {
+        pairs.insert(left, right, index);
     }
     pairs
 }
