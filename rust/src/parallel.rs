@@ -29,11 +29,15 @@ impl<'a> Row<'a> {
         std::str::from_utf8(bytes).map_or(Row::Bytes(bytes), Row::Text)
     }
 
-    fn len(self) -> usize {
+    fn bytes(self) -> &'a [u8] {
         match self {
-            Row::Text(text) => text.len(),
-            Row::Bytes(bytes) => bytes.len(),
+            Row::Text(text) => text.as_bytes(),
+            Row::Bytes(bytes) => bytes,
         }
+    }
+
+    fn len(self) -> usize {
+        self.bytes().len()
     }
 }
 
@@ -108,33 +112,50 @@ impl Vocabulary {
 
     fn parts(&self, rows: &[Row<'_>], special: Option<&Matcher>, threads: usize) -> Vec<Part> {
         let mut parts = Vec::with_capacity(rows.len());
-        for (row, &bytes) in rows.iter().enumerate() {
-            match bytes {
-                Row::Text(text) if threads > 1 && text.len() > 2 * PART => self.cut(row, text, special, &mut parts),
-                _ => parts.push(Part { row, range: 0..bytes.len(), unsearched: true, special: None, last: true }),
+        for (number, &row) in rows.iter().enumerate() {
+            if threads > 1 && row.len() > 2 * PART {
+                self.cut(number, row, special, &mut parts);
+            } else {
+                parts.push(Part { row: number, range: 0..row.len(), unsearched: true, special: None, last: true });
             }
         }
         parts
     }
 
-    /// Cuts a long text: at special tokens, then wherever a piece must end.
-    fn cut(&self, row: usize, text: &str, special: Option<&Matcher>, parts: &mut Vec<Part>) {
+    /// Cuts a long row: at special tokens, then wherever a piece must end.
+    fn cut(&self, number: usize, row: Row<'_>, special: Option<&Matcher>, parts: &mut Vec<Part>) {
         let mut start = 0;
         loop {
-            let found = special.and_then(|special| special.find(text, start));
-            let end = found.as_ref().map_or(text.len(), |found| found.start);
+            let found = match row {
+                Row::Text(text) => special.and_then(|special| special.find(text, start)),
+                Row::Bytes(_) => None,
+            };
+            let end = found.as_ref().map_or(row.len(), |found| found.start);
             while end - start > 2 * PART
-                && let Some(cut) = self.splitter().cut(&text.as_bytes()[start..end], PART / 2, PART)
+                && let Some(cut) = self.next_cut(&row.bytes()[start..end])
             {
-                parts.push(Part { row, range: start..start + cut, unsearched: false, special: None, last: false });
+                let range = start..start + cut;
+                parts.push(Part { row: number, range, unsearched: false, special: None, last: false });
                 start += cut;
             }
             let (special, last) = (found.as_ref().map(|found| found.id), found.is_none());
-            parts.push(Part { row, range: start..end, unsearched: false, special, last });
+            parts.push(Part { row: number, range: start..end, unsearched: false, special, last });
             match found {
                 Some(found) => start = found.end,
                 None => return,
             }
+        }
+    }
+
+    /// A place where a piece must end, at about `PART`, or further on where a piece is too long. There are at least `2 * PART` bytes.
+    fn next_cut(&self, bytes: &[u8]) -> Option<usize> {
+        let (mut from, mut to) = (PART / 2, PART);
+        loop {
+            let cut = self.splitter().cut(bytes, from, to);
+            if cut.is_some() || to == bytes.len() - 1 {
+                return cut;
+            }
+            (from, to) = (to, (2 * to).min(bytes.len() - 1));
         }
     }
 
@@ -155,7 +176,7 @@ impl Vocabulary {
                     Row::Text(text) => {
                         encoder.text(&text[part.range.clone()], special.filter(|_| part.unsearched), sink)?
                     }
-                    Row::Bytes(bytes) => encoder.bytes(bytes, sink)?,
+                    Row::Bytes(bytes) => encoder.bytes(&bytes[part.range.clone()], sink)?,
                 }
                 if let Some(id) = part.special {
                     encoder.special(id, 0, sink)?;
@@ -182,4 +203,25 @@ fn together(parts: &[Part]) -> Vec<&[Part]> {
         more
     });
     groups.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_row_is_cut_after_a_long_piece_too_and_if_it_is_not_utf_8() {
+        let bytes = std::array::from_fn(|byte| byte as u32);
+        let pattern = Some(r"[a-z]+| +".into());
+        let vocabulary = Vocabulary::from_merges(&bytes, &[(97, 98)], &[256], vec![], pattern).unwrap();
+        let words = "ab abc ".repeat(PART / 2);
+        let text = [words.as_str(), &"a".repeat(3 * PART), &words].concat();
+        let invalid = [&[0xff], text.as_bytes(), &[0xff]].concat();
+        for row in [Row::Text(&text), Row::Bytes(&invalid)] {
+            let parts = vocabulary.parts(&[row], None, 2);
+            let longest = parts.iter().map(|part| part.range.len()).max();
+            assert!(parts.len() >= 7 && longest < Some(6 * PART), "{} parts, of up to {longest:?} bytes", parts.len());
+            assert_eq!(vocabulary.encode_rows(&[row], None, 2), vocabulary.encode_rows(&[row], None, 1));
+        }
+    }
 }
