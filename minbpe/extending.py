@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from minbpe.ceiling import Ceiling
-from minbpe.errors import VocabularyError, expect, expect_int
+from minbpe.counting import PieceCounts
+from minbpe.errors import CorpusError, VocabularyError, expect, expect_int
 from minbpe.gathering import check_min_count
 from minbpe.merging import Limits, check_room, run, warn_of_early_end
-from minbpe.source import counted, recognised
+from minbpe.patterns import shown
+from minbpe.source import SavedCounts, counted, recognised
 from minbpe.vocabulary import NO_VOCABULARY, Vocabulary
 
 TYPE_CHECKING = False
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from minbpe.gathering import Progress
     from minbpe.merging import TieBreak
+    from minbpe.source import Counted
     from minbpe.training import Source
 
 
@@ -69,16 +72,39 @@ def extend(
     Warns:
         VocabularyWarning: the corpus was exhausted before all `tokens` were added.
     """
+    limits, ceiling = Limits(min_frequency, max_token_length), Ceiling(max_memory, spill_to)
+    return learn_more(vocabulary, source, tokens, tie_break, min_count, limits, threads, ceiling, progress)[0]
+
+
+def learn_more(
+    vocabulary: Vocabulary,
+    source: Source,
+    tokens: int,
+    tie_break: TieBreak,
+    min_count: int,
+    limits: Limits,
+    threads: int | None,
+    ceiling: Ceiling,
+    progress: Callable[[Progress], object] | None,
+) -> tuple[Vocabulary, Counted]:
+    """Return the vocabulary that `extend` makes, and the corpus as it was counted.
+
+    Errors and warnings are those of `extend`; a vocabulary that cannot be extended is found before anything is counted.
+    """
     expect(isinstance(vocabulary, Vocabulary), "extend takes a Vocabulary", vocabulary, NO_VOCABULARY)
     expect_int("tokens", tokens)
     check_min_count(min_count)
     if tokens < 0:
         raise VocabularyError(f"cannot extend by {tokens} tokens: give 0 or more, or truncate to a smaller size")
     check_room(len(vocabulary), vocabulary.n_vocab, tokens)
-    limits = Limits(min_frequency, max_token_length)
-    corpus = counted(
-        recognised(source, progress), vocabulary.pattern, min_count, threads, Ceiling(max_memory, spill_to), progress
-    )
+    run(PieceCounts.from_items(())._counts.counted(1), vocabulary._core, 0, tie_break, limits, threads, None)
+    source = recognised(source, progress)
+    if isinstance(source, PieceCounts | SavedCounts) and source.pattern not in (vocabulary.pattern, ...):
+        raise CorpusError(
+            f"these piece counts were made with the pattern {shown(source.pattern)}, and the vocabulary splits text by "
+            f"{shown(vocabulary.pattern)}: count the corpus again with that"
+        )
+    corpus = counted(source, vocabulary.pattern, min_count, threads, ceiling, progress)
     learned, full = run(corpus.core, vocabulary._core, tokens, tie_break, limits, threads, progress)
     first = vocabulary.n_vocab
     extended = Vocabulary.from_merges(
@@ -90,4 +116,4 @@ def extend(
     )
     before = len(vocabulary) + len(set(vocabulary.special_tokens.values()))
     warn_of_early_end(len(learned), tokens, before + len(learned), before + tokens, limits, full)
-    return extended
+    return extended, corpus

@@ -18,6 +18,7 @@ from minbpe.shards import verify
 GPT2 = minbpe.get_encoding("gpt2")
 TEXT = "the theme of the thesis is the theory\n" * 20
 MINBPE = [sys.executable, "-m", "minbpe"]
+COMMANDS = ["train", "extend", "count", "shard", "encode", "decode", "inspect", "demo"]
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def error(capfd: pytest.CaptureFixture[str], code: int, *arguments: str | Path) 
     return line
 
 
-@pytest.mark.parametrize("command", ["train", "count", "shard", "encode", "decode", "inspect", "demo"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_a_page_of_help_with_an_example(command: str, capfd: pytest.CaptureFixture[str]) -> None:
     page = output(capfd, command, "--help")
     assert f"Example: minbpe {command}" in page
@@ -64,7 +65,7 @@ def test_every_command_has_a_page_of_help_with_an_example(command: str, capfd: p
 
 def test_the_command_alone_lists_all_commands(capfd: pytest.CaptureFixture[str]) -> None:
     page = output(capfd)
-    assert all(command in page for command in ("train", "shard", "encode", "decode", "inspect", "demo"))
+    assert all(command in page for command in COMMANDS)
     assert output(capfd, "--version").strip() == minbpe.__version__
 
 

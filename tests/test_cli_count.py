@@ -313,7 +313,7 @@ print("mapped", libc.mallinfo2().mapped - before)
 @pytest.mark.skipif(
     sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="asks glibc 2.33 or newer"
 )
-@pytest.mark.parametrize("command", [("count",), ("train", "--size", "270")])
+@pytest.mark.parametrize("command", [("count",), ("train", "--size", "270"), ("extend", "gpt2", "--add", "1")])
 def test_a_command_has_large_blocks_mapped_whatever_was_freed_so_that_none_is_kept(
     command: tuple[str, ...], parts: list[Path]
 ) -> None:

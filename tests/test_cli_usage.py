@@ -30,6 +30,8 @@ def model(tmp_path: Path) -> Path:
     [
         ["train", "x", "--out", ""],
         ["train", "x", "--out", "x", "--max-memory", "1M", "--spill-to", ""],
+        ["extend", "gpt2", "x", "--add", "1", "--out", ""],
+        ["extend", "", "x", "--add", "1", "--out", "x"],
         ["count", "x", "--out", ""],
         ["shard", "x", "-t", "gpt2", "--out", ""],
         ["shard", "x", "-t", "", "--out", "x"],
@@ -50,6 +52,7 @@ def test_an_empty_name_is_not_the_current_directory(arguments: list[str], capfd:
     [
         *(["train", "--size"], ["train", "--threads"], ["train", "--min-count"], ["train", "--min-frequency"]),
         *(["train", "--max-token-length"], ["count", "--min-count"], ["count", "--threads"]),
+        *(["extend", "gpt2", "--add"], ["extend", "gpt2", "--add", "1", "--max-token-length"]),
         *(["shard", "-t", "gpt2", "--tokens-per-shard"], ["shard", "-t", "gpt2", "--threads"], ["demo", "--size"]),
     ],
 )
@@ -99,6 +102,7 @@ def test_keys_of_json_have_underscores_and_ids_are_called_so(
     out = tmp_path / "shards"
     commands = [
         ["train", corpus, "--size", "270", "--out", tmp_path / "tok"],
+        ["extend", model, corpus, "--add", "1", "--min-count", "2", "--out", tmp_path / "more"],
         ["count", corpus, "--min-count", "2", "--max-memory", "1M", "--out", tmp_path / "counts"],
         ["shard", corpus, "-t", model, "--out", out],
         ["inspect", out],
@@ -107,11 +111,11 @@ def test_keys_of_json_have_underscores_and_ids_are_called_so(
     facts = [json.loads(output(capfd, *command, "--json")) for command in commands]
     assert [key for each in facts for key in each if " " in key] == []
     assert facts[0]["bytes_per_token"] > 1
-    assert facts[2]["ids"] == facts[3]["ids"] == verify(out).tokens
-    assert "tokens" not in facts[2]
-    assert facts[3]["tokens"] == 270
-    assert facts[3]["begins"].startswith("the theme of")
-    assert (facts[3]["engine"], facts[3]["refused"]) == ("compiled", None)
+    assert facts[3]["ids"] == facts[4]["ids"] == verify(out).tokens
+    assert "tokens" not in facts[3]
+    assert facts[4]["tokens"] == 270
+    assert facts[4]["begins"].startswith("the theme of")
+    assert (facts[4]["engine"], facts[4]["refused"]) == ("compiled", None)
     assert "refused" not in output(capfd, "inspect", model)
 
 

@@ -107,7 +107,7 @@ def test_what_cannot_be_extended_is_an_error_that_says_why() -> None:
         Vocabulary.from_merges([(97, 98), (98, 99), (97, 257), (256, 100)]),
     ):
         with pytest.raises(VocabularyError, match="a token that merges do not reach"):
-            extend(vocabulary, "abcabc", 1)
+            extend(vocabulary, Path("no such file"), 1)
     with pytest.raises(VocabularyError, match="cannot extend by -1 tokens"):
         extend(CL100K.vocabulary, "text", -1)
     with pytest.raises(
@@ -120,7 +120,7 @@ def test_what_cannot_be_extended_is_an_error_that_says_why() -> None:
         extend(CL100K, "text", 1)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="tokens is an int, and this is of type str"):
         extend(CL100K.vocabulary, "text", "1")  # type: ignore[arg-type]
-    with pytest.raises(CorpusError, match="made with the pattern 'gpt2', and 'cl100k' is asked for"):
+    with pytest.raises(CorpusError, match="pattern 'gpt2', and the vocabulary splits text by 'cl100k': count the"):
         extend(CL100K.vocabulary, count("text", pattern="gpt2"), 1)
 
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -49,6 +49,22 @@ def saved(vocabulary: Vocabulary, folder: Path) -> Path:
 def resealed(lines: str) -> bytes:
     """A file of these lines with their checksum."""
     return lines.encode() + f"sha256 {hashlib.sha256(lines.encode()).hexdigest()}\n".encode()
+
+
+@pytest.mark.parametrize("module", ["model", "vocab_text"])
+def test_what_ends_the_writing_of_one_file_leaves_both_as_they_were(
+    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(_: Vocabulary) -> Iterator[str]:
+        yield "a line"
+        raise KeyboardInterrupt
+
+    saved(VOCABULARIES["merges"], tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    monkeypatch.setattr(f"minbpe.formats.{module}._lines", stop)
+    with pytest.raises(KeyboardInterrupt):
+        saved(VOCABULARIES["a pattern"], tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 @pytest.mark.parametrize("vocabulary", VOCABULARIES.values(), ids=VOCABULARIES)

@@ -14,6 +14,7 @@ from rich.console import Console
 from minbpe import __version__
 from minbpe.cli.count import count
 from minbpe.cli.demo import demo
+from minbpe.cli.extend import extend
 from minbpe.cli.ids import decode, encode
 from minbpe.cli.inspect import inspect
 from minbpe.cli.output import standard_output
@@ -34,6 +35,10 @@ FAILED, MISUSED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 EXAMPLES: dict[Callable[..., None], tuple[str, str]] = {
     demo: ("[OPTIONS] [CORPUS]", "minbpe demo"),
     train: ("--out PATH [OPTIONS] SOURCES...", "minbpe train books/ --glob '*.txt' --size 32768 --out tok32k"),
+    extend: (
+        "--add N --out PATH [OPTIONS] TOKENIZER SOURCES...",
+        "minbpe extend cl100k_base notes/ --glob '*.md' --add 1000 --out cl101k",
+    ),
     count: ("--out PATH [OPTIONS] SOURCES...", "minbpe count books/ --glob '*.txt' --out books.counts"),
     shard: (
         "--tokenizer NAME --out PATH [OPTIONS] SOURCES...\n       minbpe shard --verify PATH [--json]",

@@ -23,7 +23,17 @@ from minbpe.cli.options import (
     Sources,
     Threads,
 )
-from minbpe.cli.shared import Reading, goes_on, interruptible, named_pattern, print_facts, resuming, spare, within
+from minbpe.cli.shared import (
+    Reading,
+    goes_on,
+    interruptible,
+    left_out,
+    named_pattern,
+    print_facts,
+    resuming,
+    spare,
+    within,
+)
 from minbpe.documents import find_files, is_plain_text
 from minbpe.errors import MinbpeError
 from minbpe.formats.counts import is_counts, save_counted
@@ -99,7 +109,6 @@ def count(
             corpus = files if whole else reading.documents(sources, bars, "read")
         with counts_of(corpus, named, min_count, threads, ceiling, checkpoint, tell) as (counted, regex):
             save_counted(counted, regex, out, tell)
-    dropped = dict(zip(("dropped", "dropped distinct"), counted.dropped, strict=True)) if min_count > 1 else {}
     spilled = {"spilled": counted.spilled} if max_memory is not None else {}
     seconds = round(perf_counter() - began, 2)
     print_facts(
@@ -107,7 +116,7 @@ def count(
             "counts": str(out),
             "files": len(files),
             **said(counted, regex, json),
-            **dropped,
+            **left_out(counted.dropped, min_count),
             **spilled,
             "seconds": seconds,
         },

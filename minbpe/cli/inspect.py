@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from minbpe.cli.count import said, show
 from minbpe.cli.options import Json, Name
-from minbpe.cli.shared import load_encoding, print_facts, sizes
+from minbpe.cli.shared import load_encoding, print_facts, shown_special, sizes
 from minbpe.errors import FormatError, UnknownTokenError
 from minbpe.formats.counts import is_counts
 from minbpe.loading import check, survey
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from minbpe.vocabulary import Vocabulary
 
 LONGEST = 5
-SPECIAL = 8
 PREVIEW = 24
 
 
@@ -51,15 +50,13 @@ def _of_vocabulary(encoding: "Encoding", as_json: bool) -> dict[str, object]:
     tokens = [token for _, token in vocabulary.items()]
     longest = sorted(tokens, key=len, reverse=True)[:LONGEST]
     special = vocabulary.special_tokens
-    shown = [f"{text} {token_id}" for text, token_id in list(special.items())[:SPECIAL]]
     unknown = None if as_json else "unknown: given by ranks alone"
-    more = [f"and {len(special) - SPECIAL:,} more"] if len(special) > SPECIAL else []
     return {
         "name": encoding.name,
         **sizes(vocabulary),
         "highest id": vocabulary.n_vocab - 1,
         "merges": unknown if vocabulary.by_rank else len(vocabulary.merges),
-        "special": special if as_json else ", ".join(shown + more) or "none",
+        "special": special if as_json else shown_special(special),
         **_patterns(vocabulary, as_json),
         "engine": vocabulary.engine,
         **({"refused": vocabulary.refusal} if as_json or vocabulary.refusal else {}),

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from minbpe.vocabulary import Vocabulary
 
 
+SPECIAL = 8
+"""How many special tokens are shown."""
+
 NOTHING_HALF = "nothing half-written is left"
 """What the message of an interruption says about files, each of which is replaced as a whole."""
 
@@ -86,6 +89,20 @@ def directory_to_write(place: Path) -> None:
     """Raise a MinbpeError if `place` exists and is not a directory."""
     if place.exists() and not place.is_dir():
         raise MinbpeError(f"{place} is a file: name a directory to write")
+
+
+def prefix_to_write(out: str) -> Path:
+    """Return the path of a vocabulary's files without their endings.
+
+    Raises:
+        MinbpeError: it names no file, or one in a directory that is not there.
+    """
+    prefix = Path(out.removesuffix(".model"))
+    if prefix.name in ("", "..") or out.endswith(("/", os.sep)):
+        raise MinbpeError(f"--out {out!r} names no file: give the path of a vocabulary, with or without .model")
+    if not prefix.parent.is_dir():
+        raise MinbpeError(f"{prefix.parent}: no such directory to write {prefix.name}.model in: make it first")
+    return prefix
 
 
 def spare(written: Path, files: Sequence[Path]) -> None:
@@ -206,6 +223,27 @@ def sizes(vocabulary: "Vocabulary") -> dict[str, int]:
     """Return how many tokens a vocabulary has in all, as --size counts them, and without the special ones."""
     ordinary = len(vocabulary)
     return {"tokens": ordinary + len(set(vocabulary.special_tokens.values())), "ordinary": ordinary}
+
+
+def shown_special(special: Mapping[str, int]) -> str:
+    """Return special tokens with their ids on one line, the first of them if there are many."""
+    shown = [f"{text} {token_id}" for text, token_id in list(special.items())[:SPECIAL]]
+    more = [f"and {len(special) - SPECIAL:,} more"] if len(special) > SPECIAL else []
+    return ", ".join(shown + more) or "none"
+
+
+def nothing_to_learn(dropped_pieces: int, files: int, min_count: int) -> MinbpeError:
+    """Return the error that says why there was nothing to learn from."""
+    if dropped_pieces:
+        return MinbpeError(
+            f"no piece was seen {min_count:,} times, as --min-count asks for: give a lower one, or more text"
+        )
+    return MinbpeError(f"there is no text in {several(files, 'file')}, and nothing to learn: name files that hold some")
+
+
+def left_out(dropped: tuple[int, int], min_count: int) -> dict[str, int]:
+    """Return how many pieces were too rare, and how many different ones, if rare ones were to be left out."""
+    return dict(zip(("dropped", "dropped distinct"), dropped, strict=True)) if min_count > 1 else {}
 
 
 def print_facts(facts: Mapping[str, object], as_json: bool) -> None:

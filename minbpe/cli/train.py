@@ -1,6 +1,5 @@
 """`minbpe train`: makes a vocabulary from text files or from piece counts."""
 
-import os
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -32,7 +31,10 @@ from minbpe.cli.shared import (
     Reading,
     goes_on,
     interruptible,
+    left_out,
     named_pattern,
+    nothing_to_learn,
+    prefix_to_write,
     print_facts,
     putting_off,
     resuming,
@@ -42,9 +44,7 @@ from minbpe.cli.shared import (
 )
 from minbpe.cli.staging import Anew, planned
 from minbpe.documents import find_files, is_plain_text
-from minbpe.errors import MinbpeError
 from minbpe.progress import Bars
-from minbpe.wording import several
 
 if TYPE_CHECKING:
     from minbpe.training import Source, Training
@@ -107,11 +107,7 @@ def train(
     from minbpe.training import VocabularyWarning, learn
 
     ceiling = within(max_memory, spill_to)
-    prefix = Path(out.removesuffix(".model"))
-    if prefix.name in ("", "..") or out.endswith(("/", os.sep)):
-        raise MinbpeError(f"--out {out!r} names no file: give the path of a vocabulary, with or without .model")
-    if not prefix.parent.is_dir():
-        raise MinbpeError(f"{prefix.parent}: no such directory to write {prefix.name}.model in: make it first")
+    prefix = prefix_to_write(out)
     size, stages = planned(size, stage)
     files = find_files(sources, glob=reading.glob)
     for kind in ("model", "vocab"):
@@ -150,13 +146,12 @@ def train(
             if not training.token_counts[0]:
                 if keeps:
                     checkpoint.remove()
-                raise MinbpeError(_nothing(training, len(files), min_count))
+                raise nothing_to_learn(training.dropped_pieces, len(files), min_count)
         seconds = perf_counter() - began
         vocabulary = training.vocabulary
         vocabulary.save(f"{prefix}.model")
     if keeps:
         checkpoint.remove()
-    dropped = {"dropped": training.dropped_pieces, "dropped distinct": training.dropped_distinct}
     facts = {
         "model": f"{prefix}.model",
         **sizes(vocabulary),
@@ -165,7 +160,7 @@ def train(
         "files": len(files),
         "bytes": training.token_counts[0],
         "bytes per token": round(training.bytes_per_token(), 3),
-        **(dropped if min_count > 1 else {}),
+        **left_out((training.dropped_pieces, training.dropped_distinct), min_count),
         "seconds": round(seconds, 2),
         "digest": vocabulary.digest,
     }
@@ -175,13 +170,6 @@ def train(
         print(f"\n{'size':>9} {'ids':>15} {'bytes/token':>12} {'last merge':>15}")
         for row in rows:
             print("{size:>9,} {ids:>15,} {bytes_per_token:>12.3f} {last_merge:>15,}".format(**row))
-
-
-def _nothing(training: "Training", files: int, min_count: int) -> str:
-    """Say why there was nothing to train on."""
-    if training.dropped_pieces:
-        return f"no piece was seen {min_count:,} times, as --min-count asks for: give a lower one, or more text"
-    return f"there is no text in {several(files, 'file')}, and nothing to learn: name files that hold some"
 
 
 def _sizes(training: "Training") -> list[dict[str, float]]:

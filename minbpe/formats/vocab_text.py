@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
+    from typing import BinaryIO
 
     from minbpe.vocabulary import Vocabulary
 
@@ -50,7 +51,12 @@ def save_vocab_text(vocabulary: Vocabulary, path: str | os.PathLike[str]) -> Non
     from minbpe.atomic import replacing
 
     with replacing(Path(path)) as file:
-        file.writelines(line.encode("utf-8") for line in _lines(vocabulary))
+        write_vocab_text(vocabulary, file)
+
+
+def write_vocab_text(vocabulary: Vocabulary, file: BinaryIO) -> None:
+    """Write what a `.vocab` file holds."""
+    file.writelines(line.encode("utf-8") for line in _lines(vocabulary))
 
 
 def _lines(vocabulary: Vocabulary) -> Iterator[str]:

@@ -1,0 +1,124 @@
+"""`minbpe extend`: more tokens for a vocabulary that is there, learnt from text files, or from piece counts."""
+
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from minbpe.cli.count import show
+from minbpe.cli.freed import give_back_what_is_freed
+from minbpe.cli.options import (
+    CORPUS,
+    OUTPUT,
+    RESOURCES,
+    VOCABULARY,
+    Json,
+    Memory,
+    Name,
+    Place,
+    Positive,
+    Threads,
+)
+from minbpe.cli.shared import (
+    Reading,
+    interruptible,
+    left_out,
+    load_encoding,
+    nothing_to_learn,
+    prefix_to_write,
+    print_facts,
+    putting_off,
+    shown_special,
+    sizes,
+    spare,
+    within,
+)
+from minbpe.documents import find_files, is_plain_text
+from minbpe.progress import Bars
+
+if TYPE_CHECKING:
+    from minbpe.training import Source
+
+
+def extend(
+    tokenizer: Name,
+    /,
+    *sources: Annotated[Place, Parameter(required=True)],  # cyclopts lets only these stand on both sides of options
+    add: Annotated[Positive, Parameter(metavar="N", group=VOCABULARY)],
+    out: Annotated[Name, Parameter(name=["--out", "-o"], metavar="PATH", group=OUTPUT)],
+    tie_break: Annotated[Literal["first", "lowest"], Parameter(group=VOCABULARY)] = "first",
+    min_count: Annotated[Positive, Parameter(group=VOCABULARY)] = 1,
+    min_frequency: Annotated[Positive, Parameter(group=VOCABULARY)] = 1,
+    max_token_length: Annotated[Positive | None, Parameter(group=VOCABULARY)] = None,
+    threads: Annotated[Threads | None, Parameter(group=RESOURCES)] = None,
+    max_memory: Annotated[Memory | None, Parameter(group=RESOURCES)] = None,
+    spill_to: Annotated[Place | None, Parameter(group=RESOURCES)] = None,
+    reading: Annotated[Reading, Parameter(group=CORPUS)] = Reading(),  # noqa: B008 (frozen)
+    json: Annotated[Json, Parameter(group=OUTPUT)] = False,
+) -> None:
+    """Learn more tokens on top of a vocabulary.
+
+    Every token that is there, special ones too, keeps its id; new ones get the ids after the highest. From the text that the
+    vocabulary was trained on it learns the tokens that training to the larger size at once would have learnt.
+
+    Writes OUT.model, which the other commands take as --tokenizer, and OUT.vocab, which people read; after Ctrl-C neither. Text
+    that takes long to read is best counted first, by minbpe count with the vocabulary's --pattern.
+
+    Args:
+        tokenizer: A name such as o200k_base, a .model file (with or without .model), or a directory of shards.
+        sources: Files and directories: text, .jsonl, .parquet; .gz, .bz2, .xz, .zst of these; or files that minbpe count wrote
+            with the vocabulary's pattern.
+        add: How many tokens to add.
+        out: The path to write, with or without .model; it may be that of TOKENIZER, which it then replaces.
+        tie_break: Among equally frequent pairs, the one that occurs first, or the one of lowest ids: as in the first training.
+        min_count: Leave out pieces seen less often.
+        min_frequency: Merge no pair that is rarer.
+        max_token_length: Add no token of more bytes.
+        threads: All cores by default; the vocabulary is the same.
+        max_memory: Count within so much, such as 4G; what passes it goes to disk, and nothing is lost.
+        spill_to: Directory for what passes --max-memory [default: the system's for temporary files]; emptied in the end.
+        reading: How sources become documents.
+        json: Print the result as JSON.
+    """
+    from minbpe.extending import learn_more
+    from minbpe.merging import Limits, VocabularyWarning
+    from minbpe.source import recognised
+
+    ceiling = within(max_memory, spill_to)
+    prefix = prefix_to_write(out)
+    files = find_files(sources, glob=reading.glob)
+    for kind in ("model", "vocab"):
+        spare(Path(f"{prefix}.{kind}"), files)
+    before = load_encoding(tokenizer).vocabulary
+    limits = Limits(min_frequency, max_token_length)
+    give_back_what_is_freed()
+    began = perf_counter()
+    with Bars() as bars, interruptible(lambda: None):
+        tell = partial(show, bars)
+        source: Source = recognised(files, tell)
+        if source is files and (reading.lines or not all(map(is_plain_text, files))):
+            source = reading.documents(files, bars, "read")
+        with putting_off(VocabularyWarning):
+            vocabulary, corpus = learn_more(before, source, add, tie_break, min_count, limits, threads, ceiling, tell)
+            if not corpus.size:
+                raise nothing_to_learn(corpus.dropped[0], len(files), min_count)
+        seconds = perf_counter() - began
+        vocabulary.save(f"{prefix}.model")
+    special = vocabulary.special_tokens
+    print_facts(
+        {
+            "model": f"{prefix}.model",
+            **sizes(vocabulary),
+            "highest id": vocabulary.n_vocab - 1,
+            "merges added": len(vocabulary) - len(before),
+            "special": special if json else shown_special(special),
+            "files": len(files),
+            "bytes": corpus.size,
+            **left_out(corpus.dropped, min_count),
+            "seconds": round(seconds, 2),
+            "digest": vocabulary.digest,
+        },
+        json,
+    )
