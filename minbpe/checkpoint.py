@@ -174,7 +174,7 @@ class Keeper:
                 said = shown if name == "pattern" else repr
                 raise CorpusError(
                     f"the checkpoint in {self.path} is of training with {name}={said(before)}, and {name}={said(value)} is "
-                    f"asked for: {WAY_OUT}"
+                    f"asked for: {WAY_OUT}{self._reusable(name, before, value)}"
                 )
         self.merges = [(left, right, times, places) for left, right, times, places in state["merges"]]
         self._digest, self._dropped = state["counts"], tuple(state["dropped"])
@@ -183,6 +183,12 @@ class Keeper:
             if files[0].digest != self._digest:
                 raise FormatError(f"{files[0].path} is not the file that the checkpoint was made with: {WAY_OUT}")
             self._counted = load(files, progress)[0]._counts.counted(1)
+
+    def _reusable(self, name: str, before: Any, value: Any) -> str:
+        """Say where the counts are, if the option that differs leaves them of use."""
+        if name == "pattern" or (name == "min_count" and value < before):
+            return ""
+        return f"; or train on its counts without counting again: {self.path / COUNTS} is a file of them"
 
     def counted(self) -> tuple[_core.Counted, tuple[int, int]] | None:
         """Hand over the saved counts and what was dropped from them, if they are known to be of the same corpus."""

@@ -159,8 +159,8 @@ def train(
         OSError: a file cannot be read.
 
     Warns:
-        VocabularyWarning: the corpus ran out of pairs before the vocabulary was full, or the tokens reached 1 GiB together, as those
-            of one long piece may.
+        VocabularyWarning: the corpus ran out of pairs before the vocabulary was full; or the tokens reached 1 GiB together, as
+            those of one long piece may.
         PatternWarning: only the slow engine takes the pattern. Given once for each pattern.
         UserWarning: the text is the name of a file; or the corpus is an iterator without a name, of which `checkpoint` keeps
             nothing while it is counted.

@@ -174,6 +174,15 @@ def test_a_checkpoint_of_other_training_is_refused(options: dict[str, Any], mess
         train(**{"source": TEXT, "vocab_size": 270, "checkpoint": tmp_path / "kept", **options})
 
 
+def test_the_counts_of_a_checkpoint_of_other_training_can_be_trained_on(tmp_path: Path) -> None:
+    interrupted(TEXT, tmp_path / "kept")
+    with pytest.raises(CorpusError, match=r"or train on its counts without counting again: .*corpus\.counts"):
+        train(TEXT, 270, min_count=2, checkpoint=tmp_path / "kept")
+    with pytest.raises(CorpusError, match="begin anew$"):
+        train(TEXT, 270, pattern=None, checkpoint=tmp_path / "kept")
+    assert train(tmp_path / "kept" / "corpus.counts", 270, min_count=2) == train(TEXT, 270, min_count=2)
+
+
 def test_a_checkpoint_may_be_replaced_and_removed(tmp_path: Path) -> None:
     interrupted(TEXT, tmp_path / "kept")
     anew = Checkpoint(tmp_path / "kept", every=0, resume=False)

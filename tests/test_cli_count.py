@@ -204,6 +204,12 @@ def test_a_full_disk_is_an_error_that_names_the_file_and_leaves_nothing(tmp_path
         assert sorted(file.name for file in tmp_path.iterdir()) == ["a.counts", "a.txt"]
 
 
+def test_resuming_says_so_if_there_is_nothing_to_resume(parts: list[Path], capfd: pytest.CaptureFixture[str]) -> None:
+    out = parts[0].with_name("all.counts")
+    assert main(["count", *map(str, parts), "--out", str(out), "--resume"]) == 0
+    assert "all.counts.checkpoint holds nothing to resume: this run begins anew" in capfd.readouterr().err
+
+
 def test_what_an_interrupted_run_has_done_is_not_replaced_unless_asked(
     parts: list[Path], capfd: pytest.CaptureFixture[str]
 ) -> None:

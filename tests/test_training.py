@@ -236,6 +236,13 @@ def test_a_piece_of_many_million_letters_trains() -> None:
     assert [times for _, times in learned] == [2**22 - 1, *(2**power - 1 for power in range(21, 0, -1))]
 
 
+def test_a_vocabulary_whose_tokens_hold_1_gib_ends_there_with_a_warning() -> None:
+    # 26 doublings, then tokens of half of the text and more.
+    with pytest.warns(VocabularyWarning, match="hold 1 GiB.* after 35 merges, so there are 291 tokens and not 300: .*min_frequency=2"):
+        vocabulary = train(b"a" * 100_000_000, 300, pattern=None)
+    assert len(vocabulary) == 291
+
+
 WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"vocab_size": 255}, VocabularyError, "vocab_size is 255, .* give that or more"),
     ({"vocab_size": 257, "special_tokens": ["<|a|>", "<|b|>"]}, VocabularyError, "are 258"),

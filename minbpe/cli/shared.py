@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -167,6 +168,8 @@ def resuming(asked: bool | None, checkpoint: "Checkpoint", command: str) -> "Che
             f"{checkpoint.path} holds what an interrupted run has done: {command} --resume goes on from it, and --no-resume "
             "begins anew and replaces it"
         )
+    if asked and not checkpoint.holds_something():
+        print(f"{checkpoint.path} holds nothing to resume: this run begins anew", file=sys.stderr)
     return replace(checkpoint, resume=bool(asked))
 
 
