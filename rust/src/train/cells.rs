@@ -1,10 +1,11 @@
-//! The distinct pieces side by side, a cell a byte: before each piece how often it occurs, after it a border.
+//! The distinct pieces side by side, one cell per byte: before each piece its count, after it a border.
 //!
-//! A token holds its number in the first and in the last of its bytes' cells: what stands left of a token is in the cell before it, what
-//! stands right of it in the cell after it, and a merge rewrites at most four cells. Pieces lie in first-seen order, so that the
-//! lower of two cells is the one that comes first in the corpus.
+//! A token's number is in its first and last cell. The token to the left ends in the cell before the first, the token to the right begins
+//! in the cell after the last, and a merge rewrites at most four cells. Pieces lie in first-seen order, so the lower of two cells is the
+//! one that comes first in the corpus.
 //!
-//! Tokens only grow, so a cell where a token once began never becomes the last one of the same token: it needs no mark.
+//! Tokens only grow, so a cell where a token once began can never become the last cell of that same token: no mark has to tell the two
+//! apart.
 
 use std::ops::Range;
 
@@ -17,27 +18,27 @@ use crate::processor::prefetch;
 use crate::progress::Pulse;
 use crate::threads::in_parts;
 
-/// What is in a cell. Most vocabularies have room in 16 bits, which takes half of the memory, and of the time of fetching it.
+/// The contents of a cell. Most vocabularies fit in 16 bits, which halves the memory and the time to fetch it.
 pub(super) trait Cell: Copy + Eq + Send + Sync {
     /// A cell between two pieces.
     const BORDER: Self;
     /// A cell inside a token, neither its first nor its last.
     const INSIDE: Self;
-    /// How many tokens have numbers that are none of these.
+    /// How many token numbers there are besides the two values above.
     const TOKENS: usize;
-    /// The cells that a weight takes.
+    /// How many cells a weight takes.
     const WEIGHT: usize;
 
-    /// A cell with the number of a token, which is below `TOKENS`.
+    /// The cell for a token's number, which must be below `TOKENS`.
     fn of(token: u32) -> Self;
 
     /// The number in a cell.
     fn token(self) -> u32;
 
-    /// Puts a weight in so many cells.
+    /// Writes a weight into `WEIGHT` cells.
     fn write_weight(weight: u32, cells: &mut [Self]);
 
-    /// The weight in so many cells.
+    /// The weight in `WEIGHT` cells.
     fn weight(cells: &[Self]) -> u32;
 }
 
@@ -87,43 +88,44 @@ impl Cell for u32 {
     }
 }
 
-/// In place of a weight that has no room beside its piece.
+/// Stands in for a weight that does not fit beside its piece.
 const LARGE: u32 = u32::MAX;
 
-/// A thread gets so many bytes of pieces at least: it takes 70 us to start one.
+/// The fewest bytes of pieces that a thread is given: it takes 70 us to start one.
 const PART: usize = 1 << 17;
 
-/// How many words of bits are looked at for the start of a long piece.
+/// How many words of start bits are searched for the start of a piece before `long` is.
 const REACH: usize = 8;
 
 /// The pieces as the merges so far have left them.
 pub(super) struct Cells<C> {
     cells: Vec<C>,
-    /// Where each of the parts begins that threads work on side by side.
+    /// The first cell of each part; threads work on the parts side by side.
     parts: Vec<usize>,
     /// A bit for each cell, set where a piece begins.
     starts: Vec<u64>,
-    /// The first cells of pieces that are longer than `REACH` words of these bits.
+    /// The first cells of pieces longer than `REACH` words of start bits.
     long: Vec<u32>,
-    /// The counts that have no room beside their pieces, by these pieces' first cells.
+    /// The counts that do not fit beside their pieces, by the pieces' first cells.
     large: Vec<(u32, u64)>,
-    /// The bytes of each token, by number.
+    /// The length of each token in bytes, by number.
     lengths: Vec<u32>,
-    /// How many tokens of one byte the numbers begin with.
+    /// Tokens numbered below this are single bytes.
     bytes: u32,
 }
 
-/// What is known of some cells besides what they hold.
+/// What is recorded about a range of cells besides their contents.
 struct Laid {
-    /// The bits of the pieces' starts, the first one that of the first cell, or of one before it in the same word.
+    /// Start bits. The first word is the one that holds the bit of the range's first cell, so earlier bits in it belong to cells before the
+    /// range.
     starts: Vec<u64>,
     long: Vec<u32>,
     large: Vec<(u32, u64)>,
 }
 
 impl<C: Cell> Cells<C> {
-    /// Lays out the pieces of two bytes and more, as tokens of `alphabet`; the others have no pairs. In parts for up to so many threads.
-    /// `Error::Corpus` past 2^32 cells, `Error::Interrupted` if `pulse` says so.
+    /// Lays out the pieces of two or more bytes as tokens of `alphabet`, in parts for at most `threads` threads; shorter pieces have no
+    /// pairs. `Error::Corpus` past 2^32 cells, `Error::Interrupted` if `pulse` says so.
     pub(super) fn new(
         counts: &PieceCounts,
         alphabet: &Alphabet<'_>,
@@ -167,13 +169,13 @@ impl<C: Cell> Cells<C> {
         Ok(Cells { cells, parts, starts, long, large, lengths: alphabet.lengths().to_vec(), bytes })
     }
 
-    /// Makes the token of a merge; its number is the next.
+    /// Adds the token that a merge makes, and returns its number, the next one free.
     pub(super) fn add_token(&mut self, (left, right): Pair) -> u32 {
         self.lengths.push(self.length(left) as u32 + self.length(right) as u32);
         self.lengths.len() as u32 - 1
     }
 
-    /// How many tokens there are, the highest number and one.
+    /// How many tokens there are: the highest number plus one.
     pub(super) fn tokens(&self) -> usize {
         self.lengths.len()
     }
@@ -182,7 +184,7 @@ impl<C: Cell> Cells<C> {
         self.lengths[token as usize] as usize
     }
 
-    /// Whether `left` begins at the cell, and `right` follows it. Both are looked at always: most often both are there.
+    /// Whether `left` begins at the cell and `right` follows it. Both are always compared, because most often both match.
     pub(super) fn holds(&self, (left, right): Pair, at: u32) -> bool {
         let next = at as usize + self.length(left);
         (self.cells[at as usize] == C::of(left)) & (self.cells.get(next) == Some(&C::of(right)))
@@ -193,14 +195,15 @@ impl<C: Cell> Cells<C> {
         self.cells.len()
     }
 
-    /// Has what is known of the cells of a pair fetched, and the cell after it: of Chinese text it lies in the next line one time in three.
+    /// Prefetches the first cell of a pair, its start bits, and the cell after the pair: in Chinese text that one lies in the next cache
+    /// line one time in three.
     pub(super) fn prefetch(&self, at: u32, length: u32) {
         prefetch(&self.cells, at as usize);
         prefetch(&self.cells, (at + length) as usize);
         prefetch(&self.starts, at as usize / 64);
     }
 
-    /// The first cell of the piece around a cell. Its weight is fetched.
+    /// The first cell of the piece that contains a cell. Prefetches the piece's weight.
     pub(super) fn piece_around(&self, at: u32) -> u32 {
         let (word, bit) = (at as usize / 64, at % 64);
         let before = if word > 0 { self.starts[word - 1] } else { 0 };
@@ -233,12 +236,12 @@ impl<C: Cell> Cells<C> {
         self.large[at.expect("a piece that was laid out")].1
     }
 
-    /// The token that ends before a cell that is not the first of its piece.
+    /// The token that ends just before a cell, which must not be the first of its piece.
     pub(super) fn left_of(&self, at: u32) -> u32 {
         self.cells[at as usize - 1].token()
     }
 
-    /// The token that begins at the cell.
+    /// The token that begins at the cell; `None` for a border.
     pub(super) fn begins_at(&self, at: u32) -> Option<u32> {
         Some(self.cells[at as usize]).filter(|&cell| cell != C::BORDER).map(C::token)
     }
@@ -257,12 +260,12 @@ impl<C: Cell> Cells<C> {
         self.cells[end - 1] = C::of(token);
     }
 
-    /// In how many parts the cells are.
+    /// How many parts the cells are divided into.
     pub(super) fn parts(&self) -> usize {
         self.parts.len()
     }
 
-    /// Calls `each(cell, pair, weight)` for each two neighbours of a part, in order.
+    /// Calls `each(cell, pair, weight)` for each pair of neighbours in a part, in order.
     pub(super) fn each_pair(
         &self,
         part: usize,
@@ -275,7 +278,7 @@ impl<C: Cell> Cells<C> {
             let weight = self.weight(start as u32);
             let (mut at, mut left) = (start, self.cells[start].token());
             loop {
-                // Before the first merge a length that is known need not be waited for.
+                // The length of a single byte is known: before the first merge there is no waiting for the table.
                 let next = at + if left < self.bytes { 1 } else { self.length(left) };
                 let right = self.cells[next];
                 if right == C::BORDER {
@@ -292,12 +295,12 @@ impl<C: Cell> Cells<C> {
     }
 }
 
-/// The pieces of a range that have pairs.
+/// The pieces of a range that are long enough to have pairs.
 fn pieces_of<'a>(counts: &'a PieceCounts, range: &Range<usize>) -> impl Iterator<Item = Piece<'a>> {
     range.clone().filter_map(|index| counts.get(index)).filter(|piece| piece.bytes.len() > 1)
 }
 
-/// Lays out `pieces` in `cells`, which have room for them and begin with cell number `start`.
+/// Lays out `pieces` in `cells`, which have room for them and begin at cell number `start`.
 fn lay<'a, C: Cell>(
     pieces: impl Iterator<Item = Piece<'a>>,
     alphabet: &Alphabet<'_>,

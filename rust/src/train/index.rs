@@ -1,10 +1,10 @@
 //! The pairs that still matter: how often each occurs, and where.
 //!
-//! Places are never taken off a pair's list: one that a merge took shows in the cells, and does not come back. Each merge of a
-//! place leaves one token less, and gives at most two places to new pairs, so all lists together hold at most three places a byte.
-//! They lie in one array, in the order of the pairs, and when that is full those that still matter close up: with a list a pair the first
-//! merge of Chinese text came 1.4 times as late. Lists are read from end to end, so the array does without large pages, which take longer to
-//! clear where a host finds their memory anew.
+//! Places are not removed from a pair's list when merges take them: the cells show that a place is gone, and it never comes back. A merge
+//! at one place leaves one token less and adds at most two places to the lists of new pairs, so all lists together hold at most three
+//! places per byte. The lists lie in one array, in the order of the pairs. When it is full, the lists that still matter are moved together.
+//! With one list per pair, the first merge of Chinese text came 1.4 times as late. Lists are read from end to end, so the array does
+//! without large pages, which take longer to clear where a host has to find the memory first.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,42 +18,43 @@ use crate::processor::prefetch;
 use crate::progress::Pulse;
 use crate::threads::in_parts;
 
-/// A pair's place in the index.
+/// A pair's number: its place in the index.
 pub(super) type PairId = u32;
 
 /// Two tokens that stood side by side when the pair was indexed.
 #[derive(Clone, Copy, Default)]
 pub(super) struct IndexedPair {
     pub(super) tokens: Pair,
-    /// Where its list begins: the cells where the left one began, ascending, without the first ones that are known to be gone.
+    /// Where its list starts in the array. The list holds the cells where the left token began, ascending, without the leading ones known
+    /// to be gone.
     start: usize,
     length: u32,
 }
 
-/// Which pairs are of interest.
+/// Which pairs are worth indexing.
 #[derive(Clone, Copy)]
 pub(super) struct Wanted {
-    /// The count that a pair needs.
+    /// The lowest count that a pair may have.
     pub(super) floor: u64,
-    /// The bytes that its token may have.
+    /// The most bytes that its token may have.
     pub(super) max_length: usize,
 }
 
 impl Wanted {
-    /// Whether a pair with this count, and a token of this length, is of interest.
+    /// Whether a pair with this count, and a token of this length, is worth indexing.
     pub(super) fn admits(self, count: u64, length: usize) -> bool {
         count >= self.floor && length <= self.max_length
     }
 }
 
-/// Pairs by their tokens. Those that were not wanted when they came up are left out, and count as if they were not.
+/// Pairs by their tokens. Pairs that were not wanted when they came up are left out and treated as if they did not exist.
 pub(super) struct Index {
     wanted: Wanted,
     numbers: Numbers,
     /// How often each pair occurs now; it only falls.
     counts: Vec<u64>,
     pairs: Vec<IndexedPair>,
-    /// The lists of all pairs.
+    /// The lists of all pairs, one after the other.
     places: Vec<u32>,
 }
 
@@ -77,7 +78,7 @@ impl Index {
                 start as u32
             }))
         })?;
-        // Memory that the system gives is zero, and is not written a first time for that.
+        // Memory from the system is zero already, so it is not written once more for that.
         let places: Vec<_> = vec![0; end + end / 4].into_iter().map(AtomicU32::new).collect();
         in_parts((0..).zip(tallies), pulse, |(part, mut tallies), pulse| {
             cells.each_pair(part, pulse, |at, tokens, _| {
@@ -91,12 +92,12 @@ impl Index {
         Ok(index)
     }
 
-    /// Which pairs are here.
+    /// Which pairs are indexed.
     pub(super) fn wanted(&self) -> Wanted {
         self.wanted
     }
 
-    /// All pairs there are.
+    /// The numbers of all pairs.
     pub(super) fn ids(&self) -> std::ops::Range<PairId> {
         0..self.pairs.len() as PairId
     }
@@ -109,19 +110,19 @@ impl Index {
         self.counts[id as usize]
     }
 
-    /// Has what tells the number of a pair fetched.
+    /// Prefetches the slot that tells a pair's number.
     pub(super) fn prefetch(&self, tokens: Pair) {
         self.numbers.prefetch(tokens);
     }
 
-    /// The number of a pair, if it is here; its count is fetched.
+    /// The number of a pair, if it is indexed. Prefetches its count.
     pub(super) fn find(&self, tokens: Pair) -> Option<PairId> {
         let id = self.numbers.get(tokens)?;
         prefetch(&self.counts, id as usize);
         Some(id)
     }
 
-    /// Adds a pair that is new and has its list in a range of the room that was made.
+    /// Adds a new pair, whose list is a range of the room that was made.
     pub(super) fn insert(&mut self, tokens: Pair, count: u64, list: Range<usize>) -> PairId {
         let id = self.pairs.len() as PairId;
         self.pairs.push(IndexedPair { tokens, start: list.start, length: list.len() as u32 });
@@ -130,12 +131,12 @@ impl Index {
         id
     }
 
-    /// The list of a pair.
+    /// The list of a pair's places.
     pub(super) fn places(&self, pair: IndexedPair) -> &[u32] {
         &self.places[pair.start..][..pair.length as usize]
     }
 
-    /// Room for further lists, and where it begins.
+    /// Makes room for further lists; returns where it begins, and the room.
     pub(super) fn make_room(&mut self, needed: usize) -> (usize, &mut [u32]) {
         if self.places.len() + needed > self.places.capacity() {
             self.close_up();
@@ -149,13 +150,13 @@ impl Index {
         (start, &mut self.places[start..])
     }
 
-    /// Makes the array larger, by a quarter more than is needed: closing up 100 MB takes 12 ms.
+    /// Enlarges the array to a quarter more than is needed: closing up 100 MB takes 12 ms.
     fn grow(&mut self, needed: usize) {
         let full = self.places.len() + needed;
         self.places.reserve_exact(needed + full / 4);
     }
 
-    /// Closes the gaps that pairs have left that were taken out or have become too rare.
+    /// Closes the gaps left by pairs that were removed or have become too rare.
     fn close_up(&mut self) {
         let mut end = 0;
         for (pair, &count) in self.pairs.iter_mut().zip(&self.counts) {
@@ -169,19 +170,19 @@ impl Index {
         self.places.truncate(end);
     }
 
-    /// Takes `weight` off the count of a pair.
+    /// Subtracts `weight` from the count of a pair.
     pub(super) fn lower(&mut self, id: PairId, weight: u64) {
         self.counts[id as usize] -= weight;
     }
 
-    /// Takes a pair out, to be merged: none of it will be left.
+    /// Removes a pair that is about to be merged: none of it will be left.
     pub(super) fn take(&mut self, id: PairId) -> IndexedPair {
         let pair = std::mem::take(&mut self.pairs[id as usize]);
         self.numbers.remove(pair.tokens);
         pair
     }
 
-    /// The first cell where a pair still stands. Looks at each of its places once in a run, for what is gone stays gone.
+    /// The first cell where a pair still stands. What is gone stays gone, so in a whole training each place is skipped at most once.
     pub(super) fn first<C: Cell>(&mut self, id: PairId, cells: &Cells<C>) -> Option<u32> {
         let pair = &mut self.pairs[id as usize];
         let list = &self.places[pair.start..][..pair.length as usize];

@@ -1,6 +1,7 @@
 //! One merge: the pair becomes a token wherever it stands, and the pairs around those places change their counts.
 //!
-//! Changes are gathered by neighbour, so that each pair is looked up once a merge, however many places it shares with it.
+//! Changes are gathered by neighbour, so each affected pair is looked up once per merge, however many places it shares with the merged
+//! pair.
 
 use super::Pair;
 use super::cells::{Cell, Cells};
@@ -8,20 +9,20 @@ use super::index::{Index, IndexedPair, PairId};
 use crate::error::Result;
 use crate::progress::Pulse;
 
-/// How many places each stage of a merge is ahead of the next: cells are fetched, then looked at and weights fetched, then merged.
-/// Fetched in bursts, they took longer.
+/// How many places each stage of a merge is ahead of the next: cells are prefetched; then they are read and weights prefetched; then the
+/// pair is merged. Prefetching in bursts took longer.
 const AHEAD: usize = 16;
 
-/// In place of where a piece begins: the pair no longer stands there.
+/// In place of the start of a piece: the pair no longer stands there.
 const GONE: u32 = u32::MAX;
 
-/// Neighbours whose pairs are looked up side by side.
+/// How many neighbours have their pairs looked up side by side.
 const GROUP: usize = 32;
 
-/// In place of where a pair's next place goes: it is of no interest.
+/// In place of where a pair's next place goes: the pair is not wanted.
 const UNWANTED: u32 = u32::MAX;
 
-/// Merges pairs, one after the other; what it holds between two merges is empty.
+/// Merges pairs, one after the other. Between two merges it holds nothing but buffers to reuse.
 #[derive(Default)]
 pub(super) struct Merger {
     left: Neighbours,
@@ -33,12 +34,12 @@ pub(super) struct Merger {
 pub(super) struct Merged<'a> {
     /// In how many places of the corpus the pair became a token.
     pub(super) places: u64,
-    /// The pairs that are new.
+    /// The new pairs.
     pub(super) created: &'a [PairId],
 }
 
 impl Merger {
-    /// Writes `token` for `pair` in all its places and brings the index up to date.
+    /// Replaces `pair` by `token` in all its places and updates the index.
     pub(super) fn merge<C: Cell>(
         &mut self,
         pair: IndexedPair,
@@ -67,7 +68,7 @@ impl Merger {
                 let start = cells.piece_around(at);
                 *slot = if cells.holds(pair.tokens, at) { start } else { GONE };
             }
-            // In a run ("aaa") the place before may have taken this one.
+            // In a run ("aaa") the place before may have taken a token of this one.
             if start != GONE
                 && let Some(&at) = places.get(stage.wrapping_sub(2 * AHEAD))
                 && (first != second || cells.holds(pair.tokens, at))
@@ -79,7 +80,7 @@ impl Merger {
                     let start = at - cells.length(left) as u32;
                     self.left.gather(left, start, weight);
                 }
-                // Where the pair follows itself, the place to come will find the new token on its left.
+                // If the pair follows itself, the merge at the next place will find the new token on its left.
                 if let Some(right) = cells.begins_at(next)
                     && !cells.holds(pair.tokens, next)
                 {
@@ -103,14 +104,14 @@ struct Neighbours {
     /// By token; zero for those not seen in this merge.
     tallies: Vec<Tally>,
     seen: Vec<u32>,
-    /// Each neighbour with the place of the new pair.
+    /// Each neighbour, with the place of its new pair.
     places: Vec<(u32, u32)>,
 }
 
 #[derive(Clone, Copy, Default)]
 struct Tally {
     weight: u64,
-    /// How many places; in the end, where the next one goes.
+    /// How many places; once these are handed out, where the next one goes.
     places: u32,
 }
 
@@ -129,8 +130,8 @@ impl Neighbours {
         self.places.push((neighbour, place));
     }
 
-    /// Forgets all. The pair that each neighbour was in before, `lost`, occurs less often; the one it is in now, `made`, is new, if
-    /// `admits(neighbour, weight)`.
+    /// Empties the buffers into the index. For each neighbour, the pair it was in before, `lost`, now occurs less often, and the pair it is
+    /// in now, `made`, is added if `admits(neighbour, weight)`.
     fn drain(
         &mut self,
         admits: impl Fn(u32, u64) -> bool,

@@ -2,18 +2,18 @@
 //!
 //! The naive algorithm counts all pairs of neighbours, merges the best, and starts again. Here each of its steps is an update:
 //!
-//! * `start`: the tokens that are there before the first merge;
-//! * `cells`: the distinct pieces side by side in one array, in which a token keeps the cells of its bytes, so that a merge
-//!   shifts nothing and finds its neighbours in one step;
-//! * `spelling`: what tokens spell, where stages make that two pairs can spell the same;
+//! * `start`: the tokens before the first merge;
+//! * `cells`: the distinct pieces side by side in one array, in which a token keeps the cells of its bytes, so that a merge shifts nothing
+//!   and finds its neighbours in one step;
+//! * `spelling`: the bytes of tokens, needed with stages, where two pairs can spell the same bytes;
 //! * `tallies`: the first count of all pairs;
-//! * `numbers`: the number of each pair;
-//! * `index`: each pair's count and where it stands;
+//! * `numbers`: the number of each pair, by its tokens;
+//! * `index`: the count and the places of each pair;
 //! * `queue`: the best pair next, by count and tie rule;
-//! * `merge`: one merge, and what it changes of the other pairs' counts.
+//! * `merge`: one merge, and how it changes the counts of other pairs.
 //!
-//! A merge costs what it touches: the work of a whole run is linear in the bytes of the distinct pieces, times the logarithm for
-//! the queue, however long a piece is.
+//! A merge costs what it touches: a whole training is linear in the bytes of the distinct pieces, times a logarithm for the queue, however
+//! long the pieces are.
 
 mod cells;
 mod index;
@@ -46,64 +46,64 @@ pub type Pair = (u32, u32);
 /// Which of several pairs with the same count is merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TieBreak {
-    /// The pair that occurs first in the text as merged so far, as upstream minbpe has it.
+    /// The pair that occurs first in the text as merged so far, as in upstream minbpe.
     First,
-    /// The pair of lowest ids.
+    /// The pair with the lowest ids.
     Lowest,
 }
 
 /// How to train.
 #[derive(Clone, Copy)]
 pub struct Options<'a> {
-    /// What there is before the first merge.
+    /// The tokens before the first merge.
     pub start: Start<'a>,
-    /// How many merges to make, at most.
+    /// The most merges to make.
     pub merges: usize,
     /// Which of several pairs with the same count is merged.
     pub tie_break: TieBreak,
-    /// No pair that occurs less often is merged. 0 asks for no more than 1 does.
+    /// Pairs that occur less often are not merged. 0 means the same as 1.
     pub min_count: u64,
-    /// No pair that makes a token of more bytes is merged.
+    /// Pairs whose token would have more bytes are not merged.
     pub max_length: usize,
     /// How many threads work side by side: all cores if `None`. The merges do not depend on it.
     pub threads: Option<NonZero<usize>>,
 }
 
 impl<'a> Options<'a> {
-    /// No limits but the number of merges.
+    /// Options with no limit but the number of merges.
     pub fn new(start: Start<'a>, merges: usize, tie_break: TieBreak) -> Options<'a> {
         Options { start, merges, tie_break, min_count: 1, max_length: usize::MAX, threads: None }
     }
 }
 
-/// One merge. Its token's id is the next after those before it.
+/// One merge. Its token's id is the next one after all ids before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Merge {
-    /// What is merged, by ids.
+    /// The pair that is merged, by ids.
     pub pair: Pair,
-    /// How often the pair stood in the corpus; overlaps count, so "aaa" holds (a, a) twice.
+    /// How often the pair occurred in the corpus; overlaps count, so "aaa" holds (a, a) twice.
     pub count: u64,
-    /// In how many places it became a token: by so many tokens the corpus is shorter.
+    /// In how many places it became a token, which is how many tokens the corpus lost.
     pub merged: u64,
 }
 
 /// Why a training ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// All merges were made that were asked for, or no pair is left that may be merged.
+    /// All the merges asked for were made, or no pair is left that may be merged.
     Done,
-    /// With one more token the tokens would together hold more bytes than a vocabulary takes, 1 GiB.
+    /// One more token would bring the tokens past 1 GiB together, the most that a vocabulary can hold.
     Full,
 }
 
-/// Trains on `counts`. Gives fewer merges than asked for once no pair is left that may be merged, or the tokens together hold 1 GiB: when all
-/// pairs are equally frequent, the first two tokens of a long piece are merged again and again, and each token is longer than the last.
+/// Trains on `counts`. Makes fewer merges than asked for if no pair is left that may be merged, or if the tokens together reach 1 GiB: when
+/// all pairs are equally frequent, the first two tokens of a long piece are merged again and again, and each token is longer than the last.
 ///
-/// Each merge is of the pair of the highest count, of those that the limits admit, and where there are stages, of those whose bytes are
-/// no token yet.
+/// Each merge takes the pair with the highest count among those that the limits admit and, if there are stages, whose bytes are not a token
+/// yet.
 ///
-/// `progress` is told the merges made and wanted. `Error::Corpus` for a corpus of which a pair occurs 2^63 times or whose distinct
-/// pieces pass 4 GiB, `Error::Vocabulary` for options that make no sense, `Error::Pattern` if the pattern of an earlier stage gave up on a piece,
+/// `progress` is told the merges made and wanted. `Error::Corpus` if a pair occurs 2^63 times or the distinct pieces pass 4 GiB,
+/// `Error::Vocabulary` for options that make no sense, `Error::Pattern` if the pattern of an earlier stage gives up on a piece,
 /// `Error::Interrupted` if `progress` breaks.
 ///
 /// ```
@@ -122,8 +122,8 @@ pub fn train<'a>(counts: &PieceCounts, options: &Options<'_>, progress: &'a mut 
     Ok(merges)
 }
 
-/// As `train`, calling `each` with a merge as soon as it is made: what an error leaves is the beginning of the same training.
-/// `counts` are dropped before the first merge, so those that nobody else holds take no memory while the others are made.
+/// As `train`, but calls `each` with every merge as soon as it is made, so an error leaves the beginning of the same training. `counts` are
+/// dropped before the first merge: unless somebody else holds them, they take no memory during merging.
 pub fn each_merge<'a>(
     counts: impl Deref<Target = PieceCounts>,
     options: &Options<'_>,
@@ -139,7 +139,7 @@ pub fn each_merge<'a>(
     }
 }
 
-/// As `each_merge`, with cells that hold the numbers of all tokens.
+/// As `each_merge`, with cells wide enough for the numbers of all tokens.
 fn merge_all<'a, C: Cell>(
     counts: impl Deref<Target = PieceCounts>,
     alphabet: &Alphabet<'_>,
@@ -188,11 +188,11 @@ fn merge_all<'a, C: Cell>(
     Ok(End::Done)
 }
 
-/// The count below which pairs are not indexed at first. Counts never rise, so as long as the best pair has at least this count,
-/// the pairs left out do not matter; once it has not, the index is made anew with a lower floor.
+/// The count below which pairs are not indexed at first. Counts never rise, so as long as the best pair has at least this count, the pairs
+/// left out do not matter; when it has less, the index is rebuilt with a lower floor.
 ///
-/// The last of n merges has some 1/40 to 1/55 of the n-th part of all pairs, on English as on mixed text, at 50,000 and at
-/// 100,000 merges; 1/128 leaves room, and spares indexing 85 % of the pairs.
+/// With p pairs in the corpus, the last of n merges has a count of some 1/40 to 1/55 of p / n, on English and on mixed text, at 50,000 and
+/// at 100,000 merges. 1/128 leaves a margin, and spares indexing 85 % of the pairs.
 fn first_floor(counts: &PieceCounts, merges: usize) -> u64 {
     let pairs: u128 = counts.iter().map(|piece| (piece.bytes.len() as u128 - 1) * u128::from(piece.count)).sum();
     u64::try_from(pairs / (128 * merges.max(1) as u128)).unwrap_or(u64::MAX).max(1)

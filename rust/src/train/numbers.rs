@@ -1,13 +1,13 @@
-//! Which number a pair has: open addressing, with what a look-up needs fetched ahead by those who know what they will ask.
+//! The number of each pair, by its tokens: a hash table with open addressing, whose callers prefetch the slots that they will look up.
 
 use super::Pair;
 use super::index::PairId;
 use crate::lines::on_large_pages;
 use crate::processor::prefetch;
 
-/// A pair that was taken out: its slot stays, for others were put behind it.
+/// In place of the number of a removed pair. Its slot stays occupied, because other pairs may have been put behind it.
 const TAKEN: PairId = PairId::MAX;
-/// No pair yet. Tokens have lower numbers.
+/// A slot without a pair. Tokens have lower numbers than these.
 const EMPTY: Slot = Slot { tokens: (u32::MAX, u32::MAX), id: TAKEN };
 
 #[derive(Clone, Copy)]
@@ -16,7 +16,7 @@ struct Slot {
     id: PairId,
 }
 
-/// Pairs by their tokens, a power of two of slots; five in eight are used at most.
+/// Pairs by their tokens. The number of slots is a power of two, and at most five in eight are used.
 pub(super) struct Numbers {
     slots: Vec<Slot>,
     used: usize,
@@ -27,13 +27,13 @@ impl Numbers {
         Numbers { slots: vec![EMPTY; 1 << 10], used: 0 }
     }
 
-    /// Where the search for a pair begins: tokens are dense, and nobody chooses them.
+    /// The slot where the search for a pair begins. One multiplication is enough: tokens are dense, and nobody chooses them.
     fn home(&self, (left, right): Pair) -> usize {
         let key = u64::from(left) << 32 | u64::from(right);
         (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - self.slots.len().ilog2())) as usize
     }
 
-    /// The slot of a pair, or the one to put it in.
+    /// The slot of a pair, or the empty one where it belongs.
     fn find(&self, tokens: Pair) -> usize {
         let mut at = self.home(tokens);
         while self.slots[at].tokens != tokens && self.slots[at].tokens != EMPTY.tokens {
@@ -42,7 +42,7 @@ impl Numbers {
         at
     }
 
-    /// Has the slot of a pair fetched.
+    /// Prefetches the slot where the search for a pair begins.
     pub(super) fn prefetch(&self, tokens: Pair) {
         prefetch(&self.slots, self.home(tokens));
     }
@@ -51,7 +51,7 @@ impl Numbers {
         Some(self.slots[self.find(tokens)].id).filter(|&id| id != TAKEN)
     }
 
-    /// Adds a pair that is new.
+    /// Adds a new pair.
     pub(super) fn insert(&mut self, tokens: Pair, id: PairId) {
         if (self.used + 1) * 8 > self.slots.len() * 5 {
             let mut larger = Vec::with_capacity(self.slots.len() * 2);
@@ -69,7 +69,7 @@ impl Numbers {
         self.used += 1;
     }
 
-    /// Takes a pair out.
+    /// Removes a pair.
     pub(super) fn remove(&mut self, tokens: Pair) {
         let at = self.find(tokens);
         self.slots[at].id = TAKEN;

@@ -1,10 +1,10 @@
 //! Which pair to merge next: the most frequent, and among equals the one that the tie rule names.
 //!
-//! While a pair lives its count only falls and its first place only rises, so what the queue knows may be too good but never too bad:
-//! a pair that comes up and is still as good is the best; if not, it is put where it belongs.
+//! While a pair lives, its count only falls and its first place only rises, so an entry may look too good but never too bad. A pair that
+//! comes up and is still as good as its entry is the best; otherwise it is put back where it belongs.
 //!
-//! No pair comes that has a higher count than the last one popped, so this is a radix heap (Ahuja, Mehlhorn, Orlin and Tarjan,
-//! "Faster algorithms for the shortest path problem", 1990): most pairs are too rare to be merged, and cost four bytes and one step.
+//! No pair is pushed with a higher count than the last one popped, so this is a radix heap (Ahuja, Mehlhorn, Orlin and Tarjan, "Faster
+//! algorithms for the shortest path problem", 1990): most pairs are too rare ever to be merged, and cost four bytes and one step.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -13,19 +13,19 @@ use super::TieBreak;
 use super::cells::{Cell, Cells};
 use super::index::{Index, PairId};
 
-/// All pairs that have the count that the index asks for.
+/// All pairs whose count is not below the index's floor.
 pub(super) struct Queue {
     rule: TieBreak,
     /// The highest count.
     best: u64,
-    /// Those with this count, the one first that the tie rule names.
+    /// The pairs with this count, the one that the tie rule names on top.
     ties: BinaryHeap<Reverse<(u64, PairId)>>,
-    /// Those with lower ones, by the highest bit in which these differ from the best: the lower, the better.
+    /// The pairs with lower counts, by the highest bit in which these differ from `best`: the lower the bit, the higher the count.
     rest: [Vec<PairId>; 64],
 }
 
 impl Queue {
-    /// All pairs of `index`.
+    /// A queue of all pairs of `index`.
     pub(super) fn new<C: Cell>(rule: TieBreak, index: &mut Index, cells: &Cells<C>) -> Queue {
         let mut queue = Queue { rule, best: u64::MAX, ties: BinaryHeap::new(), rest: [const { Vec::new() }; 64] };
         index.ids().for_each(|pair| queue.push(pair, index, cells));
@@ -44,7 +44,7 @@ impl Queue {
         }
     }
 
-    /// The best pair, `None` if none has the count that the index asks for.
+    /// Removes and returns the best pair; `None` if no pair reaches the index's floor.
     pub(super) fn pop<C: Cell>(&mut self, index: &mut Index, cells: &Cells<C>) -> Option<PairId> {
         loop {
             while let Some(Reverse((tie, pair))) = self.ties.pop() {
@@ -54,7 +54,7 @@ impl Queue {
                 self.push(pair, index, cells);
             }
             let better = self.rest.iter().position(|pairs| !pairs.is_empty())?;
-            // Those whose counts fell meanwhile go where they belong.
+            // Pairs whose counts have fallen meanwhile go where they belong.
             self.sort(better, index, cells);
             if let Some(best) = self.rest[better].iter().map(|&pair| index.count(pair)).max() {
                 self.best = best;
@@ -67,7 +67,7 @@ impl Queue {
         std::mem::take(&mut self.rest[bit]).into_iter().for_each(|pair| self.push(pair, index, cells));
     }
 
-    /// The lower, the sooner among pairs of the same count.
+    /// The order among pairs of the same count, the lowest first.
     fn tie<C: Cell>(&self, pair: PairId, index: &mut Index, cells: &Cells<C>) -> Option<u64> {
         match self.rule {
             TieBreak::First => index.first(pair, cells).map(u64::from),

@@ -1,8 +1,8 @@
-//! What tokens spell, where two pairs can spell the same.
+//! The bytes of tokens, for vocabularies in which two pairs can spell the same bytes.
 //!
-//! Within one stage no two merges make the same bytes: what lies inside a stretch of text depends on nothing outside it. A later
-//! stage finds the same bytes in several forms, for the pieces of the stages before it ended in several places ("'s" is a token, and
-//! elsewhere "'" and "s" are two). A vocabulary has each token once, so a pair that spells a token is never merged.
+//! Within one stage no two merges make the same bytes, because the tokens inside a stretch of text depend on nothing outside it. A later
+//! stage finds the same bytes in several forms, because the pieces of the stages before it ended in different places ("'s" is one token
+//! here, and "'" and "s" are two elsewhere). A vocabulary has each token once, so a pair that spells an existing token is never merged.
 
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -23,7 +23,7 @@ impl Spelling {
         Spelling { tokens, seen }
     }
 
-    /// Adds what a pair spells as the next token; false if there is such a token.
+    /// Adds the bytes that a pair spells as the next token; false if there is such a token already.
     pub(super) fn add(&mut self, (left, right): Pair) -> bool {
         let token: Rc<[u8]> = [&*self.tokens[left as usize], &*self.tokens[right as usize]].concat().into();
         let is_new = self.seen.insert(token.clone());

@@ -1,7 +1,7 @@
 //! What training starts from: the bytes in some order, or the tokens of a vocabulary.
 //!
-//! Inside training a token is its *number*. Tokens that are there at the start are numbered in the order of their ids, and each
-//! new one has the next number and the next id, so that comparing numbers compares ids.
+//! Inside training a token is its *number*. The tokens at the start are numbered in the order of their ids, and each new token gets the
+//! next number and the next id, so comparing numbers compares ids.
 
 use super::Pair;
 use super::spelling::Spelling;
@@ -10,16 +10,16 @@ use crate::error::{Error, Result};
 use crate::progress::{Progress, Pulse};
 use crate::vocab::Vocabulary;
 
-/// What there is before the first merge.
+/// The tokens before the first merge.
 #[derive(Clone, Copy)]
 pub enum Start<'a> {
     /// The byte that each id below 256 stands for.
     Bytes(&'a [u8; 256]),
-    /// The tokens of a vocabulary, by which pieces are encoded first: that leaves what its own training would have left. Where it has
-    /// several stages, pieces are those of the last one's pattern.
+    /// The tokens of a vocabulary. Pieces are encoded with it first, which leaves what its own training would have left. If it has several
+    /// stages, pieces are those of the last stage's pattern.
     Vocabulary(&'a Vocabulary),
-    /// The tokens of a vocabulary that gets a further stage: pieces are those of that stage's pattern, and the vocabulary encodes each as
-    /// a text of its own.
+    /// The tokens of a vocabulary that gets a further stage. Pieces are those of the new stage's pattern, and the vocabulary encodes each
+    /// as a text of its own.
     Stage(&'a Vocabulary),
 }
 
@@ -34,14 +34,14 @@ pub(super) struct Alphabet<'a> {
 
 struct Encoder<'a> {
     vocabulary: &'a Vocabulary,
-    /// Whether each piece is a text, which the vocabulary splits.
+    /// Whether each piece is encoded as a text, which the vocabulary splits.
     splits: bool,
-    /// Tokens by index.
+    /// The numbers of tokens, by index.
     numbers: Vec<u32>,
 }
 
 impl Encoder<'_> {
-    /// Puts the ids of a piece in `out`.
+    /// Writes the ids of a piece to `out`.
     fn encode(&self, piece: &[u8], out: &mut Vec<u32>) -> Result<()> {
         out.clear();
         if self.splits {
@@ -51,7 +51,7 @@ impl Encoder<'_> {
         }
     }
 
-    /// Whether two pairs can spell the same: with one stage they cannot.
+    /// Whether two pairs can spell the same bytes, which takes more than one stage.
     fn has_stages(&self) -> bool {
         self.splits || self.vocabulary.last_stage().is_some()
     }
@@ -59,7 +59,7 @@ impl Encoder<'_> {
 
 /// How many tokens the corpus has before the first merge.
 ///
-/// `Error::Pattern` if the pattern of an earlier stage gave up on a piece, `Error::Interrupted` if `progress` breaks, and as
+/// `Error::Pattern` if the pattern of an earlier stage gives up on a piece, `Error::Interrupted` if `progress` breaks, and the errors of
 /// `train` for a start that makes no sense.
 pub fn tokens_at_start<'a>(counts: &PieceCounts, start: Start<'_>, progress: &'a mut Progress<'a>) -> Result<u128> {
     let Some(encoder) = Alphabet::new(start)?.encoder else { return Ok(counts.corpus_bytes()) };
@@ -72,7 +72,7 @@ pub fn tokens_at_start<'a>(counts: &PieceCounts, start: Start<'_>, progress: &'a
 }
 
 impl<'a> Alphabet<'a> {
-    /// `Error::Vocabulary` for a byte order that names a byte twice, and for a vocabulary that merges cannot be added to.
+    /// `Error::Vocabulary` for a byte order that names a byte twice, and for a vocabulary that cannot be extended.
     pub(super) fn new(start: Start<'a>) -> Result<Alphabet<'a>> {
         match start {
             Start::Bytes(byte_order) => Ok(Alphabet {
@@ -111,7 +111,7 @@ impl<'a> Alphabet<'a> {
         })
     }
 
-    /// The bytes of each token, by number.
+    /// The length of each token in bytes, by number.
     pub(super) fn lengths(&self) -> &[u32] {
         &self.lengths
     }
@@ -121,31 +121,31 @@ impl<'a> Alphabet<'a> {
         &self.bytes
     }
 
-    /// Puts the numbers of the tokens of a piece in `out`; false if they are its bytes.
+    /// Writes the token numbers of a piece to `out`. Returns false, and writes nothing, if its tokens are its bytes.
     pub(super) fn encode(&self, piece: &[u8], out: &mut Vec<u32>) -> Result<bool> {
         let Some(encoder) = &self.encoder else { return Ok(false) };
         encoder.encode(piece, out)?;
         for id in out {
-            // The ids of a vocabulary's own tokens have indices.
+            // The ids that a vocabulary encodes with all have an index.
             let index = encoder.vocabulary.tokens().index_of_id(*id).unwrap_or_default();
             *id = encoder.numbers[index as usize];
         }
         Ok(true)
     }
 
-    /// What the tokens spell, if two pairs can spell the same.
+    /// The bytes of the tokens, if two pairs can spell the same bytes.
     pub(super) fn spelling(&self) -> Option<Spelling> {
         let Encoder { vocabulary, .. } = self.encoder.as_ref().filter(|encoder| encoder.has_stages())?;
         let indices = self.ids.iter().filter_map(|&id| vocabulary.tokens().index_of_id(id));
         Some(Spelling::new(indices.map(|index| vocabulary.tokens().bytes(index))))
     }
 
-    /// The merges that made the tokens of the start.
+    /// How many merges made the tokens at the start.
     pub(super) fn merges(&self) -> usize {
         self.ids.len() - 256
     }
 
-    /// `Error::Vocabulary` if there are not as many ids as `merges` need.
+    /// `Error::Vocabulary` if `merges` need more ids than there are.
     pub(super) fn check_room(&self, merges: usize) -> Result<()> {
         /// Numbers with the highest bits set mark cells that hold no token.
         const MOST: usize = (1 << 31) - 512;
@@ -158,7 +158,7 @@ impl<'a> Alphabet<'a> {
         Ok(())
     }
 
-    /// The ids of two tokens. Room for them was checked.
+    /// The ids of two tokens. `check_room` has made sure that they exist.
     pub(super) fn ids(&self, (left, right): Pair) -> Pair {
         let id = |number: u32| match self.ids.get(number as usize) {
             Some(&id) => id,

@@ -1,6 +1,6 @@
-//! The first count of pairs: how often each two neighbours occur, and in how many places.
+//! The first count of pairs: how often each pair of neighbours occurs, and in how many places.
 //!
-//! As long as tokens are few, each pair has a place in a table: hashing the pairs took half of the time of the first index.
+//! While tokens are few, each pair has its own entry in a table: hashing the pairs took half of the time of the first index.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -11,22 +11,23 @@ use super::cells::{Cell, Cells};
 use crate::error::Result;
 use crate::progress::Pulse;
 
-/// The entries that the tables of all parts may have, of 16 bytes each.
+/// The most entries, of 16 bytes each, that the tables of all parts may have together.
 const MOST: usize = 1 << 22;
 
-/// In place of where the index puts a place: there are fewer places than cells, and these have numbers below it.
+/// In place of where the index puts a place: the pair is not wanted. It cannot be mistaken for one: there are fewer places than cells, and
+/// cells have numbers below it.
 const UNWANTED: u32 = u32::MAX;
-/// The same, as long as the index was not asked.
+/// Likewise: the index has not been asked about the pair yet.
 const UNASKED: u32 = u32::MAX - 1;
 
-/// What there is of a pair in a part of the cells.
+/// How a pair occurs in one part of the cells.
 #[derive(Clone, Copy)]
 pub(super) struct Tally {
-    /// How often it occurs, or as often as a count can tell.
+    /// How often it occurs; saturates.
     count: u64,
     /// In how many places.
     places: u32,
-    /// Where the index puts its next place, or that it wants none.
+    /// Where the index puts its next place, or one of the two values above.
     next: u32,
 }
 
@@ -41,9 +42,9 @@ pub(super) type PairMap<T> = HashMap<Pair, T, BuildHasherDefault<PairHasher>>;
 
 /// All pairs of a part of the cells.
 pub(super) enum Tallies {
-    /// Row by row, a row for each left token.
+    /// Row by row, with a row for each left token.
     Table { tokens: usize, rows: Vec<Tally> },
-    /// Of more tokens.
+    /// For more tokens than a table is made for.
     Map(PairMap<Tally>),
 }
 
@@ -64,8 +65,8 @@ impl Tallies {
         Ok(tallies)
     }
 
-    /// Asks `wants(pair, count, places)` once for each pair that there is in any of `parts`, how often it occurs in all of them, and in how
-    /// many places. It gives where the pair's places go, those of the first part first, or None.
+    /// Calls `wants(pair, count, places)` once for each pair that occurs in any of `parts`, with its count and its number of places in all
+    /// of them. `wants` returns where the pair's places go, those of the first part first, or `None` if it is not wanted.
     pub(super) fn ask(
         mut parts: &mut [Tallies],
         mut wants: impl FnMut(Pair, u64, u32) -> Result<Option<u32>>,
@@ -92,7 +93,7 @@ impl Tallies {
         Ok(())
     }
 
-    /// Where the next place of a pair goes, if it is wanted. Every pair was asked about.
+    /// Where the next place of a pair goes, if the pair is wanted. `ask` must have been called before.
     #[inline(always)]
     pub(super) fn next_place(&mut self, tokens: Pair) -> Option<u32> {
         let next = &mut self.get(tokens).next;
@@ -103,7 +104,7 @@ impl Tallies {
         Some(*next - 1)
     }
 
-    /// What there is of a pair, nothing at first.
+    /// The tally of a pair, empty at first.
     #[inline(always)]
     fn get(&mut self, (left, right): Pair) -> &mut Tally {
         match self {
@@ -112,7 +113,7 @@ impl Tallies {
         }
     }
 
-    /// What there is of a pair, if there is something.
+    /// The tally of a pair, if it has one.
     fn find(&mut self, pair: Pair) -> Option<&mut Tally> {
         match self {
             Tallies::Table { .. } => Some(self.get(pair)),
@@ -120,7 +121,7 @@ impl Tallies {
         }
     }
 
-    /// Calls `each` for each pair that there is, until it fails.
+    /// Calls `each` for each pair that occurs, until it fails.
     fn each(&mut self, mut each: impl FnMut(Pair, &mut Tally) -> Result<()>) -> Result<()> {
         match self {
             Tallies::Table { tokens, rows } => (0..).zip(rows.chunks_mut(*tokens)).try_for_each(|(left, row)| {
@@ -132,7 +133,7 @@ impl Tallies {
     }
 }
 
-/// A multiplication, folded: the ids are dense, and nobody chooses them.
+/// A multiplication and a rotation, which is enough: tokens are dense, and nobody chooses them.
 #[derive(Default)]
 pub(super) struct PairHasher(u64);
 
