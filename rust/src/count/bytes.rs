@@ -1,7 +1,7 @@
-//! Piece counts as bytes and back, some 7 bytes a piece besides its own: for files and for pickles.
+//! Piece counts to bytes and back, for files and for pickles: some 7 bytes per piece besides its own.
 //!
-//! First the numbers of sources and of pieces; then each piece in order, as its length, its count, how many sources it is further than the
-//! one before, its offset (from that of the one before where they share a source), and its bytes. Numbers are in groups of
+//! First come the number of sources and the number of pieces; then each piece in order: its length, its count, how many sources it is past
+//! the piece before, its offset (relative to that of the piece before if they share a source), and its bytes. Numbers are in groups of
 //! seven bits, the lowest first, the last one below 128 (LEB128).
 
 use std::io::Read;
@@ -11,7 +11,7 @@ use super::{Piece, PieceCounts, Position, no_memory};
 use crate::error::{Error, Result};
 use crate::progress::{Progress, Pulse, unwatched};
 
-/// Bytes that are handed over at once, roughly.
+/// Roughly how many bytes are handed over at once.
 const CHUNK: usize = 1 << 20;
 
 impl PieceCounts {
@@ -38,26 +38,26 @@ impl PieceCounts {
         encoder.finish()
     }
 
-    /// The value that `to_bytes` wrote; `Error::Format` for bytes that it did not write.
+    /// The counts that `to_bytes` wrote; `Error::Format` for bytes that it did not write.
     pub fn from_bytes(bytes: &[u8]) -> Result<PieceCounts> {
         PieceCounts::read(bytes, &mut unwatched)
     }
 
-    /// As `from_bytes`, for bytes that are read a megabyte at a time; `progress` is told how many were. Takes no more memory than
-    /// so many pieces need, whatever the bytes claim.
+    /// As `from_bytes`, but reads the bytes a megabyte at a time; `progress` is told how many were read. Takes no more memory than the
+    /// pieces that are read need, whatever the bytes claim.
     pub fn read<'a>(bytes: impl Read, progress: &'a mut Progress<'a>) -> Result<PieceCounts> {
         let mut table = Table::new();
         let (sources, pieces) =
             each_group(bytes, 0, &mut Pulse::new(progress, 0), |pieces, look| table.add_all(pieces, look))?;
         let counts = table.finish(sources)?;
-        // A piece that is there twice is one too few in the table.
+        // If a piece occurs twice, the table has fewer pieces than were read.
         let sound = counts.len() as u64 == pieces && counts.iter().is_sorted();
         if sound { Ok(counts) } else { Err(not_counts()) }
     }
 }
 
-/// Hands the pieces that `to_bytes` wrote to `take_all`, those of a megabyte at a time, the sources numbered from `first` on: how
-/// many sources there are then, and how many pieces were read.
+/// Hands the pieces that `to_bytes` wrote to `take_all`, a megabyte of them at a time, with their sources numbered from `first`. Returns
+/// the number after the last source, and how many pieces were read.
 pub(super) fn each_group(
     mut bytes: impl Read,
     first: u64,
@@ -91,7 +91,7 @@ pub(super) fn each_group(
     }
 }
 
-/// Reads a megabyte, or as much again as is held, for a piece that is longer; true at the end of the bytes.
+/// Reads a megabyte more, or for a piece longer than that as much as is already held; true at the end of the bytes.
 fn hold_more(bytes: &mut impl Read, held: &mut Vec<u8>) -> Result<bool> {
     let more = held.len().max(CHUNK);
     held.try_reserve(more).map_err(no_memory)?;
@@ -99,12 +99,12 @@ fn hold_more(bytes: &mut impl Read, held: &mut Vec<u8>) -> Result<bool> {
     Ok(read.map_err(unreadable)? < more)
 }
 
-/// The error of a file that has its name, or of what has none.
+/// The `Error` inside the error of a `NamedFile`, or one that names no file for other readers.
 fn unreadable(error: std::io::Error) -> Error {
     error.downcast().unwrap_or_else(|error| Error::Io(format!("cannot read piece counts: {error}")))
 }
 
-/// Pieces on their way to bytes.
+/// Turns pieces into bytes.
 pub(super) struct Encoder<'a> {
     bytes: Vec<u8>,
     before: Position,
@@ -112,7 +112,7 @@ pub(super) struct Encoder<'a> {
 }
 
 impl<'a> Encoder<'a> {
-    /// Begins with so many sources and pieces, and hands the bytes to `each`.
+    /// Begins with the numbers of sources and pieces; hands all bytes to `each`.
     pub(super) fn new(sources: u64, pieces: u64, each: &'a mut dyn FnMut(&[u8]) -> Result<()>) -> Self {
         let mut bytes = Vec::new();
         put(&mut bytes, sources);
@@ -141,7 +141,7 @@ impl<'a> Encoder<'a> {
     }
 }
 
-/// The next piece, which is not before the position `before`.
+/// The next piece, whose position is not below `before`.
 fn take_piece<'a>(rest: &mut &'a [u8], before: Position) -> Option<Piece<'a>> {
     let length = usize::try_from(take(rest)?).ok()?;
     let count = take(rest)?;
@@ -161,7 +161,7 @@ pub(super) fn put(bytes: &mut Vec<u8>, mut number: u64) {
     bytes.push(number as u8);
 }
 
-/// A number as `put` writes it: `None` for one that passes 2^64 or could be shorter.
+/// Takes a number as `put` writes it; `None` if it is cut short, passes 2^64 or could be shorter.
 pub(super) fn take(rest: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0..64).step_by(7) {

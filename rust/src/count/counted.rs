@@ -1,6 +1,6 @@
-//! What counting ends in: counts in memory, or on disk where they passed a ceiling. Both say the same of the corpus.
+//! The result of counting: counts in memory, or on disk if they passed a ceiling. Both give the same account of the corpus.
 //!
-//! Counts in memory may be shared; who holds them last gives the memory back.
+//! Counts in memory may be shared; the last to hold them frees the memory.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::spill::{Spilled, Tally, Top};
 use crate::error::Result;
 use crate::progress::{Progress, Pulse};
 
-/// The pieces of a corpus that were counted, without those that were too rare.
+/// The counted pieces of a corpus, without those that were too rare.
 pub struct Counted {
     kept: Kept,
     tally: Tally,
@@ -22,7 +22,7 @@ enum Kept {
 }
 
 impl Counted {
-    /// Counts that are there, without the pieces that were seen less than `min_count` times.
+    /// Counts already in memory, without the pieces that were seen fewer than `min_count` times.
     pub fn in_memory(counts: Arc<PieceCounts>, min_count: u64) -> Counted {
         let (mut tally, mut dropped) = (Tally::default(), Tally::default());
         for piece in counts.iter() {
@@ -36,12 +36,12 @@ impl Counted {
         Counted { tally: spilled.kept, dropped: spilled.dropped, kept: Kept::OnDisk(spilled) }
     }
 
-    /// What the pieces amount to.
+    /// The totals of the pieces.
     pub fn tally(&self) -> Tally {
         self.tally
     }
 
-    /// What the pieces amount to that were left out.
+    /// The totals of the pieces that were left out.
     pub fn dropped(&self) -> Tally {
         self.dropped
     }
@@ -59,7 +59,7 @@ impl Counted {
         matches!(self.kept, Kept::OnDisk(_))
     }
 
-    /// The five most frequent pieces, the earlier first where counts are equal.
+    /// The five most frequent pieces; the earlier comes first where counts are equal.
     pub fn most_frequent(&self) -> Vec<(Vec<u8>, u64)> {
         match &self.kept {
             Kept::InMemory(counts) => Top::of(counts.iter()),
@@ -67,7 +67,7 @@ impl Counted {
         }
     }
 
-    /// The counts in memory, where they are from now on. `Error::Corpus` if they alone pass the ceiling.
+    /// Loads the counts into memory, where they stay. `Error::Corpus` if they do not fit under the ceiling.
     pub fn counts<'a>(&mut self, progress: &'a mut Progress<'a>) -> Result<Arc<PieceCounts>> {
         let counts = match &mut self.kept {
             Kept::InMemory(counts) => return Ok(Arc::clone(counts)),

@@ -1,5 +1,5 @@
-//! One input of a corpus, and its bytes: those of a file are mapped, and let go once they are counted, so a corpus may be larger
-//! than memory and leaves none of it taken.
+//! One input of a corpus, and its bytes. A file is mapped, and its pages are released once they are counted, so a corpus may be larger than
+//! memory and leaves none of it occupied.
 
 use std::fs::File;
 use std::io::Read;
@@ -12,8 +12,8 @@ use memmap2::UncheckedAdvice;
 
 use crate::error::{Error, Result};
 
-/// Bytes that Linux maps around a page that is read, if it has them: 64 KB, and newer ones all of the block in which they keep the page, which
-/// is larger in a file that was just written.
+/// How many bytes Linux may map around a page that is read, if they are in memory: 64 KB, or in newer versions the whole block in which it
+/// keeps the page, which is larger in a file that was just written.
 #[cfg(unix)]
 const AROUND: usize = 1 << 21;
 
@@ -26,7 +26,7 @@ pub enum Document<'a> {
     File(&'a Path),
 }
 
-/// A document's bytes, at hand.
+/// A document's bytes, ready to be read.
 pub(super) enum Contents<'a> {
     Borrowed(&'a [u8]),
     Mapped(Mmap),
@@ -43,8 +43,8 @@ impl<'a> Document<'a> {
         let failed = |error: std::io::Error| Error::of_file(path, &error);
         let mut file = File::open(path).map_err(failed)?;
         if file.metadata().is_ok_and(|data| data.len() > 0) {
-            // SAFETY: the map is only read, as bytes of which nothing is claimed that could cease to hold. If another process
-            // changes the file meanwhile the counts differ; if one cuts it short this process ends, as with any mapped file.
+            // SAFETY: the map is only read, as bytes, and nothing is assumed of them that could cease to hold. If another process changes
+            // the file meanwhile, the counts differ; if one truncates it, this process ends, as with any mapped file.
             if let Ok(map) = unsafe { Mmap::map(&file) } {
                 return Ok(Contents::Mapped(map));
             }
@@ -56,15 +56,14 @@ impl<'a> Document<'a> {
 }
 
 impl Contents<'_> {
-    /// Gives back the memory of bytes that are not needed for now, and of what the system has mapped around them. Where they are,
-    /// they are there.
+    /// Releases the memory of bytes that are not needed for now, and of what the system has mapped around them. They can still be read.
     pub(super) fn let_go(&self, bytes: Range<usize>) {
         #[cfg(unix)]
         if let Contents::Mapped(map) = self {
             let start = bytes.start.saturating_sub(AROUND);
             let length = map.len().min(bytes.end + AROUND) - start;
-            // SAFETY: the map is shared with the file and never written, so what is read of these pages later comes from the file
-            // again. It is no matter if the system does not follow the advice.
+            // SAFETY: the map is shared with the file and never written, so a later read of these pages gets them from the file again. It
+            // does not matter if the system ignores the advice.
             let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, start, length) };
         }
     }

@@ -1,7 +1,7 @@
-//! Runs of pieces on disk: each run is in some order, and any number of them are read as one in that order.
+//! Runs of pieces on disk: each run is sorted, and any number of them are read as one in the same order.
 //!
-//! Their file loses its name as soon as it is made, so nothing is left of it however this process ends. A piece is its length,
-//! its count and its place as `bytes` writes numbers, and its bytes.
+//! Their file loses its name as soon as it is made, so nothing is left of it however this process ends. A piece is stored as its length,
+//! its count and its place, as numbers that `bytes` writes, and then its bytes.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -16,11 +16,11 @@ use super::{Piece, Position, add_of};
 use crate::error::{Error, Result};
 use crate::progress::Pulse;
 
-/// Runs that are read side by side. More are merged in several passes, so that each has a buffer worth a read.
+/// The most runs that are read side by side. More are merged in several passes, so that each has a buffer worth a read.
 pub(super) const FAN_IN: usize = 64;
-/// Bytes that are written at once.
+/// How many bytes are written at once.
 const WRITE: usize = 1 << 18;
-/// Four numbers, as long as they can be.
+/// The most bytes that the four numbers before a piece can take.
 const HEAD: usize = 40;
 
 /// A file of runs, one after the other.
@@ -52,7 +52,7 @@ impl Runs {
         if self.buffer.len() >= WRITE { self.flush() } else { Ok(()) }
     }
 
-    /// Ends a run; what is pushed from now on belongs to the next.
+    /// Ends a run; pieces pushed from now on belong to the next.
     pub(super) fn end_run(&mut self) -> Result<()> {
         self.flush()?;
         self.buffer = Vec::new();
@@ -78,7 +78,7 @@ impl Runs {
         Ok(())
     }
 
-    /// A reader of each run.
+    /// A reader for each run.
     fn readers(&self, buffer: usize) -> impl Iterator<Item = Reader<'_>> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         let file = self.file.iter().cycle();
@@ -94,8 +94,8 @@ impl Runs {
     }
 }
 
-/// A file that is there only as long as it is open. Linux makes one that never has a name; where the file system cannot, or the system is
-/// another, it has one for a moment.
+/// A file that exists only as long as it is open. Linux can make one that never has a name; on other systems, and where the file system
+/// cannot, it has a name for a moment.
 fn nameless(directory: &Path) -> std::io::Result<File> {
     #[cfg(target_os = "linux")]
     {
@@ -113,7 +113,7 @@ fn nameless(directory: &Path) -> std::io::Result<File> {
 /// Reads a run, a buffer at a time.
 struct Reader<'a> {
     file: &'a File,
-    /// What is still to be read of the file.
+    /// The bytes of the file still to be read, from here to `end`.
     at: u64,
     end: u64,
     buffer: Vec<u8>,
@@ -137,7 +137,7 @@ impl Reader<'_> {
         Piece { bytes: &self.buffer[self.used..self.used + length], count, first }
     }
 
-    /// Goes to the next piece, the first at first: how many bytes of the run that takes, none at its end.
+    /// Moves to the next piece, or at first to the first one. Returns how many bytes of the run it takes, 0 at the end of the run.
     fn advance(&mut self) -> Result<usize> {
         self.used += self.piece.length;
         self.hold(HEAD)?;
@@ -155,7 +155,7 @@ impl Reader<'_> {
         Ok(head + length)
     }
 
-    /// Makes the next `bytes` of the run stand in the buffer, or as many as there are.
+    /// Makes sure that the buffer holds the next `bytes` of the run, or as many as are left.
     fn hold(&mut self, bytes: usize) -> Result<()> {
         if self.buffer.len() - self.used >= bytes || self.at == self.end {
             return Ok(());
@@ -174,10 +174,10 @@ impl Reader<'_> {
     }
 }
 
-/// Calls `each` with the pieces of all runs in the order of `key`, by which each run is in order. The counts of a piece that
-/// stands in several runs at the same key add up, and its lowest place stays. `pulse` tells how many bytes of the runs were read.
+/// Calls `each` with the pieces of all runs in the order of `key`, by which each run is sorted. If a piece is in several runs under the
+/// same key, its counts add up and its lowest place is kept. `pulse` tells how many bytes of the runs were read.
 ///
-/// Takes some `memory` bytes. The `&mut` says that nobody else reads the files meanwhile.
+/// Takes about `memory` bytes. The `&mut` ensures that nobody else reads the files meanwhile.
 pub(super) fn merge<K: Ord>(
     files: &mut [Runs],
     key: fn(Piece<'_>) -> K,
@@ -191,7 +191,7 @@ pub(super) fn merge<K: Ord>(
     merge_readers(readers, key, pulse, &mut each)
 }
 
-/// Makes of runs at most `FAN_IN`, each merged of several; they are as they were if it is stopped.
+/// Merges runs, several into one, until at most `FAN_IN` are left. If it is stopped, the runs are as the last complete pass left them.
 pub(super) fn reduce<K: Ord>(
     files: &mut Vec<Runs>,
     key: fn(Piece<'_>) -> K,
@@ -221,7 +221,8 @@ fn count(files: &[Runs]) -> usize {
     files.iter().map(Runs::len).sum()
 }
 
-/// Has `pulse` tell what there is to read until the runs are one, each pass as much as the first: what is the same adds up on the way.
+/// Sets the total of `pulse` to the bytes to be read until the runs are one. Each pass is taken to read as much as the first, although
+/// counts of the same piece are added up on the way.
 fn expect(files: &[Runs], pulse: &mut Pulse<'_>) {
     let passes =
         std::iter::successors(Some(count(files)), |runs| Some(runs.div_ceil(FAN_IN)).filter(|_| *runs > FAN_IN))

@@ -1,8 +1,8 @@
-//! What counting does past its ceiling of memory: sorted runs on disk, merged twice.
+//! Counting past the memory ceiling: sorted runs on disk, merged twice.
 //!
-//! A table that is full is written as a run in the order of its pieces. In the end the runs are merged, which brings a piece's
-//! counts together; the sums are written as runs in the order of their places, and those merge to what counting without a
-//! ceiling gives. Memory holds a part of the ceiling's size in each step, and never all distinct pieces.
+//! A full table is written to disk as a run, ordered by piece. In the end the runs are merged, which adds up the counts of each piece; the
+//! sums are written as runs ordered by first-seen place, and merging those gives what counting without a ceiling gives. Each step holds a
+//! part of the ceiling's size in memory, and never all distinct pieces.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use super::{Piece, PieceCounts, Position, add};
 use crate::error::{Error, Result};
 use crate::progress::Pulse;
 
-/// How many of the most frequent pieces are noted.
+/// How many of the most frequent pieces are kept.
 const MOST_FREQUENT: usize = 5;
 
 /// How much memory counting may take for what it has counted, and where the rest goes.
@@ -21,7 +21,7 @@ const MOST_FREQUENT: usize = 5;
 pub struct Ceiling {
     /// Bytes for the tables of all threads together.
     pub bytes: usize,
-    /// The directory of the temporary files.
+    /// The directory for the temporary files.
     pub directory: PathBuf,
 }
 
@@ -36,14 +36,14 @@ pub struct Spilled {
     pub(super) most_frequent: Vec<(Vec<u8>, u64)>,
 }
 
-/// What pieces amount to.
+/// Totals of some pieces.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     /// The sum of their counts.
     pub pieces: u64,
-    /// How many there are.
+    /// How many distinct pieces there are.
     pub distinct: u64,
-    /// The bytes of each of them once.
+    /// The bytes of the distinct pieces, each once.
     pub distinct_bytes: u64,
     /// The bytes of the text they make up.
     pub bytes: u128,
@@ -59,7 +59,7 @@ impl Tally {
 }
 
 impl Spilled {
-    /// Brings together the runs that tables wrote, which stay; pieces with a lower count than `min_count` are left out.
+    /// Adds up the runs that the tables wrote, without using them up, and leaves out pieces with a count below `min_count`.
     pub(super) fn gather(
         by_piece: &mut Vec<Runs>,
         ceiling: Ceiling,
@@ -88,7 +88,7 @@ impl Spilled {
         Ok(Spilled { runs, ceiling, sources, kept, dropped, most_frequent: top.into_items() })
     }
 
-    /// The counts in memory; `Error::Corpus` if they alone pass the ceiling.
+    /// The counts in memory; `Error::Corpus` if they do not fit under the ceiling beside the read buffers.
     pub(super) fn counts(&mut self, pulse: &mut Pulse<'_>) -> Result<PieceCounts> {
         let Tally { distinct, distinct_bytes, .. } = self.kept;
         let needed = PieceCounts::memory(distinct, distinct_bytes);
@@ -131,7 +131,7 @@ impl Spilled {
     }
 }
 
-/// Pieces that come in any order, on their way to runs in the order of their places.
+/// Sorts pieces, which come in any order, into runs ordered by first-seen place.
 struct Sorter {
     places: Vec<(Position, u64, usize, usize)>,
     bytes: Vec<u8>,
@@ -141,7 +141,7 @@ struct Sorter {
 }
 
 impl Sorter {
-    /// Holds half of what the ceiling allows.
+    /// A sorter for half of the ceiling: an eighth of entries and an eighth of bytes, in vectors that may grow to twice that.
     fn new(ceiling: &Ceiling) -> Sorter {
         let eighth = ceiling.bytes / 8;
         Sorter {
@@ -181,7 +181,7 @@ impl Sorter {
     }
 }
 
-/// The most frequent pieces so far, the earlier first where counts are equal.
+/// The most frequent pieces so far; the earlier comes first where counts are equal.
 #[derive(Default)]
 pub(super) struct Top {
     best: Vec<(std::cmp::Reverse<u64>, Position, Vec<u8>)>,

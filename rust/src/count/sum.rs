@@ -1,8 +1,8 @@
 //! The sum of the threads' tables, in first-seen order.
 //!
-//! Tables of the same seeds have their pieces in nearly the same order, so each thread reads a part of all of them side by side, from end to
-//! end, and no piece is far from where it would be in the others. It stays in the table that saw it first. What the tables keep is
-//! in the order of positions in each, and merged in that order.
+//! Tables with the same seeds have their pieces in nearly the same order, so each thread reads one part of all of them side by side, from
+//! end to end, and no piece is far from where it would be in the other tables. The sum of a piece stays in the table that saw it first. The
+//! pieces that each table keeps are in order of position, and are merged in that order.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,19 +14,19 @@ use crate::error::Result;
 use crate::progress::Pulse;
 use crate::threads::in_parallel;
 
-/// Slots that a thread reads between two looks at whether to stop: some 20 milliseconds.
+/// How many slots a thread reads between two checks whether to stop: some 20 milliseconds.
 const AT_ONCE: usize = 1 << 18;
 
 /// What the pieces of several tables add up to.
 pub(super) struct Sums {
-    /// Of each piece of each table the sum, or 0 where another table saw it first.
+    /// For each piece of each table its sum, or 0 if another table saw it first.
     counts: Vec<Vec<AtomicU64>>,
     pieces: usize,
     bytes: usize,
 }
 
 impl Sums {
-    /// Adds up tables of the same seeds that have no position twice; none of them was written to runs. `pulse` tells how many of their
+    /// Adds up tables that have the same seeds, share no position, and have written nothing to runs. `pulse` tells how many of their
     /// pieces' bytes are done.
     pub(super) fn of(tables: &[&Table], pulse: &mut Pulse<'_>) -> Result<Sums> {
         let mut sums = Sums { counts: Vec::with_capacity(tables.len()), pieces: 0, bytes: 0 };
@@ -52,7 +52,7 @@ impl Sums {
         Ok(sums)
     }
 
-    /// The counts of so many sources, `Error::Corpus` if they add up past 2^63. The tables are those that were added up.
+    /// The counts of `sources` sources, `Error::Corpus` if they add up past 2^63. `tables` are those that were added up.
     pub(super) fn merge(self, tables: Vec<Table>, sources: u64) -> Result<PieceCounts> {
         let counts = self.counts.into_iter().map(|counts| counts.into_iter().map(AtomicU64::into_inner).collect());
         let parts: Vec<_> = tables.into_iter().zip(counts).map(|(table, counts)| table.with_counts(counts)).collect();
@@ -64,8 +64,8 @@ impl Sums {
     }
 }
 
-/// Writes to `counts` the sums of the pieces in one of so many parts of the hashes, where the table is that saw them first. Gives how many
-/// pieces these are, and their bytes.
+/// Writes the sums of the pieces in one part of the hashes, number `part` of `parts`, to `counts`, each where the table is that saw the
+/// piece first. Returns how many pieces these are, and their bytes.
 fn gather(
     tables: &[&Table],
     marks: &[Marks<'_>],
@@ -92,10 +92,10 @@ fn gather(
     (pieces, bytes)
 }
 
-/// Pieces from one mark to the next: the marks of a million pieces fit into the processor's second cache.
+/// How many pieces lie from one mark to the next: the marks of a million pieces fit into the processor's second-level cache.
 const MARK: usize = 64;
 
-/// Which of two pieces was seen first, nearly always without a look at their positions, which lie anywhere in memory.
+/// Tells which of two pieces was seen first, nearly always without reading their positions, which lie anywhere in memory.
 struct Marks<'a> {
     firsts: &'a [Position],
     /// The position of each `MARK`th piece.
@@ -108,7 +108,7 @@ impl Marks<'_> {
         Marks { firsts, marks: firsts.iter().step_by(MARK).copied().collect() }
     }
 
-    /// Whether a piece was seen here before another one was there.
+    /// Whether `piece` was seen here before `there` was seen in `other`.
     fn has_before(&self, piece: usize, other: &Marks<'_>, there: usize) -> bool {
         self.clearly_before(piece, other, there)
             || !other.clearly_before(there, self, piece) && self.firsts[piece] < other.firsts[there]
@@ -119,7 +119,7 @@ impl Marks<'_> {
     }
 }
 
-/// Adds the pieces that have a count to `merged`, by position: those of a stretch of text at a time.
+/// Adds the pieces that have a count to `merged`, in order of position: each time the pieces of a stretch of text, all from one table.
 fn merge(parts: &[PieceCounts], merged: &mut PieceCounts) {
     let head = |which: usize, at: usize| parts[which].firsts.get(at).map(|&first| Reverse((first, which, at)));
     let mut heads: BinaryHeap<_> = (0..parts.len()).filter_map(|which| head(which, 0)).collect();
@@ -149,8 +149,8 @@ mod tests {
         Sums::of(&all, &mut Pulse::new(&mut unwatched, 0))?.merge(tables, sources)
     }
 
-    /// What one table counts of 20,000 pieces, short and long, and the sum of what `tables` count of them, each a stretch of its own
-    /// length in turn.
+    /// What one table counts of 20,000 pieces, short and long, and the sum of what `tables` tables count of them, taking stretches of
+    /// different lengths in turn.
     fn alone_and_summed(tables: usize) -> (PieceCounts, PieceCounts) {
         let seeds = Seeds::random();
         let mut alone = Table::seeded(seeds);
@@ -163,7 +163,7 @@ mod tests {
                 left = [3, 700, 90][which % 3];
             }
             left -= 1;
-            // As in a text, most pieces are few.
+            // As in a text, a few pieces are frequent and most are rare.
             let number = (state >> 33) % (1 << (state >> 20 & 15));
             let bytes = if number % 3 == 0 { format!("{number:020}") } else { format!("{number}") };
             let piece = Piece { first: Position { source: 0, offset }, bytes: bytes.as_bytes(), count: 1 };

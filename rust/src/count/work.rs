@@ -1,7 +1,7 @@
-//! Threads that count stretches of text side by side: each has a table of its own, and takes the next stretch from one list.
+//! Threads that count stretches of text side by side: each has a table of its own, and takes the next stretch from a shared list.
 //!
-//! The list is in the order of the corpus, so each thread sees positions that only rise, and its table is in first-seen order by
-//! itself. Which thread counted what shows nowhere in the sum.
+//! The list is in corpus order, so each thread sees only rising positions, and its table is in first-seen order by itself. The sum does not
+//! show which thread counted what.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -17,10 +17,10 @@ use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::split::{Scratch, Splitter};
 
-/// Bytes of a document that one thread takes at once, where the pattern lets it be cut.
+/// How many bytes of a document a thread takes at once, where the pattern allows a cut.
 pub(super) const STRETCH: usize = 1 << 20;
-/// A stretch that is no longer is counted to its end when the work is to stop, so that where it stopped is known. Of a longer one, which
-/// its pattern proves no cut of, so much is let go at a time.
+/// A stretch no longer than this is counted to its end when the work is to stop, so that it is known how far counting came. Of a longer
+/// one, in which the pattern proves no cut, this many bytes are released at a time.
 const FINISHED: usize = 4 * STRETCH;
 
 /// What one thread works with.
@@ -34,7 +34,7 @@ pub(super) struct Stretch {
     pub(super) document: usize,
     pub(super) start: usize,
     pub(super) end: usize,
-    /// Where its first byte stands.
+    /// The position of its first byte.
     pub(super) first: Position,
 }
 
@@ -110,7 +110,7 @@ impl Worker {
         held <= ceiling.bytes && !workers.iter().any(|worker| worker.table.has_spilled())
     }
 
-    /// Counts stretches until none is left, or all are to stop.
+    /// Counts stretches until none is left or the work is to stop.
     pub(super) fn run(&mut self, shared: &Shared<'_>) -> Result<()> {
         while let Some(stretch) = shared.stretches.get(shared.next.fetch_add(1, Relaxed)) {
             let result = self.count(stretch, shared);

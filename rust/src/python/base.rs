@@ -1,7 +1,7 @@
-//! `_core.BaseEncoding`: what `minbpe.Encoding` is a subclass of, so that the method that is called with the shortest texts has no frame of
-//! Python around it, which takes a sixth of a call with 20 bytes.
+//! `_core.BaseEncoding`: the base class of `minbpe.Encoding`. It has the method that is called with the shortest texts, so that no Python
+//! frame surrounds it: a frame takes a sixth of a call with 20 bytes.
 //!
-//! Bound to the Encoding itself, the method is pickled with it: a pool of processes maps it over texts.
+//! The method is bound to the Encoding itself and pickled with it, so a pool of processes can map it over texts.
 
 use std::sync::OnceLock;
 
@@ -14,7 +14,7 @@ use super::encoding::Encoder;
 /// The encoder of an Encoding, and `encode_ordinary`.
 #[pyclass(subclass, frozen, module = "minbpe._core")]
 pub(super) struct BaseEncoding {
-    /// Given once, when `__init__`, or what stands for it, has made the vocabulary.
+    /// Set once, when `__init__`, or what stands in for it, has made the vocabulary.
     encoder: OnceLock<Py<Encoder>>,
 }
 
@@ -27,14 +27,14 @@ impl BaseEncoding {
         BaseEncoding { encoder: OnceLock::new() }
     }
 
-    /// Gives it its encoder.
+    /// Sets the encoder.
     fn _hold(&self, encoder: Py<Encoder>) -> PyResult<()> {
         self.encoder
             .set(encoder)
             .map_err(|_| PyAttributeError::new_err("an Encoding never changes: it has its vocabulary"))
     }
 
-    /// Encode, with special tokens as the plain text they are: `encode(text, disallowed_special=())`.
+    /// Encode, treating special tokens as plain text: `encode(text, disallowed_special=())`.
     ///
     /// >>> import minbpe
     /// >>> minbpe.get_encoding("gpt2").encode_ordinary("hello world")

@@ -47,7 +47,7 @@ impl Buffer {
         self.shape[0] as usize
     }
 
-    /// The numbers as little-endian ones of 2 or 4 bytes, in which each must fit.
+    /// The numbers as little-endian integers of `width` bytes, 2 or 4, in which each must fit.
     fn pack<'py>(&self, py: Python<'py>, width: usize) -> PyResult<Bound<'py, PyBytes>> {
         fn write<const WIDTH: usize>(bytes: &mut [u8], numbers: &Numbers) {
             let places = bytes.as_chunks_mut().0.iter_mut();
@@ -84,8 +84,9 @@ impl Buffer {
             Numbers::U64(numbers) => numbers.as_ptr().cast(),
         };
         let asked = |flag: c_int| flags & flag == flag;
-        // SAFETY: `view` is valid for writing. All it points to lies in the object itself, which is frozen, is never moved by Python,
-        // and lives as long as `view.obj`, a new reference to it. Tests: tests/test_encoding_batches.py reads buffers in every form.
+        // SAFETY: `view` is valid for writing. All it points to is static or belongs to the object, which is frozen, is never moved by
+        // Python, and lives as long as `view.obj`, a new reference to it. Tests: tests/test_encoding_batches.py reads buffers in every
+        // form.
         unsafe {
             *view = ffi::Py_buffer {
                 buf: start.cast_mut(),

@@ -29,8 +29,8 @@ pub(super) struct Counter {
 
 #[pymethods]
 impl Counter {
-    /// `ceiling` is how many bytes counting may take, and in which directory the rest goes; `reached` is a place up to which
-    /// the corpus is counted: so many documents, and so many bytes of the next.
+    /// `ceiling` is how many bytes counting may take, and the directory where the rest goes; `reached` is the place up to which the corpus
+    /// is already counted: a number of documents, and of bytes of the next.
     #[new]
     fn new(
         pattern: Pattern,
@@ -51,9 +51,9 @@ impl Counter {
         })
     }
 
-    /// Counts documents, each the next source: str, bytes, or the path of a file; the first is the one that `reached` stands in.
-    /// Gives how many of them it is done with: after `seconds` it soon stops. After an exception `reached` then tells how far it came,
-    /// unless a second one comes meanwhile. Without `seconds` an exception ends it at once.
+    /// Counts documents (str, bytes, or the path of a file), each the next source; the first is the one that `reached` stands in. Stops
+    /// soon after `seconds`, and returns how many of them are done. With `seconds`, an exception still lets begun work finish, so that
+    /// `reached` tells how far counting came, unless a second exception comes meanwhile; without `seconds`, it ends counting at once.
     fn add(
         &mut self,
         py: Python<'_>,
@@ -70,8 +70,9 @@ impl Counter {
         Ok(counter.sources() - first)
     }
 
-    /// Counts more of the document that `reached` stands in: of the bytes that follow there all if they are the last, or those before
-    /// the last place where the pattern proves that a piece ends. Gives how many that is, or none. `seconds` and exceptions are as for `add`.
+    /// Counts more of the document that `reached` stands in. `data` follows there: if it is the document's `last`, all of it is counted,
+    /// else the part before the last place where the pattern proves that a piece ends. Returns how many bytes were counted, 0 if there is
+    /// no such place. `seconds` and exceptions are as for `add`.
     fn add_part(
         &mut self,
         py: Python<'_>,
@@ -85,8 +86,8 @@ impl Counter {
         watched(py, progress.as_ref(), |progress| counter.add_part(deadline, data, last, progress))
     }
 
-    /// Adds the counts in a file, which begin at its byte `start`, of documents from number `first` on; gives the number after
-    /// their last. `progress` is told the bytes read.
+    /// Adds the counts that begin at byte `start` of a file, of documents numbered from `first`; returns the number after the last.
+    /// `progress` is told the bytes read.
     fn absorb(
         &mut self,
         py: Python<'_>,
@@ -101,7 +102,7 @@ impl Counter {
         Ok(counter.sources())
     }
 
-    /// How many documents are counted whole, and how many bytes of the next; None if an exception came in the middle of one.
+    /// How many documents are counted completely, and how many bytes of the next; None after an exception that left no such place.
     #[getter]
     fn reached(&self) -> Option<(u64, u64)> {
         let Position { source, offset } = self.inner.reached()?;
@@ -114,9 +115,9 @@ impl Counter {
         self.inner.done()
     }
 
-    /// What was counted, without the pieces that were seen less than `min_count` times. Nothing is added from then on, but it
-    /// may be called again, with another number too, after an exception as well. `progress` is told the bytes read of what threads
-    /// or runs have counted, where there are several.
+    /// What was counted, without the pieces that were seen fewer than `min_count` times. Nothing can be added afterwards, but it may be
+    /// called again, with another number too, and also after an exception. `progress` is told how many bytes of the threads' tables, or of
+    /// runs, were read, where there are several.
     fn gather(&mut self, py: Python<'_>, min_count: u64, progress: Option<Py<PyAny>>) -> PyResult<Counted> {
         let counter = &mut self.inner;
         let counted = watched(py, progress.as_ref(), |progress| counter.gather(min_count, progress))?;
@@ -135,7 +136,7 @@ impl Counted {
         Counted { inner: Some(count::Counted::in_memory(counts, min_count)) }
     }
 
-    /// The counts in memory; this object is of no more use.
+    /// The counts in memory. This object cannot be used afterwards.
     pub(super) fn take(&mut self, py: Python<'_>) -> PyResult<Arc<count::PieceCounts>> {
         let mut counted = self.inner.take().ok_or_else(finished)?;
         watched(py, None, |progress| counted.counts(progress))
@@ -148,7 +149,7 @@ impl Counted {
 
 #[pymethods]
 impl Counted {
-    /// The number of pieces, of distinct ones, and the bytes of the text that they make up.
+    /// The number of pieces, the number of distinct ones, and the bytes of the text that they make up.
     #[getter]
     fn kept(&self) -> PyResult<(u64, u64, u128)> {
         Ok(kept(&self.get()?.tally()))
@@ -160,7 +161,7 @@ impl Counted {
         Ok(self.get()?.tally().distinct_bytes)
     }
 
-    /// The number of pieces that were left out, and of distinct ones.
+    /// The number of pieces that were left out, and the number of distinct ones.
     #[getter]
     fn dropped(&self) -> PyResult<(u64, u64)> {
         let dropped = self.get()?.dropped();
@@ -182,14 +183,14 @@ impl Counted {
         Ok(with_bytes(py, &self.get()?.most_frequent()))
     }
 
-    /// The counts in memory, which this object goes on to hold. `progress` is told the bytes that are read from disk.
+    /// Loads the counts into memory, where this object keeps them. `progress` is told the bytes that are read from disk.
     fn counts(&mut self, py: Python<'_>, progress: Option<Py<PyAny>>) -> PyResult<PieceCounts> {
         let counted = self.inner.as_mut().ok_or_else(finished)?;
         Ok(PieceCounts { inner: watched(py, progress.as_ref(), |progress| counted.counts(progress))? })
     }
 
-    /// Calls `each` with the bytes that `PieceCounts.to_bytes` gives, a megabyte at a time; what is on disk stays there. `progress` is
-    /// told how many bytes of the pieces, or of their runs on disk, are among them.
+    /// Calls `each` with the bytes of `PieceCounts.to_bytes`, a megabyte at a time; counts on disk stay there. `progress` is told how many
+    /// bytes of the pieces, or of their runs on disk, are among them.
     fn each_chunk(&mut self, py: Python<'_>, each: &Bound<'_, PyAny>, progress: Option<Py<PyAny>>) -> PyResult<()> {
         let counted = self.inner.as_mut().ok_or_else(finished)?;
         let each = each.clone().unbind();
@@ -207,7 +208,7 @@ impl Counted {
     }
 }
 
-/// What the piece counts in a file amount to.
+/// The totals of the piece counts in a file.
 #[pyclass(frozen, module = "minbpe._core")]
 pub(super) struct Survey {
     inner: count::Survey,
@@ -245,7 +246,7 @@ impl Survey {
     }
 }
 
-/// When so many seconds will have passed, if that is a time that there is.
+/// The time in `seconds` from now, if there is such a time.
 fn after(seconds: f64) -> Option<Instant> {
     Instant::now().checked_add(Duration::try_from_secs_f64(seconds).ok()?)
 }
@@ -258,7 +259,7 @@ fn with_bytes<'py>(py: Python<'py>, pieces: &[(Vec<u8>, u64)]) -> Vec<(Bound<'py
     pieces.iter().map(|(bytes, count)| (PyBytes::new(py, bytes), *count)).collect()
 }
 
-/// A file that is read from its byte `start` on.
+/// A file, to be read from byte `start` on.
 pub(super) fn opened(path: &Path, start: u64) -> PyResult<NamedFile> {
     NamedFile::open(path, start).map_err(to_py_err)
 }
@@ -267,7 +268,7 @@ fn finished() -> PyErr {
     PyValueError::new_err("this has finished: count anew")
 }
 
-/// A document of Python's, kept alive by its owner.
+/// A document from Python, whose owner keeps it alive.
 enum Held<'a> {
     Bytes(Cow<'a, [u8]>),
     File(PathBuf),

@@ -34,7 +34,7 @@ impl Matcher {
         Ok(Matcher { inner: special::Matcher::new(&tokens).map_err(to_py_err)? })
     }
 
-    /// The first of its texts that `text` holds, or None. UnicodeEncodeError if `text` holds surrogates.
+    /// The first special token in `text`, or None. UnicodeEncodeError if `text` holds surrogates.
     fn search<'a>(&self, text: &'a Bound<'_, PyAny>) -> PyResult<Option<&'a str>> {
         let text = expect_str(text)?.to_str()?;
         Ok(self.inner.find(text, 0).map(|found| &text[found.start..found.end]))
@@ -45,23 +45,23 @@ impl Matcher {
 #[pyclass(frozen, module = "minbpe._core")]
 pub(super) struct Encoder {
     vocabulary: Arc<vocab::Vocabulary>,
-    /// Ordinary tokens by their bytes: only asked for by `encode_with_unstable` and `token_byte_values`.
+    /// Ordinary tokens sorted by their bytes; only `encode_with_unstable` and `token_byte_values` need them.
     sorted: OnceLock<Vec<u32>>,
-    /// Finds all special tokens; made for the first call that asks for them.
+    /// Finds all special tokens; made by the first call that needs it.
     special: OnceLock<Py<Matcher>>,
     integers: Integers,
 }
 
-/// Texts as the rows of a batch: borrowed from Python, or repaired.
+/// The texts of a batch: borrowed from Python, or with surrogates repaired.
 type Texts<'a> = Vec<Cow<'a, str>>;
 
 impl Encoder {
-    /// Encode, with special tokens as the plain text they are.
+    /// Encode, treating special tokens as plain text.
     pub(super) fn encode_ordinary<'py>(&self, text: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
         self.list(text.py(), &text_of(text)?, None)
     }
 
-    /// Sorted before its place is claimed, for the sake of forks, as `Tokens` makes its table.
+    /// Sorts before it claims the `OnceLock`, for the sake of forks, as `Tokens` does for its table.
     fn sorted(&self) -> &[u32] {
         if let Some(sorted) = self.sorted.get() {
             return sorted;
@@ -70,7 +70,7 @@ impl Encoder {
         self.sorted.get_or_init(|| sorted)
     }
 
-    /// The ids of all texts, encoded by several threads.
+    /// The ids of all texts one after the other, and their offsets, encoded by several threads.
     fn rows(
         &self,
         py: Python<'_>,
@@ -99,7 +99,7 @@ impl Encoder {
         Ok(ids)
     }
 
-    /// Ids that decoding may take: a buffer of u32 or u16, or any iterable of int.
+    /// Ids to decode: a buffer of u32 or u16, or any iterable of int.
     fn extract_ids(&self, ids: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
         if let Ok(list) = ids.cast::<PyList>() {
             return list.iter().map(|id| self.extract_id(&id)).collect();
@@ -121,10 +121,10 @@ impl Encoder {
     }
 }
 
-/// The numbers of a buffer, if it is one of such.
+/// The numbers of a buffer, if it is a one-dimensional buffer of `T`.
 fn numbers<T: Element + Into<u32>>(buffer: &Bound<'_, PyAny>) -> Option<PyResult<Vec<u32>>> {
     let numbers = PyBuffer::<T>::get(buffer).ok()?;
-    // pyo3 takes the latter for native on little-endian machines.
+    // On little-endian machines pyo3 takes `>`, big-endian, for native.
     if numbers.dimensions() != 1 || matches!(numbers.format().to_bytes(), [b'>' | b'!', ..]) {
         return None;
     }
@@ -141,7 +141,7 @@ fn texts_of<'a>(texts: &'a [Bound<'_, PyAny>]) -> PyResult<Texts<'a>> {
 
 #[pymethods]
 impl Encoder {
-    /// With caches of at most so many bytes.
+    /// An encoder whose caches take at most `cache_size` bytes.
     #[new]
     #[pyo3(signature = (vocabulary, cache_size=None))]
     fn new(vocabulary: &Vocabulary, cache_size: Option<usize>) -> Encoder {
@@ -164,7 +164,7 @@ impl Encoder {
         self.list(text.py(), &text_of(text)?, matcher(special))
     }
 
-    /// What finds all special tokens. Made as `sorted` is.
+    /// The matcher of all special tokens, made before the `OnceLock` is claimed, as in `sorted`.
     fn matcher(&self, py: Python<'_>) -> PyResult<&Py<Matcher>> {
         if let Some(special) = self.special.get() {
             return Ok(special);
@@ -202,7 +202,7 @@ impl Encoder {
         offsets.windows(2).map(row).collect()
     }
 
-    /// The ids of several texts in a row, and the offsets of each.
+    /// The ids of several texts one after the other, and their offsets.
     #[pyo3(signature = (texts, threads, special=None))]
     fn encode_batch_flat(
         &self,
@@ -215,7 +215,7 @@ impl Encoder {
         Ok((ids.into(), offsets.into()))
     }
 
-    /// Rows of an Arrow column: row i is `data[offsets[i]..offsets[i + 1]]`, any bytes. Returns flat ids and their offsets.
+    /// Encodes the rows of an Arrow column: row i is `data[offsets[i]..offsets[i + 1]]`, any bytes. Returns flat ids and their offsets.
     fn encode_rows(
         &self,
         py: Python<'_>,
@@ -236,8 +236,8 @@ impl Encoder {
         Ok((ids.into(), offsets.into()))
     }
 
-    /// The ids of the first bytes of a document, as far as they do not depend on what follows, and how many bytes these are; of all, if they
-    /// are its last.
+    /// The ids of the beginning of `data`, as far as they do not depend on what follows, and how many bytes that is; of all of it, if it is
+    /// the document's `last`.
     fn encode_stretch(&self, py: Python<'_>, data: &[u8], last: bool, threads: usize) -> PyResult<(Buffer, usize)> {
         let encoded = py.detach(|| self.vocabulary.encode_stretch(data, last, threads));
         encoded.map(|(ids, end)| (ids.into(), end)).map_err(to_py_err)
@@ -273,7 +273,7 @@ impl Encoder {
         Ok((ids, completions.into_iter().collect()))
     }
 
-    /// The ids of `text` and for each the offsets (start, end) of the characters, or bytes, that it holds a part of.
+    /// The ids of `text`, and for each the offsets (start, end) of the characters, or bytes, that it covers wholly or in part.
     #[pyo3(signature = (text, characters, special=None))]
     fn encode_with_offsets(
         &self,
@@ -297,7 +297,7 @@ impl Encoder {
         counted.map_err(to_py_err)
     }
 
-    /// The longest prefix of `text` that the first `limit` tokens hold and that ends on a character.
+    /// The longest prefix of `text` that lies within the first `limit` tokens and ends on a character.
     fn truncate<'py>(&self, text: &Bound<'py, PyAny>, limit: usize) -> PyResult<Bound<'py, PyString>> {
         let copy = text_of(text)?;
         let end = text.py().detach(|| self.vocabulary.truncated(&copy, limit)).map_err(to_py_err)?;

@@ -1,8 +1,8 @@
-//! Python's integers for ids, made once: a list of ids is then a list of references to them.
+//! Python integers for ids, made once: a list of ids is then a list of references to them.
 //!
-//! Made anew for each list, they cost three times as much, 32 bytes each, most of it for memory. In a Python without the interpreter
-//! lock they are made anew: threads would contend for their reference counts. So they are for a list of a few ids: nothing is fetched ahead
-//! of its use there, and waiting takes longer than making them.
+//! Making them anew for each list costs three times as much, 32 bytes each, mostly for memory. They are still made anew in a Python without
+//! the interpreter lock, where threads would contend for their reference counts, and for a list of a few ids: it is too short to prefetch,
+//! and waiting for them takes longer than making them.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use pyo3::types::{PyInt, PyList};
 
 use crate::processor::{prefetch, prefetch_at};
 
-/// The integers from 0 on, once enough of them were asked for.
+/// The integers from 0 on, made once enough of them have been asked for.
 pub(super) struct Integers {
     end: u64,
     ready: OnceLock<Vec<Py<PyInt>>>,
@@ -27,7 +27,7 @@ impl Integers {
 
     /// `ids` as a list.
     pub(super) fn list<'py>(&self, py: Python<'py>, ids: &[u32]) -> PyResult<Bound<'py, PyList>> {
-        /// So far ahead the objects are fetched, and as far again where they are.
+        /// How far ahead the objects are prefetched; the references to them are prefetched twice as far ahead.
         const AHEAD: usize = 16;
         let ready = if ids.len() < AHEAD { None } else { self.ready(py, ids.len())? };
         let Some(ready) = ready else {
@@ -46,7 +46,7 @@ impl Integers {
     }
 
     fn ready(&self, py: Python<'_>, count: usize) -> PyResult<Option<&[Py<PyInt>]>> {
-        /// Ids strewn over more than this are not worth it.
+        /// Ids spread over more than this are not worth it.
         const MOST: u64 = 1 << 20;
         if let Some(ready) = self.ready.get() {
             return Ok(Some(ready));
@@ -55,14 +55,14 @@ impl Integers {
         if self.end > MOST || (given as u64) < self.end / 2 || !has_lock(py)? {
             return Ok(None);
         }
-        // Made before their place is claimed, for the sake of forks.
+        // Made before the `OnceLock` is claimed, for the sake of forks.
         let ready: Vec<Py<PyInt>> =
             (0..self.end as u32).map(|id| Ok(id.into_pyobject(py)?.unbind())).collect::<PyResult<_>>()?;
         Ok(Some(self.ready.get_or_init(|| ready)))
     }
 }
 
-/// Whether this Python has its interpreter lock; before 3.13 each has.
+/// Whether this Python has its interpreter lock; before 3.13 every Python has.
 fn has_lock(py: Python<'_>) -> PyResult<bool> {
     match py.import("sys")?.getattr_opt("_is_gil_enabled")? {
         Some(enabled) => enabled.call0()?.extract(),

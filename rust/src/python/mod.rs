@@ -1,6 +1,6 @@
 //! The Python module `minbpe._core`: the only place that names pyo3.
 //!
-//! A file a class. Work that takes longer than a few microseconds releases the interpreter lock.
+//! Each file has one class, or a few that belong together. Work that takes longer than a few microseconds releases the interpreter lock.
 
 mod base;
 mod buffer;
@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::split::{PATTERNS, SEQUENCES};
 use crate::vocab::UNICODE_VERSION;
 
-/// The exception that Python raises for `error`, of a class of `minbpe.errors`.
+/// The Python exception for `error`: of a class of `minbpe.errors`, or a built-in one.
 pub(crate) fn to_py_err(error: Error) -> PyErr {
     static CLASSES: [PyOnceLock<Py<PyType>>; 6] = [const { PyOnceLock::new() }; 6];
     let (class, name, message) = match error {
@@ -33,7 +33,7 @@ pub(crate) fn to_py_err(error: Error) -> PyErr {
         Error::Format(message) => (5, "FormatError", message),
         Error::Memory(message) => return PyMemoryError::new_err(message),
         Error::Io(message) => return PyOSError::new_err(message),
-        // The number twice, for Windows has two; Python makes of it FileNotFoundError and the like.
+        // The number twice, because Windows has two; from it Python picks FileNotFoundError and the like.
         Error::File(path, code, message) => {
             return PyOSError::new_err((code, message, path.into_os_string(), code));
         }
@@ -45,7 +45,7 @@ pub(crate) fn to_py_err(error: Error) -> PyErr {
     })
 }
 
-/// Whether only the instructions are used that every processor has. Tests encode with each.
+/// Use only the instructions that every processor has, or again all. Tests encode both ways.
 #[pyfunction]
 fn use_baseline(only: bool) {
     crate::processor::use_baseline(only);

@@ -1,9 +1,9 @@
-//! A split pattern on its way between the languages: None, a `str`, or a tuple of several, each splitting the pieces of the one before.
+//! A split pattern on its way between Python and Rust: None, a `str`, or a tuple of several, each splitting the pieces of the one before.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
-/// The regular expressions in sequence; none where a text is one piece.
+/// The regular expressions in sequence; empty where a text is one piece.
 pub(super) struct Pattern(pub(super) Vec<String>);
 
 impl<'py> FromPyObject<'_, 'py> for Pattern {

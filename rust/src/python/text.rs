@@ -6,7 +6,7 @@ use pyo3::exceptions::{PyTypeError, PyUnicodeEncodeError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-/// Below this length, releasing the interpreter lock costs more than it gives.
+/// Below this length, releasing the interpreter lock costs more than it gains.
 pub(super) const WORTH_DETACHING: usize = 1024;
 
 /// `value` as a `str`, or a TypeError that says what it is.
@@ -31,12 +31,12 @@ pub(super) fn text_of<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, str>>
     }
 }
 
-/// `work` on the text of `value`, without the interpreter lock where it is long.
+/// Runs `work` on the text of `value`, without the interpreter lock if the text is long.
 pub(super) fn with_text<T: Send>(value: &Bound<'_, PyAny>, work: impl FnOnce(&str) -> T + Send) -> PyResult<T> {
     Ok(detached(value.py(), &text_of(value)?, work))
 }
 
-/// `work(text)`, without the interpreter lock where the text is long.
+/// Runs `work(text)`, without the interpreter lock if the text is long.
 pub(super) fn detached<T: Send>(py: Python<'_>, text: &str, work: impl FnOnce(&str) -> T + Send) -> T {
     if text.len() < WORTH_DETACHING { work(text) } else { py.detach(|| work(text)) }
 }

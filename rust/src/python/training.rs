@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::train::{End, Merge, Options, Start, TieBreak};
 
-/// How often Python hears of work under way, and may stop it: signals, and the caller's progress function.
+/// How often Python hears of work in progress, and may stop it: by a signal, or by an exception from the caller's progress function.
 const INTERVAL: Duration = Duration::from_millis(50);
 
 /// Adds the classes and functions of this file to the module.
@@ -30,7 +30,7 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(train, module)?)
 }
 
-/// `work(progress)` without the interpreter lock. Ctrl-C, or an exception of `callback(done, total)`, ends it and is raised.
+/// Runs `work(progress)` without the interpreter lock. Ctrl-C, or an exception from `callback(done, total)`, stops it and is raised.
 pub(super) fn watched<T: Send>(
     py: Python<'_>,
     callback: Option<&Py<PyAny>>,
@@ -43,7 +43,7 @@ fn tell(py: Python<'_>, callback: Option<&Py<PyAny>>, done: u64, total: u64) -> 
     callback.map_or(Ok(()), |callback| callback.call1(py, (done, total)).map(drop))
 }
 
-/// As `watched`, for whatever `heard` does.
+/// As `watched`, but calls `heard` instead of a callback.
 fn watched_by<T: Send>(
     py: Python<'_>,
     mut heard: impl FnMut(Python<'_>, u64, u64) -> PyResult<()> + Send,
@@ -58,7 +58,7 @@ fn watched_by<T: Send>(
             }
             let told = Python::attach(|py| match raised {
                 None => heard(py, done, total).and_then(|()| py.check_signals()),
-                // What goes on to some place hears of signals alone.
+                // Work that goes on to some place after an exception hears of signals alone.
                 Some(_) => py.check_signals(),
             });
             last = Instant::now();
@@ -74,7 +74,7 @@ fn watched_by<T: Send>(
     result.map_err(|error| raised.unwrap_or_else(|| to_py_err(error)))
 }
 
-/// Bytes of Python's, or the UTF-8 of a `str`; None for anything else.
+/// The bytes of a Python `bytes`, or the UTF-8 of a `str`; None for anything else.
 pub(super) fn bytes_of<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Option<Cow<'a, [u8]>>> {
     if let Ok(bytes) = value.cast::<PyBytes>() {
         return Ok(Some(Cow::Borrowed(bytes.as_bytes())));
@@ -120,7 +120,7 @@ impl PieceCounts {
         wrap(py.detach(|| count::PieceCounts::from_bytes(bytes)))
     }
 
-    /// The counts in a file that begin at its byte `start`. `progress` is told the bytes read.
+    /// The counts that begin at byte `start` of a file. `progress` is told the bytes read.
     #[staticmethod]
     fn read(py: Python<'_>, path: PathBuf, start: u64, progress: Option<Py<PyAny>>) -> PyResult<PieceCounts> {
         let file = opened(&path, start)?;
@@ -170,7 +170,7 @@ impl PieceCounts {
         PieceCounts { inner: Arc::new(py.detach(|| self.inner.at_least(min_count))) }
     }
 
-    /// The same as what counting ends in, without the pieces that were seen less than `min_count` times.
+    /// These counts as counting returns them, without the pieces that were seen fewer than `min_count` times.
     fn counted(&self, py: Python<'_>, min_count: u64) -> Counted {
         py.detach(|| Counted::new(Arc::clone(&self.inner), min_count))
     }
@@ -180,7 +180,7 @@ impl PieceCounts {
     }
 }
 
-/// A piece and its count, or an error that shows what it was.
+/// A piece and its count, or an error that shows the item.
 fn item_of(item: &Bound<'_, PyAny>) -> PyResult<(Vec<u8>, u64)> {
     let (piece, count): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item
         .extract()
@@ -236,9 +236,9 @@ fn tokens_at_start(py: Python<'_>, counts: &Bound<'_, PieceCounts>, start: Begin
     watched(py, None, |progress| crate::train::tokens_at_start(counts, start, progress))
 }
 
-/// Appends to `learned` the merges that training on `counted` makes: left id, right id, count, and in how many places they were
-/// made. They are there each time that `progress` is called, and when an exception ends the training. `counted` is of no more use. Returns
-/// whether training ended because a vocabulary takes no more bytes.
+/// Appends to `learned` the merges that training on `counted` makes: left id, right id, count, and in how many places each was made.
+/// `learned` holds all merges so far each time `progress` is called, and when an exception ends the training. `counted` cannot be used
+/// afterwards. Returns whether training ended because a vocabulary can hold no more bytes.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "Python passes each option by itself")]
 fn train(

@@ -95,7 +95,7 @@ impl Vocabulary {
         self.inner.tokens().by_rank()
     }
 
-    /// Which engine splits, of several stages the slowest: "whole", "compiled" or "backtracking".
+    /// Which engine splits, the slowest if there are several stages: "whole", "compiled" or "backtracking".
     #[getter]
     fn engine(&self) -> &'static str {
         let engines = self.inner.after_each_stage().into_iter().map(|stage| stage.splitter().engine());
@@ -106,7 +106,7 @@ impl Vocabulary {
         }
     }
 
-    /// The patterns that the compiled engine refused, of each stage, and why.
+    /// The patterns of each stage that the compiled engine refused, and why.
     fn refusals(&self) -> Vec<(Pattern, &'static str)> {
         let stages = self.inner.after_each_stage().into_iter();
         stages.filter_map(|stage| Some((Pattern(stage.patterns().to_vec()), stage.splitter().refusal()?))).collect()
@@ -124,29 +124,29 @@ impl Vocabulary {
         PyTuple::new(py, self.inner.merges())
     }
 
-    /// The ids of the tokens past the 256 bytes, by rank.
+    /// The ids of the tokens after the 256 bytes, by rank.
     fn ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(py, &self.inner.tokens().ids()[256..])
     }
 
-    /// Each ordinary token's bytes with its id, the bytes first, then by rank.
+    /// Each ordinary token's bytes and id: the 256 bytes first, the others by rank.
     fn items<'py>(&self, py: Python<'py>) -> Vec<(Bound<'py, PyBytes>, u32)> {
         let tokens = self.inner.tokens();
         (0..).zip(tokens.ids()).map(|(index, &id)| (PyBytes::new(py, tokens.bytes(index)), id)).collect()
     }
 
-    /// The bytes of an id, special tokens included.
+    /// The bytes of the token with this id, special tokens included.
     fn bytes_of_id<'py>(&self, py: Python<'py>, id: u32) -> PyResult<Bound<'py, PyBytes>> {
         Ok(PyBytes::new(py, self.inner.bytes_of_id(id).map_err(to_py_err)?))
     }
 
-    /// The id of the ordinary token that is `bytes`.
+    /// The id of the ordinary token with these bytes.
     fn id_of_bytes(&self, bytes: &[u8]) -> Option<u32> {
         let tokens = self.inner.tokens();
         tokens.find(bytes).map(|index| tokens.ids()[index as usize])
     }
 
-    /// The pieces that the pattern makes of `data`, as byte offsets of their ends.
+    /// The pieces into which the pattern splits `data`, as the byte offsets of their ends.
     fn split(&self, data: &[u8]) -> PyResult<Vec<usize>> {
         let mut all = Vec::new();
         let ended = self.inner.splitter().split_bytes(data, &mut Default::default(), |base, ends| {
