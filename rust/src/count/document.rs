@@ -12,8 +12,8 @@ use memmap2::UncheckedAdvice;
 
 use crate::error::{Error, Result};
 
-/// How many bytes Linux may map around a page that is read, if they are in memory: 64 KB, or in newer versions the whole block in which it
-/// keeps the page, which is larger in a file that was just written.
+/// How many bytes Linux may map around a page that is read, if they are in memory: 64 KB, or in newer versions the whole block that
+/// holds the page, which is larger in a file that was just written.
 #[cfg(unix)]
 const AROUND: usize = 1 << 21;
 

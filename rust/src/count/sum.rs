@@ -64,8 +64,8 @@ impl Sums {
     }
 }
 
-/// Writes the sums of the pieces in one part of the hashes, number `part` of `parts`, to `counts`, each where the table is that saw the
-/// piece first. Returns how many pieces these are, and their bytes.
+/// Writes to `counts` the sums of the pieces in part `part` of `parts` of the hashes, each in the list of the table that saw the piece
+/// first. Returns how many pieces these are, and their bytes.
 fn gather(
     tables: &[&Table],
     marks: &[Marks<'_>],

@@ -84,9 +84,8 @@ impl Buffer {
             Numbers::U64(numbers) => numbers.as_ptr().cast(),
         };
         let asked = |flag: c_int| flags & flag == flag;
-        // SAFETY: `view` is valid for writing. All it points to is static or belongs to the object, which is frozen, is never moved by
-        // Python, and lives as long as `view.obj`, a new reference to it. Tests: tests/test_encoding_batches.py reads buffers in every
-        // form.
+        // SAFETY: `view` is valid for writing. All it points to is static or belongs to the object, which is frozen, never moved by Python,
+        // and alive as long as `view.obj`, a new reference to it. Tests: tests/test_encoding_batches.py reads buffers in every form.
         unsafe {
             *view = ffi::Py_buffer {
                 buf: start.cast_mut(),

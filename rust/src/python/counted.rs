@@ -51,9 +51,9 @@ impl Counter {
         })
     }
 
-    /// Counts documents (str, bytes, or the path of a file), each the next source; the first is the one that `reached` stands in. Stops
-    /// soon after `seconds`, and returns how many of them are done. With `seconds`, an exception still lets begun work finish, so that
-    /// `reached` tells how far counting came, unless a second exception comes meanwhile; without `seconds`, it ends counting at once.
+    /// Counts documents (str, bytes, or the path of a file), each the next source; the first is the one in which `reached` lies. Stops
+    /// soon after `seconds`, and returns how many of them are done. With `seconds`, an exception still lets work in progress finish, so
+    /// that `reached` tells how far counting came, unless a second one comes meanwhile; without, an exception ends counting at once.
     fn add(
         &mut self,
         py: Python<'_>,
@@ -70,7 +70,7 @@ impl Counter {
         Ok(counter.sources() - first)
     }
 
-    /// Counts more of the document that `reached` stands in. `data` follows there: if it is the document's `last`, all of it is counted,
+    /// Counts more of the document in which `reached` lies. `data` follows there: if it is the document's `last`, all of it is counted,
     /// else the part before the last place where the pattern proves that a piece ends. Returns how many bytes were counted, 0 if there is
     /// no such place. `seconds` and exceptions are as for `add`.
     fn add_part(

@@ -34,7 +34,7 @@ impl Matcher {
         Ok(Matcher { inner: special::Matcher::new(&tokens).map_err(to_py_err)? })
     }
 
-    /// The first special token in `text`, or None. UnicodeEncodeError if `text` holds surrogates.
+    /// The first of these special tokens in `text`, or None. UnicodeEncodeError if `text` holds surrogates.
     fn search<'a>(&self, text: &'a Bound<'_, PyAny>) -> PyResult<Option<&'a str>> {
         let text = expect_str(text)?.to_str()?;
         Ok(self.inner.find(text, 0).map(|found| &text[found.start..found.end]))

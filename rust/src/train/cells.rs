@@ -4,8 +4,7 @@
 //! in the cell after the last, and a merge rewrites at most four cells. Pieces lie in first-seen order, so the lower of two cells is the
 //! one that comes first in the corpus.
 //!
-//! Tokens only grow, so a cell where a token once began can never become the last cell of that same token: no mark has to tell the two
-//! apart.
+//! Tokens only grow, so a cell where a token once began can never become the last cell of that same token: first cells need no mark.
 
 use std::ops::Range;
 
@@ -116,8 +115,7 @@ pub(super) struct Cells<C> {
 
 /// What is recorded about a range of cells besides their contents.
 struct Laid {
-    /// Start bits. The first word is the one that holds the bit of the range's first cell, so earlier bits in it belong to cells before the
-    /// range.
+    /// Start bits. The first word is the one with the bit of the range's first cell, so it may begin with bits of earlier cells.
     starts: Vec<u64>,
     long: Vec<u32>,
     large: Vec<(u32, u64)>,

@@ -25,8 +25,7 @@ pub(super) type PairId = u32;
 #[derive(Clone, Copy, Default)]
 pub(super) struct IndexedPair {
     pub(super) tokens: Pair,
-    /// Where its list starts in the array. The list holds the cells where the left token began, ascending, without the leading ones known
-    /// to be gone.
+    /// Where its list starts: the cells where the left token began, ascending, without the leading ones known to be gone.
     start: usize,
     length: u32,
 }

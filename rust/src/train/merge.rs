@@ -1,7 +1,6 @@
 //! One merge: the pair becomes a token wherever it stands, and the pairs around those places change their counts.
 //!
-//! Changes are gathered by neighbour, so each affected pair is looked up once per merge, however many places it shares with the merged
-//! pair.
+//! Changes are gathered by neighbour, so each of those pairs is looked up once per merge, not once per place.
 
 use super::Pair;
 use super::cells::{Cell, Cells};

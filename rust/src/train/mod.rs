@@ -92,15 +92,14 @@ pub struct Merge {
 pub enum End {
     /// All the merges asked for were made, or no pair is left that may be merged.
     Done,
-    /// One more token would bring the tokens past 1 GiB together, the most that a vocabulary can hold.
+    /// One more token would bring all tokens together past 1 GiB, the most bytes that a vocabulary can hold.
     Full,
 }
 
 /// Trains on `counts`. Makes fewer merges than asked for if no pair is left that may be merged, or if the tokens together reach 1 GiB: when
 /// all pairs are equally frequent, the first two tokens of a long piece are merged again and again, and each token is longer than the last.
 ///
-/// Each merge takes the pair with the highest count among those that the limits admit and, if there are stages, whose bytes are not a token
-/// yet.
+/// Each merge takes the pair with the highest count among those that the limits admit and, with stages, whose bytes are no token yet.
 ///
 /// `progress` is told the merges made and wanted. `Error::Corpus` if a pair occurs 2^63 times or the distinct pieces pass 4 GiB,
 /// `Error::Vocabulary` for options that make no sense, `Error::Pattern` if the pattern of an earlier stage gives up on a piece,
@@ -189,7 +188,7 @@ fn merge_all<'a, C: Cell>(
 }
 
 /// The count below which pairs are not indexed at first. Counts never rise, so as long as the best pair has at least this count, the pairs
-/// left out do not matter; when it has less, the index is rebuilt with a lower floor.
+/// left out do not matter; once it has less, the index is rebuilt with a lower floor.
 ///
 /// With p pairs in the corpus, the last of n merges has a count of some 1/40 to 1/55 of p / n, on English and on mixed text, at 50,000 and
 /// at 100,000 merges. 1/128 leaves a margin, and spares indexing 85 % of the pairs.
