@@ -169,7 +169,9 @@ def warn_of_early_end(learned: int, wanted: int, tokens: int, vocab_size: int, l
     reason, way_out = f"the corpus has no pairs left{within}", "train on more text, or ask for fewer tokens"
     if full:
         reason = "the tokens together hold 1 GiB, as much as a vocabulary takes,"
-        way_out = "leave pairs that occur once unmerged (min_frequency=2), set max_token_length, or ask for fewer tokens"
+        way_out = (
+            "leave pairs that occur once unmerged (min_frequency=2), set max_token_length, or ask for fewer tokens"
+        )
     warn(
         f"{reason} after {several(learned, 'merge')}, so there are {tokens} tokens and not {vocab_size}: {way_out}",
         VocabularyWarning,

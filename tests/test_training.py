@@ -238,7 +238,9 @@ def test_a_piece_of_many_million_letters_trains() -> None:
 
 def test_a_vocabulary_whose_tokens_hold_1_gib_ends_there_with_a_warning() -> None:
     # 26 doublings, then tokens of half of the text and more.
-    with pytest.warns(VocabularyWarning, match="hold 1 GiB.* after 35 merges, so there are 291 tokens and not 300: .*min_frequency=2"):
+    with pytest.warns(
+        VocabularyWarning, match="hold 1 GiB.* after 35 merges, so there are 291 tokens and not 300: .*min_frequency=2"
+    ):
         vocabulary = train(b"a" * 100_000_000, 300, pattern=None)
     assert len(vocabulary) == 291
 
