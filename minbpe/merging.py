@@ -115,14 +115,16 @@ def run(
     threads: int | None,
     progress: Callable[[Progress], object] | None,
     keeper: Keeper | None = None,
+    seeds: Learned | None = None,
 ) -> tuple[Learned, bool]:
     """Return the merges, and whether training ended because the tokens hold as many bytes as a vocabulary takes.
 
-    This consumes `counted`. With a `keeper`, training starts from bytes and continues after the merges that the keeper has; an
+    This consumes `counted`. With `seeds` or a `keeper`, training starts from bytes and continues after these merges; an
     exception leaves the new merges with it. A corpus that is refused leaves no new checkpoint: no run could resume from it.
     """
     lowest = choice("tie_break", tie_break, TIE_BREAKS)
-    learned = keeper.merges[:merges] if keeper else []
+    # What a keeper has begins with the seeds.
+    learned = keeper.merges[:merges] if keeper and keeper.merges else list(seeds or ())
     if learned and not isinstance(start, _core.Vocabulary | tuple):
         byte_ids = sorted(range(256), key=start.__getitem__)
         start = Vocabulary.from_merges([(left, right) for left, right, _, _ in learned], byte_ids=byte_ids)._core

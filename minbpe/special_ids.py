@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from minbpe.errors import SpecialTokenError
+from minbpe.errors import SpecialTokenError, VocabularyError, expect_int
 from minbpe.vocabulary import Vocabulary
 
 TYPE_CHECKING = False
@@ -23,6 +23,34 @@ def listed(special_tokens: Iterable[str] | Mapping[str, int]) -> list[str] | dic
         if texts.count(text) > 1:
             raise SpecialTokenError(f"the special token {text!r} is given twice: name each once")
     return texts
+
+
+def with_reserved(
+    special_tokens: list[str] | dict[str, int], reserved: int, vocab_size: int
+) -> list[str] | dict[str, int]:
+    """Return special tokens and `reserved` more.
+
+    >>> with_reserved(["<|endoftext|>"], 2, 300)
+    ['<|endoftext|>', '<|reserved_0|>', '<|reserved_1|>']
+    """
+    expect_int("reserved", reserved)
+    if reserved < 0:
+        raise ValueError(f"reserved is {reserved}: it must be 0 or more")
+    if reserved > vocab_size:
+        raise VocabularyError(f"vocab_size is {vocab_size}, and {reserved} tokens are reserved: reserve fewer")
+    if not reserved:
+        return special_tokens
+    if isinstance(special_tokens, dict):
+        raise SpecialTokenError(
+            "reserved tokens get the ids after those of special_tokens: give special_tokens without ids, or name the reserved ones "
+            "and their ids there as well"
+        )
+    names = [f"<|reserved_{number}|>" for number in range(reserved)]
+    if twice := set(names).intersection(special_tokens):
+        raise SpecialTokenError(
+            f"the special token {min(twice)!r} is given, and a reserved one has that name: leave it out"
+        )
+    return [*special_tokens, *names]
 
 
 def with_ids(special_tokens: list[str] | dict[str, int], first: int) -> dict[str, int]:

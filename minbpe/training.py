@@ -21,8 +21,9 @@ from minbpe.merging import (
     run,
     warn_of_early_end,
 )
+from minbpe.seeding import as_learned, seed_merges
 from minbpe.source import counted, pattern_of, recognised
-from minbpe.special_ids import check_ids, listed, with_ids
+from minbpe.special_ids import check_ids, listed, with_ids, with_reserved
 from minbpe.vocabulary import Vocabulary
 from minbpe.wording import several
 
@@ -91,6 +92,8 @@ def train(
     tie_break: TieBreak = "first",
     byte_order: ByteOrder = "identity",
     special_tokens: Iterable[str] | Mapping[str, int] = (),
+    reserved: int = 0,
+    seed_tokens: Iterable[str | bytes] = (),
     min_count: int = 1,
     min_frequency: int = 1,
     max_token_length: int | None = None,
@@ -132,6 +135,9 @@ def train(
         byte_order: the id of each byte. "identity": its value; "gpt2": its place in GPT-2's vocabulary, printable bytes first.
         special_tokens: texts that get the ids after the last merge, in order; or texts with their ids. In the corpus they
             are ordinary text.
+        reserved: how many special tokens to add for later use: `<|reserved_0|>` and so on, with the ids after the others.
+        seed_tokens: texts or bytes that are tokens whatever the corpus holds, made by the first merges; each takes room for a
+            merge per byte but one. One that no piece of a text equals or contains is never used. (All 256 bytes always are tokens.)
         min_count: pieces seen less often are left out before training (`PieceCounts.at_least`).
         min_frequency: a pair that occurs less often is never merged; training ends when no other is left.
         max_token_length: a pair that together has more bytes than this is never merged; the best other pair is instead.
@@ -173,6 +179,8 @@ def train(
         tie_break=tie_break,
         byte_order=byte_order,
         special_tokens=special_tokens,
+        reserved=reserved,
+        seed_tokens=seed_tokens,
         min_count=min_count,
         min_frequency=min_frequency,
         max_token_length=max_token_length,
@@ -193,6 +201,8 @@ def learn(
     tie_break: TieBreak = "first",
     byte_order: ByteOrder = "identity",
     special_tokens: Iterable[str] | Mapping[str, int] = (),
+    reserved: int = 0,
+    seed_tokens: Iterable[str | bytes] = (),
     min_count: int = 1,
     min_frequency: int = 1,
     max_token_length: int | None = None,
@@ -212,7 +222,7 @@ def learn(
     choice("tie_break", tie_break, TIE_BREAKS)
     order = choice("byte_order", byte_order, BYTE_ORDERS)
     limits = Limits(min_frequency, max_token_length)
-    given = listed(special_tokens)
+    given = with_reserved(listed(special_tokens), reserved, vocab_size)
     room = len(set(given.values())) if isinstance(given, dict) else len(given)
     wanted = vocab_size - 256 - room
     if wanted < 0:
@@ -221,14 +231,21 @@ def learn(
         )
     check_room(256, 256, wanted)
     check_ids(given, 256 + wanted)
+    byte_ids = sorted(range(256), key=order.__getitem__)
+    seeds = seed_merges(seed_tokens, byte_ids)
+    if len(seeds) > wanted:
+        raise VocabularyError(
+            f"the seed tokens take {several(len(seeds), 'merge')}, and vocab_size leaves room for {wanted}: "
+            f"give {vocab_size + len(seeds) - wanted} or more"
+        )
     source = recognised(source, progress)
     if stages is not None:
         from minbpe.stages import learn_stages, plan
 
-        if pattern is not ... or min_count > 1:
+        if pattern is not ... or min_count > 1 or seeds:
             raise VocabularyError(
-                "stages have patterns of their own, and wide pieces are rare each: leave out pattern and min_count "
-                "(min_frequency keeps rare pairs from being merged)"
+                "stages have patterns of their own, begin with bytes, and make pieces that are rare each: leave out pattern, "
+                "seed_tokens and min_count (min_frequency keeps rare pairs from being merged)"
             )
         if checkpoint is not None:
             raise VocabularyError(
@@ -260,15 +277,17 @@ def learn(
             "min_count": min_count,
             "min_frequency": min_frequency,
             "max_token_length": max_token_length,
+            "seed_tokens": tuple(f"{left} {right}" for left, right in seeds) or None,
         }
         keeper = Keeper(checkpoint, source, options, progress)
     corpus = counted(source, pattern, min_count, threads, Ceiling(max_memory, spill_to), progress, keeper)
-    learned, full = run(corpus.core, order, wanted, tie_break, limits, threads, progress, keeper)
+    seeded = as_learned(seeds, corpus.core, byte_ids)
+    learned, full = run(corpus.core, order, wanted, tie_break, limits, threads, progress, keeper, seeded)
     vocabulary = Vocabulary.from_merges(
         [(left, right) for left, right, _, _ in learned],
         pattern=corpus.pattern,
         special_tokens=with_ids(given, 256 + len(learned)),
-        byte_ids=sorted(range(256), key=order.__getitem__),
+        byte_ids=byte_ids,
     )
     warn_of_early_end(len(learned), wanted, len(vocabulary) + room, vocab_size, limits, full)
     return Training(

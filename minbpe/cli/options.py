@@ -72,6 +72,7 @@ Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 Resume = Annotated[bool | None, Parameter(show_default=False)]
 Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
 Patterns = Annotated[list[str], Parameter(negative="", metavar="STR")]
+Whole = Annotated[int, Parameter(converter=whole_number, validator=Number(gte=0, lte=LARGEST_COUNT))]
 Positive = Annotated[int, Parameter(converter=whole_number, validator=Number(gte=1, lte=LARGEST_COUNT))]
 Threads = Annotated[int, Parameter(converter=whole_number, validator=Number(gte=1, lte=1 << 16))]
 Size = Annotated[

@@ -26,6 +26,7 @@ from minbpe.cli.options import (
     Size,
     Sources,
     Threads,
+    Whole,
 )
 from minbpe.cli.shared import (
     Reading,
@@ -61,6 +62,8 @@ def train(
     special: Annotated[
         list[str], Parameter(negative="--no-special", metavar="STR", show_default=" ".join, group=VOCABULARY)
     ] = ["<|endoftext|>"],  # noqa: B006 (never changed)
+    reserved: Annotated[Whole, Parameter(group=VOCABULARY, show_default=False)] = 0,
+    seed: Annotated[list[str] | None, Parameter(negative="", metavar="STR", group=VOCABULARY)] = None,
     tie_break: Annotated[Literal["first", "lowest"], Parameter(group=VOCABULARY)] = "first",
     byte_order: Annotated[Literal["identity", "gpt2"], Parameter(group=VOCABULARY)] = "identity",
     min_count: Annotated[Positive, Parameter(group=VOCABULARY)] = 1,
@@ -88,6 +91,8 @@ def train(
         stage: PATTERN:SIZE, repeated from narrow to wide; SIZE is the size of the vocabulary after that stage. Keeps no
             checkpoint.
         special: A special token; may be repeated.
+        reserved: Spare special tokens, <|reserved_0|> and so on.
+        seed: A text to be a token in any case; repeatable.
         tie_break: Among equally frequent pairs, merge the one that occurs first, or the one of lowest ids.
         byte_order: Which ids bytes have: their value, or GPT-2's order.
         min_count: Leave out pieces seen less often than this.
@@ -97,8 +102,7 @@ def train(
         max_memory: Count within this much memory, such as 4G; what exceeds it goes to disk, and nothing is lost.
         spill_to: Directory for pieces beyond --max-memory [default: the system's for temporary files]; no file is left there.
         reading: How sources become documents.
-        resume: Continue from OUT.checkpoint if there is one; the result is that of an uninterrupted run. --no-resume
-            ignores and replaces it.
+        resume: Continue from OUT.checkpoint if there is one, to the same result; --no-resume replaces it.
         report: Print the bytes per token of every smaller vocabulary too.
         json: Print the result as JSON.
     """
@@ -116,7 +120,7 @@ def train(
     kept = prefix.with_name(f"{prefix.name}.checkpoint")
     checkpoint = Checkpoint(kept, corpus=f"{name_of(files)} {reading}", stays=True)
     keeps = stages is None or bool(resume)
-    if keeps:
+    if stages is None:
         checkpoint = resuming(resume, checkpoint, "minbpe train")
     give_back_what_is_freed()
     began = perf_counter()
@@ -134,6 +138,8 @@ def train(
                 tie_break=tie_break,
                 byte_order=byte_order,
                 special_tokens=special,
+                reserved=reserved,
+                seed_tokens=seed or (),
                 min_count=min_count,
                 min_frequency=min_frequency,
                 max_token_length=max_token_length,
