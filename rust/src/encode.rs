@@ -1,7 +1,7 @@
 //! Encoding: text to ids, piece by piece, exactly as merging each piece would.
 //!
-//! Most pieces are tokens (on English 19 of 20); those and what was merged lately lie in a cache. Pieces are looked up in groups, so
-//! that the processor fetches their lines side by side; only what is not there is merged.
+//! Most pieces are tokens (19 of 20 in English); a cache holds these and the pieces merged lately. Pieces are looked up in groups, so that
+//! the processor fetches their cache lines side by side; only pieces not in the cache are merged.
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
@@ -15,20 +15,20 @@ use crate::split::{Flow, Scratch, ended};
 use crate::staged::Work;
 use crate::vocab::Vocabulary;
 
-/// Where ids go. It can say that it wants no more, and then the rest of the text is not even split.
+/// Where ids go. A sink can say that it wants no more, and then the rest of the text is not even split.
 pub trait Sink {
-    /// Whether each piece's ids come alone, which is slower.
+    /// Whether each piece's ids come in a call of their own, which is slower.
     const PIECE_BY_PIECE: bool = false;
 
-    /// Takes the next ids: of whole pieces, of any number of them.
+    /// Takes the next ids, of any number of pieces and parts of pieces; of one whole piece if `PIECE_BY_PIECE`.
     fn ids(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> ControlFlow<()>;
-    /// Takes the id of a special token, which stood for `length` bytes: several texts may share the id.
+    /// Takes the id of a special token, and the `length` in bytes of its text: several texts may share an id.
     fn special(&mut self, id: u32, length: usize) -> ControlFlow<()>;
 
-    /// A text ends here, of several that are encoded together.
+    /// Ends one of several texts that are encoded together.
     fn end(&mut self) {}
 
-    /// How many bytes of a text of so many it will read, about.
+    /// About how many bytes the sink will read of a text of `bytes` bytes.
     fn appetite(&self, bytes: usize) -> usize {
         bytes
     }
@@ -76,7 +76,7 @@ impl Sink for Rows {
     }
 }
 
-/// How many tokens there are, up to a limit.
+/// Counts tokens, up to a limit.
 #[derive(Debug)]
 pub struct Counted {
     /// Tokens so far; never more than the limit.
@@ -112,11 +112,11 @@ impl Sink for Counted {
     }
 }
 
-/// More than nearly any text has.
+/// More bytes per token than nearly any text has.
 pub(crate) const BYTES_A_TOKEN: usize = 16;
 
-/// Room for the ids of so many bytes of text: of few, what English takes; of many, what any script does, and on large pages, for half of the
-/// time of writing them goes into making pages.
+/// A buffer for the ids of `bytes` bytes of text. A short text gets the room that English takes; a long one gets what any script takes, on
+/// large pages, because making pages takes half the time of writing the ids.
 pub(crate) fn room_for(bytes: usize) -> Vec<u32> {
     const MANY: usize = 1 << 20;
     if bytes < MANY {
@@ -127,7 +127,7 @@ pub(crate) fn room_for(bytes: usize) -> Vec<u32> {
     ids
 }
 
-/// What a thread keeps between calls: it saves an allocation a call, which short texts notice.
+/// What a thread keeps between calls. This saves an allocation per call, which short texts would notice.
 #[derive(Default)]
 struct Buffers {
     split: Scratch,
@@ -137,14 +137,14 @@ struct Buffers {
 }
 
 thread_local! {
-    /// Those that no call is using.
+    /// The buffers that no call is using.
     #[expect(clippy::vec_box, reason = "each call moves them twice")]
     static BUFFERS: RefCell<Vec<Box<Buffers>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Takes buffers of the thread's for a while; a call within a call, as stages make them, takes others.
+/// Lends `work` a set of the thread's buffers; a call within a call, as stages make them, gets another set.
 fn with_buffers<T>(work: impl FnOnce(&mut Buffers) -> T) -> T {
-    /// A piece of a megabyte is rare: what it needed is given back.
+    /// A piece of a megabyte is rare, so a buffer with room for more ids than this is freed.
     const KEPT: usize = 1 << 18;
     let mut buffers = BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default();
     let result = work(&mut buffers);
@@ -156,13 +156,13 @@ fn with_buffers<T>(work: impl FnOnce(&mut Buffers) -> T) -> T {
 }
 
 impl Vocabulary {
-    /// Encodes `text` into `sink`, special tokens as the plain text they are.
+    /// Encodes `text` into `sink`, with special tokens treated as plain text.
     pub fn encode_ordinary(&self, text: &str, sink: &mut impl Sink) -> Result<()> {
         self.encode(text, None, sink)
     }
 
-    /// Encodes `text` into `sink`; what `special` finds becomes that special token, and the text before it is split as if it ended
-    /// there, as tiktoken does.
+    /// Encodes `text` into `sink`. What `special` finds becomes that special token, and the text before it is split as if it ended there,
+    /// as tiktoken does.
     pub fn encode(&self, text: &str, special: Option<&Matcher>, sink: &mut impl Sink) -> Result<()> {
         self.with_encoder(text.len(), sink, |encoder, sink| encoder.text(text, special, sink))
     }
@@ -178,7 +178,7 @@ impl Vocabulary {
             return;
         }
         with_buffers(|Buffers { ids, staged, .. }| {
-            // There is no more to give, whether or not the sink wants it.
+            // Nothing is left to send, whether or not the sink wants more.
             let _ = match self.last_stage() {
                 None => self.encode_part(piece, ids, sink),
                 Some(last) => {
@@ -191,7 +191,7 @@ impl Vocabulary {
         });
     }
 
-    /// Sends on the ids of a piece, or of a part of one that is cut at a seam.
+    /// Sends the ids of a piece, or of a part of one that was cut at a seam.
     pub(crate) fn encode_part(&self, piece: &[u8], ids: &mut Vec<u32>, sink: &mut impl Sink) -> ControlFlow<()> {
         let tokens = self.tokens();
         ids.clear();
@@ -203,7 +203,7 @@ impl Vocabulary {
         sink.ids(self, ids)
     }
 
-    /// Does `work` with an encoder for so many bytes, and sends on what it made.
+    /// Runs `work` with an encoder for about `bytes` bytes, then sends the ids that are still waiting.
     pub(crate) fn with_encoder<S: Sink>(
         &self,
         bytes: usize,
@@ -229,7 +229,7 @@ pub(crate) struct Encoder<'a> {
 }
 
 impl Encoder<'_> {
-    /// A text; what `special` finds in it becomes that special token.
+    /// Encodes a text; what `special` finds in it becomes that special token.
     pub(crate) fn text(&mut self, text: &str, special: Option<&Matcher>, sink: &mut impl Sink) -> Flow {
         let splitter = self.pieces.vocabulary.splitter();
         let mut from = 0;
@@ -245,23 +245,23 @@ impl Encoder<'_> {
         }
     }
 
-    /// Bytes: maximal stretches of valid UTF-8 as text, each maximal invalid stretch as one piece.
+    /// Encodes bytes: maximal stretches of valid UTF-8 as text, each maximal invalid stretch as one piece.
     pub(crate) fn bytes(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Flow {
         let splitter = self.pieces.vocabulary.splitter();
         splitter.bytes(bytes, self.split, &mut |base, ends| self.pieces.encode(bytes, base, ends, sink))
     }
 
-    /// A text that is one piece.
+    /// Encodes a text that is one piece.
     pub(crate) fn piece(&mut self, piece: &[u8], sink: &mut impl Sink) -> Flow {
         self.pieces.encode(piece, 0, &[piece.len() as u32], sink)
     }
 
-    /// A special token, which stands for `length` bytes.
+    /// Adds a special token that stands for `length` bytes.
     pub(crate) fn special(&mut self, id: u32, length: usize, sink: &mut impl Sink) -> Flow {
         self.mark(Event::Special(id, length), sink)
     }
 
-    /// A text ends.
+    /// Ends a text.
     pub(crate) fn end(&mut self, sink: &mut impl Sink) -> Flow {
         self.mark(Event::End, sink)
     }
@@ -279,23 +279,23 @@ impl Encoder<'_> {
 /// Encodes pieces: by stages where there are several, through the cache if there is one, else one by one.
 struct Pieces<'a> {
     vocabulary: &'a Vocabulary,
-    /// For how many bytes a cache is to be asked for; none, once it was, or if there shall be none.
+    /// How many bytes to request a cache for; `None` once it was requested, or if there shall be none.
     wanted: Option<usize>,
     cache: Option<Cache>,
-    /// There is one if there is a cache.
+    /// Always there if there is a cache.
     pipeline: &'a mut Option<Box<Pipeline>>,
     ids: &'a mut Vec<u32>,
     staged: &'a mut Work,
 }
 
 impl Pieces<'_> {
-    /// The pieces of `text` from `base` on, which end at `base` + `ends`.
+    /// Encodes the pieces of `text` from `base` on, which end at `base` + `ends`.
     fn encode(&mut self, text: &[u8], base: usize, ends: &[u32], sink: &mut impl Sink) -> Flow {
         if let Some(last) = self.vocabulary.last_stage() {
             return last.pieces(self.vocabulary, text, base, ends, self.ids, self.staged, sink);
         }
-        // A cache takes longer to make than a megabyte of one letter to encode, which has no use for it: it is for pieces that are short, or
-        // that may be cut between characters.
+        // Making a cache takes longer than encoding a megabyte of one letter, which has no use for one: a cache serves pieces that are
+        // short, or that may be cut between characters.
         let serves = |end: usize| end <= LONGEST || text[base + end - 1] >= 0x80;
         if let Some(bytes) = self.wanted
             && ends.iter().any(|&end| serves(end as usize))
@@ -316,11 +316,11 @@ impl Pieces<'_> {
         flow.map_break(Ok)
     }
 
-    /// Sends on what waits, if it is wanted, and gives the cache back.
+    /// Sends the ids still waiting, if `wanted`, and gives the cache back.
     fn finish(self, wanted: bool, sink: &mut impl Sink) {
         if let (Some(mut cache), Some(pipeline)) = (self.cache, self.pipeline) {
             if wanted {
-                // There is no more to give, whether or not the sink wants it.
+                // Nothing is left to send, whether or not the sink wants more.
                 let _ = pipeline.send(self.vocabulary, &mut cache, sink);
             }
             pipeline.clear();

@@ -1,38 +1,37 @@
-//! Looking pieces up in the cache: what is found is written down, what is not is put off.
+//! Looking pieces up in the cache: the ids of those found are collected, the others are deferred.
 //!
-//! Keys are made of pieces a group at a time, and the cache lines where they may be are fetched; then the group is looked up. What is put off
-//! has its bytes with it, so it may outlast its text.
+//! Keys are made a group of pieces at a time, and the cache lines they may be in are prefetched; then the group is looked up. A deferred
+//! piece carries its bytes along, so it may outlive its text.
 
 use crate::cache::{self, MOST_IDS, View};
 use crate::key::{Key, SHORT};
 use crate::processor::{Baseline, Instructions, Work, widest};
 use crate::tokens::Tokens;
 
-/// Shorter pieces are looked up as they are.
+/// Pieces of up to this many bytes are looked up without being cut.
 const UNCUT: usize = 9;
 
-/// The seams take some 5 ms to make, and without them as much is lost in 140 KB of new Chinese: text with less than so many bytes in pieces
-/// that could be cut does without.
+/// How many bytes of pieces that could be cut make the seams worth having: they take some 5 ms to make, and 140 KB of new Chinese text
+/// loses as much without them.
 const ENOUGH: usize = 1 << 17;
 
-/// Room for pieces put off: all of a batch stays in the processor's second cache.
+/// Room for deferred pieces: a whole batch stays in the processor's second-level cache.
 const BATCH: usize = 1280;
 
-/// Room for ids found.
+/// Room for the ids found.
 const ROOM: usize = 5120;
 
-/// Ids are copied in blocks of so many: what is copied too much is overwritten by the next.
+/// Ids are copied in blocks of this many; a surplus is overwritten by the next copy.
 pub(crate) const BLOCK: usize = 8;
 
-/// So many pieces have their keys made before the first of them is looked up: a line needs some 100 ns to come.
+/// How many pieces have their keys made before the first of them is looked up: a cache line takes some 100 ns to arrive.
 const AHEAD: usize = 128;
-/// In steps of so many.
+/// How many keys are made at a time.
 const STEP: usize = 32;
-/// Room for those that wait.
+/// Room for the pieces that wait.
 const RING: usize = 256;
 
-/// A ring of pieces that wait to be looked up, from turn `first` to before turn `last`; up to before `fetched` their cache lines are on
-/// the way.
+/// A ring of pieces that wait to be looked up: those at turns `first..last`. The cache lines of those before `fetched` are on the way.
 #[derive(Debug)]
 struct Waiting {
     first: usize,
@@ -40,27 +39,27 @@ struct Waiting {
     last: usize,
     keys: [Key; RING],
     places: [u32; RING],
-    /// Where in `long` the bytes begin of those that have more than their key holds.
+    /// Where the bytes of a piece longer than its key begin in `Batch::long`.
     bytes: [u32; RING],
 }
 
 impl Waiting {
-    /// Puts a piece at a turn.
+    /// Puts a short piece at a turn.
     #[inline(always)]
     fn put_short<I: Instructions>(&mut self, turn: usize, text: &[u8], start: usize, end: usize, cache: View<'_>) {
         let key = self.keys[turn % RING].write::<I>(text, start, end);
         self.places[turn % RING] = cache.place(key);
     }
 
-    /// Puts a piece, or a mark, after all others.
+    /// Appends a piece or a mark.
     fn push(&mut self, key: Key, bytes: usize, cache: View<'_>) {
         let turn = self.last % RING;
         (self.keys[turn], self.places[turn], self.bytes[turn]) = (key, cache.place(key), bytes as u32);
         self.last += 1;
     }
 
-    /// Has the lines fetched of all that were put since. A fetch waits until the address of its page is known, and keeps what comes after
-    /// it from ending: beside each other, with nothing in between, they wait together.
+    /// Prefetches the lines of all pieces added since the last call. A prefetch waits until the address of its page is known, and nothing
+    /// after it can retire until then: side by side, with nothing in between, they wait together.
     #[inline(always)]
     fn fetch(&mut self, cache: View<'_>) {
         for turn in self.fetched..self.last {
@@ -69,17 +68,17 @@ impl Waiting {
         self.fetched = self.last;
     }
 
-    /// Whether it is to be looked through before more is put there.
+    /// Whether waiting pieces must be looked up before more are added.
     fn is_full(&self) -> bool {
         self.last - self.first >= RING - STEP
     }
 }
 
-/// A piece that was not found, or is long; or a mark.
+/// A piece that was not found, or is longer than a key; or a mark.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Deferred {
     pub(crate) key: Key,
-    /// Where it is in the cache, if it is.
+    /// The cache line where the piece belongs.
     pub(crate) place: u32,
     /// How many ids of found pieces come before it.
     pub(crate) after: u32,
@@ -87,7 +86,7 @@ pub(crate) struct Deferred {
 }
 
 impl Deferred {
-    /// The bytes of the piece: `long` has those of all that are longer than a key, and `short` is room for others.
+    /// The bytes of the piece. `long` has the bytes of all pieces longer than a key; `short` is room for those of any other.
     #[inline(always)]
     pub(crate) fn bytes<'b>(&self, long: &'b [u8], short: &'b mut [u8; 16]) -> &'b [u8] {
         if !self.key.is_short() {
@@ -97,7 +96,7 @@ impl Deferred {
         &short[..self.key.length() & 15]
     }
 
-    /// Whether it is what `Batch::mark` puts between pieces.
+    /// Whether it is a mark, put between pieces by `Batch::mark`.
     pub(crate) fn is_mark(&self) -> bool {
         self.key == Key::MARK
     }
@@ -109,31 +108,31 @@ impl Deferred {
     }
 }
 
-/// How many ids were found, and pieces put off.
+/// How many ids were found, and how many pieces deferred.
 #[derive(Debug, Clone, Copy, Default)]
 struct Filled {
     found: usize,
     deferred: usize,
 }
 
-/// Where looking up has stopped: at the start of a piece, after so many of the ends.
+/// Where looking up stopped: before the piece, or the part of one, that begins at `start`, with `used` ends done.
 pub(crate) struct Stopped {
     pub(crate) start: usize,
     pub(crate) used: usize,
-    /// The end of what comes next, if that is too long to be put off. Otherwise there was no room.
+    /// The end of that piece or part, if it is too long to be deferred. Otherwise there was no room, or nothing was left.
     pub(crate) too_long: Option<usize>,
 }
 
-/// Pieces that were looked up, and some that wait to be.
+/// Pieces that were looked up, and some that still wait.
 #[derive(Debug)]
 pub(crate) struct Batch {
     waiting: Waiting,
     found: [u32; ROOM + BLOCK],
     deferred: [Deferred; BATCH],
     filled: Filled,
-    /// The bytes of those that are longer than a key.
+    /// The bytes of the pieces longer than a key.
     long: Vec<u8>,
-    /// How many bytes there were ever in pieces that could be cut.
+    /// How many bytes of pieces that could be cut there ever were.
     foreign: usize,
 }
 
@@ -186,8 +185,8 @@ impl Work for LookUp<'_> {
     }
 }
 
-/// Puts in line the parts of a piece that may be cut, or is long. Returns where the first of them begins for which there was no room, and
-/// its end if there never is.
+/// Queues the parts of a piece that may be cut, or is long. Returns where it stopped, and the end of the next part if that is too long to
+/// be deferred.
 struct PutParts<'a> {
     batch: &'a mut Batch,
     cache: View<'a>,
@@ -283,7 +282,7 @@ impl Batch {
         widest(LookUp { batch: self, cache, tokens, text, base, start, ends })
     }
 
-    /// Puts a mark between the pieces so far and those to come: a piece of no bytes, which is put off.
+    /// Puts a mark between the pieces so far and those to come: an empty piece, which is always deferred.
     pub(crate) fn mark(&mut self, cache: View<'_>) {
         if self.waiting.is_full() {
             self.find::<Baseline>(AHEAD, cache);
@@ -291,27 +290,27 @@ impl Batch {
         self.waiting.push(Key::MARK, 0, cache);
     }
 
-    /// Looks up all that waits.
+    /// Looks up all pieces that wait.
     pub(crate) fn look_up_rest(&mut self, cache: View<'_>) {
         widest(LookUpRest { batch: self, cache });
     }
 
-    /// Whether there is room for what waits, and for as much again: so much may come before it is asked once more.
+    /// Whether there is room for all that waits, and for as many pieces again: that many may come before the next check.
     pub(crate) fn has_room(&self) -> bool {
         self.filled.found <= ROOM - 2 * RING * MOST_IDS && self.filled.deferred <= BATCH - 2 * RING
     }
 
-    /// The ids of what was found, in order, and `BLOCK` numbers more.
+    /// The ids found, in order, and `BLOCK` numbers after them.
     pub(crate) fn found(&self) -> &[u32] {
         &self.found[..self.filled.found + BLOCK]
     }
 
-    /// What was put off, in order, and the bytes of those that are long.
+    /// The deferred pieces, in order, and the bytes of the long ones.
     pub(crate) fn deferred(&self) -> (&[Deferred], &[u8]) {
         (&self.deferred[..self.filled.deferred], &self.long)
     }
 
-    /// Forgets all.
+    /// Empties the batch.
     pub(crate) fn clear(&mut self) {
         self.waiting.first = self.waiting.last;
         self.waiting.fetched = self.waiting.last;
@@ -319,7 +318,7 @@ impl Batch {
         self.long.clear();
     }
 
-    /// Looks up the pieces that wait, but for the last `kept`.
+    /// Looks up the pieces that wait, except the last `kept`.
     #[inline(always)]
     fn find<I: Instructions>(&mut self, kept: usize, cache: View<'_>) {
         let Batch { waiting, found, deferred, filled, .. } = self;

@@ -1,8 +1,8 @@
-//! From the ends of pieces to ids, by the cache: what is not in it is put off, and merged together.
+//! From piece ends to ids, through the cache; pieces that are not in it are deferred, and merged together.
 //!
-//! A batch of some thousand pieces is looked up. Then what was put off is merged, many pieces side by side; all ids are put in the order of
-//! the text, and go to the sink. No step waits for memory: what it asks for, the next one reads. Nor does it wait for a long text: ends of
-//! texts and special tokens are marks between pieces, and pieces of many texts are merged together.
+//! A batch of some thousand pieces is looked up. Then the deferred ones are merged, many side by side; all ids are put in the order of the
+//! text, and go to the sink. No step waits for memory: each prefetches what the next one reads. Nor does a batch need a long text: ends of
+//! texts and special tokens are marks between pieces, so pieces of many texts are merged together.
 
 use std::ops::ControlFlow;
 
@@ -13,17 +13,17 @@ use crate::misses::Misses;
 use crate::processor::{Instructions, Work, widest};
 use crate::vocab::Vocabulary;
 
-/// What stands between pieces.
+/// Something that stands between pieces.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Event {
-    /// A special token, which stood for so many bytes.
+    /// A special token: its id, and the length in bytes of its text.
     Special(u32, usize),
     /// The end of a text.
     End,
 }
 
 impl Event {
-    /// Tells the sink.
+    /// Passes the event to the sink.
     pub(crate) fn tell(self, sink: &mut impl Sink) -> ControlFlow<()> {
         match self {
             Event::Special(id, length) => sink.special(id, length),
@@ -39,16 +39,16 @@ impl Event {
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     batch: Batch,
-    /// What the marks in the batch stand for.
+    /// The event that each mark in the batch stands for.
     events: Vec<Event>,
     misses: Misses,
-    /// All ids of the batch.
+    /// All ids of the batch, in the order of the text.
     ordered: Vec<u32>,
-    /// How many of these come before each mark.
+    /// How many of the ordered ids come before each mark.
     marks: Vec<usize>,
 }
 
-/// Makes the ids of all that was put off, and puts all in order.
+/// Makes the ids of all deferred pieces, and puts all ids in order.
 struct Complete<'a> {
     pipeline: &'a mut Pipeline,
     vocabulary: &'a Vocabulary,
@@ -80,8 +80,8 @@ impl Default for Pipeline {
 }
 
 impl Pipeline {
-    /// Encodes the pieces of `text` from `base` on, which end at `base` + `ends`. Some of them wait for the batch to be full; `send`
-    /// ends it. `ids` is a buffer for long pieces.
+    /// Encodes the pieces of `text` from `base` on, which end at `base` + `ends`. Some of them wait until the batch is full; `send` flushes
+    /// it. `ids` is a buffer for long pieces.
     #[expect(clippy::too_many_arguments, reason = "what a text is made of, and what a thread has")]
     pub(crate) fn pieces(
         &mut self,
@@ -114,7 +114,7 @@ impl Pipeline {
         self.send_if_full(vocabulary, cache, sink)
     }
 
-    /// Something stands here that is no piece.
+    /// Puts an event after the pieces so far.
     pub(crate) fn mark(
         &mut self,
         event: Event,
@@ -127,7 +127,7 @@ impl Pipeline {
         self.send_if_full(vocabulary, cache, sink)
     }
 
-    /// Forgets what waits, of a text that is not wanted to its end.
+    /// Empties the batch, with all that waits: the rest of a text may not be wanted.
     pub(crate) fn clear(&mut self) {
         self.batch.clear();
         self.events.clear();
@@ -141,7 +141,7 @@ impl Pipeline {
         self.send(vocabulary, cache, sink)
     }
 
-    /// Sends on the ids of the batch.
+    /// Looks up the rest of the batch, and sends its ids.
     pub(crate) fn send(&mut self, vocabulary: &Vocabulary, cache: &mut Cache, sink: &mut impl Sink) -> ControlFlow<()> {
         self.batch.look_up_rest(cache.view());
         let found = self.batch.found();
@@ -155,7 +155,7 @@ impl Pipeline {
         flow
     }
 
-    /// Gives the ids of the batch to the sink, and at each mark what it stands for.
+    /// Gives the ids of the batch to the sink, and at each mark its event.
     fn deliver(&self, vocabulary: &Vocabulary, sink: &mut impl Sink) -> ControlFlow<()> {
         let mut from = 0;
         for (&event, &to) in self.events.iter().zip(&self.marks) {
@@ -166,7 +166,7 @@ impl Pipeline {
         sink.ids(vocabulary, &self.ordered[from..])
     }
 
-    /// Puts found and made ids in the order of their pieces.
+    /// Puts the ids that were found and those that were made in the order of their pieces.
     #[inline(always)]
     fn order(&mut self) {
         let Pipeline { batch, misses, ordered, marks, .. } = self;

@@ -5,8 +5,9 @@
 //! text --walk--> pieces
 //! ```
 //!
-//! Compiling takes 1 to 5 ms, so nothing is generated or cached. A pattern is compiled exactly or refused; refused ones run on fancy-regex
-//! (`fallback`). Nothing is lost: what lies between two matches is a piece too, so the pieces of a text always concatenate to it.
+//! Compiling takes 1 to 5 ms, so no table is generated ahead of time or cached. A pattern is compiled exactly or refused; refused patterns
+//! run on fancy-regex (`fallback`). No text is lost: what lies between two matches is a piece too, so the pieces of a text always
+//! concatenate to it.
 
 use std::ops::ControlFlow;
 
@@ -32,33 +33,33 @@ use walk::Splitting;
 
 /// Splits text by one pattern, or by several in sequence. Immutable; shared between threads.
 pub struct Splitter {
-    /// Each but the first runs inside the pieces of the one before. Without any the whole text is one piece.
+    /// Each split but the first runs inside the pieces of the one before. Without any, the whole text is one piece.
     splits: Vec<Split>,
 }
 
-/// What runs one pattern.
+/// The engine for one pattern.
 enum Split {
     Compiled(Table),
-    /// With the reason why the compiled engine refused the pattern.
+    /// Carries the compiled engine's reason for refusing the pattern.
     Backtracking(Backtracker, &'static str),
 }
 
-/// Whether splitting goes on, with what was asked for: it breaks with an error, or with none where the caller wants no more.
+/// Whether splitting goes on, with a value if it does. Breaks with an error, or with `Ok` where the caller wants no more pieces.
 pub type Flow<T = ()> = ControlFlow<Result<()>, T>;
 
-/// Takes batches of piece ends, as `Splitter::split` says.
+/// Receives batches of piece ends, as described at `Splitter::split`.
 pub(crate) type Each<'a> = dyn FnMut(usize, &[u32]) -> Flow + 'a;
 
 /// Buffers that a thread keeps between calls.
 #[derive(Default)]
 pub struct Scratch {
-    /// Ends that are collected one by one.
+    /// Piece ends collected one by one.
     ends: Vec<u32>,
-    /// What the compiled engine writes to; some 200 KB at most.
+    /// The compiled engine's output slots; some 200 KB at most.
     slots: Vec<u32>,
-    /// What it copies; 33 KB at most.
+    /// Text that the compiled engine copies; 33 KB at most.
     copied: Vec<u8>,
-    /// The same for splits inside pieces, once there were any.
+    /// The same buffers for splits that run inside pieces; made on first use.
     inner: Option<Box<sequence::Inner>>,
 }
 
@@ -79,13 +80,13 @@ impl Splitter {
         Splitter::sequence(pattern.as_slice())
     }
 
-    /// Compiles several patterns, each to split the pieces of the one before: the `Sequence` of `Split` in a tokenizer.json.
-    /// None makes each text one piece.
+    /// Compiles several patterns, each of which splits the pieces of the one before: the `Sequence` of `Split` in a tokenizer.json. Without
+    /// any, each text is one piece.
     pub fn sequence(patterns: &[impl AsRef<str>]) -> Result<Splitter> {
         Ok(Splitter { splits: patterns.iter().map(|pattern| Split::new(pattern.as_ref())).collect::<Result<_>>()? })
     }
 
-    /// Which engine runs the pattern; of a sequence, the slowest.
+    /// Which engine runs the pattern; for a sequence, the slowest one.
     pub fn engine(&self) -> Engine {
         match self.refusal() {
             _ if self.splits.is_empty() => Engine::Whole,
@@ -94,7 +95,7 @@ impl Splitter {
         }
     }
 
-    /// Why the compiled engine refused the pattern, or the first that it refused of a sequence: "it looks behind".
+    /// Why the compiled engine refused the pattern, or the first one it refused in a sequence: "it looks behind".
     pub fn refusal(&self) -> Option<&'static str> {
         self.splits.iter().find_map(|split| match split {
             Split::Compiled(_) => None,
@@ -102,15 +103,15 @@ impl Splitter {
         })
     }
 
-    /// Calls `each(base, ends)` with batches of piece ends relative to `base`, in order: the first piece of a batch starts at
-    /// `base`, each next one where the last ended. Stops early when `each` breaks, with its error if it has one.
+    /// Calls `each(base, ends)` with batches of piece ends relative to `base`, in order: the first piece of a batch starts at `base`, each
+    /// later one where the previous one ended. Stops early when `each` breaks, with its error if it has one.
     ///
     /// `Error::Pattern` if the backtracking engine ran into its limit, `Error::Corpus` if a piece passes 4 GiB.
     pub fn split(&self, text: &str, scratch: &mut Scratch, mut each: impl FnMut(usize, &[u32]) -> Flow) -> Result<()> {
         ended(self.text(text, 0, scratch, &mut each))
     }
 
-    /// As `split`, for bytes: maximal valid UTF-8 stretches are split as text, each maximal invalid stretch is one piece.
+    /// Like `split`, for bytes: maximal valid UTF-8 stretches are split as text, and each maximal invalid stretch is one piece.
     pub fn split_bytes(
         &self,
         bytes: &[u8],
@@ -120,8 +121,8 @@ impl Splitter {
         ended(self.bytes(bytes, scratch, &mut each))
     }
 
-    /// The last position in `lo..=hi` where a piece ends whatever the text before and after: where threads may cut, for the two
-    /// sides split alone have the pieces of the whole. `None` if there is none, as always with the backtracking engine.
+    /// The last position in `lo..=hi` where a piece ends whatever text comes before and after. Threads may cut there: the two sides, split
+    /// separately, give the pieces of the whole. `None` if there is no such position, as always with the backtracking engine.
     pub fn cut(&self, bytes: &[u8], lo: usize, hi: usize) -> Option<usize> {
         match self.splits.first() {
             Some(Split::Compiled(table)) => table.cut(bytes, lo, hi),
@@ -129,13 +130,13 @@ impl Splitter {
         }
     }
 
-    /// How many of `bytes`, which more of a text follows unless they are its `last`, are pieces whatever that is: all of them, or those
-    /// before the last `cut`.
+    /// How many of `bytes` are in pieces that no later text can change: all of them if they are the text's `last`, otherwise those before
+    /// the last `cut`.
     pub fn settled(&self, bytes: &[u8], last: bool) -> usize {
         if last { bytes.len() } else { self.cut(bytes, 1, bytes.len().saturating_sub(1)).unwrap_or(0) }
     }
 
-    /// As `split`, of a text that begins at `base`.
+    /// Like `split`, for a text that begins at `base`.
     pub(crate) fn text(&self, text: &str, base: usize, scratch: &mut Scratch, each: &mut Each<'_>) -> Flow {
         match &self.splits[..] {
             [] => whole(base, text.len(), scratch, each),
@@ -144,7 +145,7 @@ impl Splitter {
         }
     }
 
-    /// As `split_bytes`.
+    /// Like `split_bytes`.
     pub(crate) fn bytes(&self, bytes: &[u8], scratch: &mut Scratch, each: &mut Each<'_>) -> Flow {
         if self.splits.is_empty() {
             return whole(0, bytes.len(), scratch, each);
@@ -163,7 +164,7 @@ impl Splitter {
         whole(at, end - at, scratch, each)
     }
 
-    /// Splits the text that `bytes` begin with, up to what is not UTF-8, and returns where it ends.
+    /// Splits the valid UTF-8 that `bytes` begin with, and returns its length.
     fn text_of(&self, bytes: &[u8], base: usize, scratch: &mut Scratch, each: &mut Each<'_>) -> Flow<usize> {
         if let [Split::Compiled(table)] = &self.splits[..] {
             return Splitting::new(table, bytes, 0, base, scratch, each).run();
@@ -176,12 +177,12 @@ impl Splitter {
     }
 }
 
-/// The error with which a flow broke, if it did.
+/// The error that a flow broke with, if it did.
 pub(crate) fn ended(flow: Flow) -> Result<()> {
     flow.break_value().unwrap_or(Ok(()))
 }
 
-/// How many bytes `bytes` begin with that are no part of a character.
+/// The length of the invalid sequence that `bytes` begin with; 0 if they begin with a character.
 fn invalid(bytes: &[u8]) -> usize {
     let first = &bytes[..bytes.len().min(4)];
     match std::str::from_utf8(first) {
@@ -198,7 +199,7 @@ impl Split {
         })
     }
 
-    /// Sends the pieces of `text`, which starts at `base`.
+    /// Sends the pieces of `text`, which starts at `base`, to `each`.
     fn text(&self, text: &str, base: usize, scratch: &mut Scratch, each: &mut Each<'_>) -> Flow {
         match self {
             Split::Compiled(table) => {
@@ -209,7 +210,7 @@ impl Split {
     }
 }
 
-/// `length` bytes from `base` as one piece; nothing is no piece.
+/// Sends `length` bytes from `base` as one piece; zero bytes make no piece.
 fn whole(base: usize, length: usize, scratch: &mut Scratch, each: &mut Each<'_>) -> Flow {
     let mut batch = Batch::new(&mut scratch.ends, base, each);
     batch.push(base + length)?;
