@@ -1,10 +1,10 @@
-//! Long pieces: merged in blocks that are joined where the seam between them proves to hold.
+//! Merging long pieces in blocks, joined where the seam between them proves to hold.
 //!
-//! Exact tokens of two neighbouring stretches are exact for both together if their seam holds (`Rules::seam_holds`). So blocks may be
-//! merged in whatever way is quick, and a wrong guess costs time alone: some tokens are given back and merged again. Text that repeats
-//! is merged once, and the tokens of its period are copied. All other text goes through lanes, in blocks of 31 bytes or up to a place
-//! that no token crosses. Of random letters every second seam between those fails; there a few tokens on both sides are merged once
-//! more, again side by side.
+//! If the tokens of two neighbouring stretches are exact and the seam between them holds (`Rules::seam_holds`), they are exact for both
+//! together. So blocks may be merged in whatever way is quick, and a wrong guess costs only time: some tokens are dropped and their bytes
+//! merged again. Text that repeats is merged once, and the tokens of its period are copied. All other text goes through lanes, in blocks of
+//! 31 bytes or up to a place that no token crosses. In random letters every second seam between these fails; there a few tokens on both
+//! sides are merged once more, again side by side.
 
 use std::ops::Range;
 
@@ -13,10 +13,10 @@ use crate::merge::{Rules, SHORT, merge_by_heap, merge_short};
 use crate::processor::{Instructions, Work, widest};
 use crate::table::Pairs;
 
-/// How many bytes at the end of what is done are merged again with the next block: longer than most tokens.
+/// How many of the last bytes done are merged again with the next block: more than most tokens have.
 const OVERLAP: usize = 12;
 
-/// At least so many bytes are merged again on each side of a seam that fails.
+/// The fewest bytes that are merged again on each side of a seam that fails.
 const MARGIN: usize = 6;
 
 /// The fewest blocks that are merged side by side, and the most.
@@ -33,7 +33,7 @@ pub(crate) fn merge_in_blocks(rules: &Rules<'_>, piece: &[u8], out: &mut Vec<u32
     }
 }
 
-/// A piece on its way.
+/// A piece that is being merged.
 struct Blocks<'a> {
     rules: &'a Rules<'a>,
     piece: &'a [u8],
@@ -42,11 +42,11 @@ struct Blocks<'a> {
     first: usize,
     done: usize,
     last: Block,
-    /// How long the next block is: the longer tokens are, the longer.
+    /// How long the next block is: longer where tokens are longer.
     length: usize,
 }
 
-/// The block that was merged last by itself: its tokens, and where they begin in the output.
+/// The block that was last merged on its own: its tokens, and where they begin in the output.
 #[derive(Default)]
 struct Block {
     bytes: Range<usize>,
@@ -55,8 +55,8 @@ struct Block {
 }
 
 impl Blocks<'_> {
-    /// Merges the next block, from a little before the end of what is done on. Whether it is another text than the last one, and its
-    /// tokens are not long.
+    /// Merges the next block, which begins a little before the end of what is done. Returns whether its text differs from the last block's
+    /// and its tokens are not long.
     fn next_is_new(&mut self) -> bool {
         let (before, place) = (self.last.bytes.clone(), self.last.place);
         let (kept, start) = self.back_to(self.done.saturating_sub(OVERLAP), self.out.len(), self.done);
@@ -96,7 +96,7 @@ impl Blocks<'_> {
             if kept == self.first || self.rules.seam_holds(self.out[kept - 1], self.last.tokens[0]) {
                 break;
             }
-            // Twice as far back at each try, so that a dispute over all that is done costs n log n and not its square.
+            // Each try goes back twice as far, so that a dispute over all that is done costs n log n and not its square.
             (kept, start) = self.back_to(end.saturating_sub((end - start) * 2), kept, start);
         }
         self.out.truncate(kept);
@@ -105,10 +105,11 @@ impl Blocks<'_> {
         self.done = end;
     }
 
-    /// Goes on while the text repeats what was `period` bytes before, whose tokens begin at `place`. Whether it does.
+    /// Copies the tokens of one period, which begin at `place`, for as long as the text repeats what was `period` bytes before. Returns
+    /// whether it does.
     ///
-    /// The last block and the one before it have the same bytes and tokens, so the tokens of a period are followed by themselves
-    /// in one and at the seam between both: all seams of the copies are among those that hold.
+    /// The last block and the one before it have the same bytes and tokens, so the tokens of a period are already followed by themselves,
+    /// within a block or at the seam between the two: all seams of the copies are among those that hold.
     fn repeat(&mut self, period: usize, place: usize) -> bool {
         let (ahead, behind) = (&self.piece[self.done..], &self.piece[self.done - period..]);
         let chunks = ahead.as_chunks::<64>().0.iter().zip(behind.as_chunks::<64>().0);
@@ -126,13 +127,13 @@ impl Blocks<'_> {
         times > 0
     }
 
-    /// Merges a stretch of blocks in lanes, if there is so much left.
+    /// Merges a stretch of blocks in lanes, if enough text is left.
     fn side_by_side(&mut self) {
         let count = ((self.piece.len() - self.done) / LONGEST).min(BLOCKS.end);
         if count < BLOCKS.start {
             return;
         }
-        // A part for each block, and between two of them one for what is merged once more.
+        // A part for each block, and between any two of them one for what is merged once more.
         let mut parts = vec![Part::default(); 2 * count - 1];
         let (mut start, mut apart) = (self.done, false);
         for block in parts.iter_mut().step_by(2) {
@@ -164,7 +165,7 @@ impl Blocks<'_> {
         }
     }
 
-    /// The last place in the second half of the block from `start` on at which the text falls apart.
+    /// The last place in the second half of the block from `start` on that no token crosses.
     fn cut(&self, start: usize) -> Option<usize> {
         let from = start + LONGEST / 2;
         Some(from + self.rules.meetings?.last_cut(&self.piece[from..start + LONGEST])?)
@@ -181,8 +182,9 @@ struct Part {
 }
 
 impl Part {
-    /// Takes the tokens of a few bytes on both sides, unless they are so long that two such might take all of a block. A block has 31
-    /// bytes, or 16 at least and no more than one such side.
+    /// Takes over the tokens of a few bytes on both sides, unless they are so long that a block could lose all its bytes
+    /// this way. A block of 31 bytes may lose some on both sides; a shorter one has at least 16 bytes and ends at a cut, so
+    /// it may lose some on one side only.
     fn take(&mut self, left: &mut Part, right: &mut Part, length: impl Fn(usize) -> usize) {
         let (mut first, mut start) = (left.tokens.end, left.bytes.end);
         while left.bytes.end - start < MARGIN {
@@ -202,7 +204,7 @@ impl Part {
     }
 }
 
-/// Merges all parts that have bytes and no tokens.
+/// Merges all parts that have bytes but no tokens yet.
 struct SideBySide<'a> {
     pairs: Pairs<'a>,
     piece: &'a [u8],

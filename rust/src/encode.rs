@@ -85,7 +85,7 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// Counts up to `limit` tokens, one at least.
+    /// Counts up to `limit` tokens; the limit is at least one.
     pub fn up_to(limit: usize) -> Counted {
         Counted { tokens: 0, limit }
     }

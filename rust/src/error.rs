@@ -11,7 +11,7 @@ pub enum Error {
     Pattern(String),
     /// A vocabulary that breaks an invariant.
     Vocabulary(String),
-    /// A special token that may not be one.
+    /// A special token that is not allowed.
     SpecialToken(String),
     /// An id that no token has.
     UnknownToken(String),
@@ -25,7 +25,7 @@ pub enum Error {
     Interrupted,
     /// The operating system refused.
     Io(String),
-    /// It refused a file, with this number and these words.
+    /// The operating system refused a file, with this error number and message.
     File(PathBuf, i32, String),
 }
 
@@ -52,7 +52,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 impl Error {
-    /// What the system says of a file.
+    /// The error that the system reports of a file.
     pub fn of_file(path: &Path, error: &io::Error) -> Error {
         let said = error.to_string();
         match error.raw_os_error() {

@@ -1,4 +1,4 @@
-//! Files to read whose errors name them.
+//! Files whose read errors name them.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// A file that is read from some place on. What reading it fails with can be made the `Error` that it is.
+/// A file that is read from some place on. An error of reading it carries the `Error` that names the file.
 #[derive(Debug)]
 pub struct NamedFile {
     file: File,
@@ -14,7 +14,7 @@ pub struct NamedFile {
 }
 
 impl NamedFile {
-    /// Opens a file, to be read from its byte `start` on; `Error::File` if that cannot be.
+    /// Opens a file, to be read from its byte `start` on; `Error::File` if that fails.
     pub fn open(path: &Path, start: u64) -> Result<NamedFile> {
         let opened = File::open(path).and_then(|mut file| file.seek(SeekFrom::Start(start)).map(|_| file));
         let file = opened.map_err(|error| Error::of_file(path, &error))?;
@@ -25,7 +25,7 @@ impl NamedFile {
 impl Read for NamedFile {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         self.file.read(buffer).map_err(|error| match error.kind() {
-            // Whoever reads tries again.
+            // The reader tries again.
             ErrorKind::Interrupted => error,
             _ => std::io::Error::other(Error::of_file(&self.path, &error)),
         })

@@ -1,15 +1,15 @@
-//! Where an id's token is: ids are names, and inside a token is its index.
+//! From ids to tokens: an id is a token's name outside, its index is its name inside.
 
 use std::collections::HashMap;
 
 use crate::error::Result;
 use crate::tokens::invalid;
 
-/// From an id to an index: by position where ids are dense, by hash where they are strewn.
+/// From an id to an index: by position where ids are dense, by hash where they are scattered.
 #[derive(Debug)]
 pub(crate) enum IdIndex {
-    /// Of so many tokens, each but the bytes has its index for its id; the bytes have those below 256. It is nearly always so, and takes no
-    /// memory that loading a vocabulary would wait for.
+    /// Each token except the bytes has its index as its id; the bytes have the ids below 256. With the byte of each of these, and the
+    /// number of tokens. It is nearly always so, and takes no memory that loading a vocabulary would wait for.
     Same(Box<[u32; 256]>, u32),
     Dense(Vec<u32>),
     Sparse(HashMap<u32, u32>),
@@ -18,7 +18,7 @@ pub(crate) enum IdIndex {
 const NO_TOKEN: u32 = u32::MAX;
 
 impl IdIndex {
-    /// `ids` by index, all different.
+    /// From the `ids` by index, which must all differ.
     pub(crate) fn new(ids: &[u32]) -> Result<IdIndex> {
         let twice = |id: u32| invalid(format!("two tokens have the id {id}: ids are unique"));
         if let Some(bytes) = bytes_before_same(ids) {

@@ -1,31 +1,31 @@
-//! Merging many short pieces side by side: one merge in each, in turns.
+//! Merging many short pieces side by side: one merge in each, turn by turn.
 //!
-//! A merge asks the pair table twice, and the lines it asks for are seldom near. So a lane asks in one round, has the lines fetched, and
-//! reads them in the next, when the other lanes have had their turn in between: no merge waits for memory.
+//! A merge reads the pair table twice, and the cache lines it reads are seldom near. So a lane prefetches them in one round and reads them
+//! in the next, when the other lanes have had their turn in between: no merge waits for memory.
 
 use crate::table::{MAX_TOKENS, Pairs};
 
 /// The longest piece that a lane takes.
 pub(crate) const LONGEST: usize = 31;
 
-/// How many lanes: enough that a fetch of some 100 ns is over when its lane's turn comes, and small enough to stay near.
+/// How many lanes: enough that a fetch of some 100 ns is over when its lane's turn comes, and few enough to stay in a near cache.
 const LANES: usize = 16;
 
 /// Places in a lane: 1 to 31 are bytes, 0 stands for "nothing there".
 const PLACES: usize = LONGEST + 1;
 
-/// Keys from here on are above those of all merges.
+/// Keys from here on are above those of all merges: "nothing to merge".
 const NONE: u32 = u32::MAX << 5;
 
-/// In place of a token where there is none: an index that no token has, so that it is in no pair.
+/// Stands where there is no token: an index that no token has, so that it is in no pair.
 const NOBODY: u32 = MAX_TOKENS as u32 - 1;
 
 /// A piece that is being merged.
 #[derive(Debug, Clone, Copy)]
 #[repr(align(64))]
 struct Lane {
-    /// `merged - 1 << 5 | place` of the merge of the token at a place with its right neighbour: one minimum gives the lowest rank and, among
-    /// equals, the leftmost.
+    /// For each place, the merge of its token with the right neighbour, as `merged - 1 << 5 | place`: one minimum gives the lowest rank
+    /// and, among equals, the leftmost.
     keys: [u32; PLACES],
     /// The token that starts at a place.
     tokens: [u32; PLACES],
@@ -36,7 +36,8 @@ struct Lane {
     before: u32,
     /// The token to its right.
     right: u32,
-    /// Where the pair table will be asked for what the last merge makes with its right and with its left neighbour.
+    /// The places in the pair table of the pairs that the last merge made, with its right and with its left neighbour: read
+    /// in the next round.
     asked: [u32; 2],
     /// Whether the piece has more than 15 bytes.
     long: bool,
@@ -69,14 +70,15 @@ impl Lane {
         }
     }
 
-    /// Reads what the last merge asked for, then merges once more, and asks. False if nothing is left to merge.
+    /// Reads the lines that the last merge prefetched, then merges once more, and prefetches the next ones. False if
+    /// nothing is left to merge.
     #[inline(always)]
     fn round(&mut self, pairs: Pairs<'_>) -> bool {
         let (at, before) = (self.at as usize & LONGEST, self.before as usize & LONGEST);
         let token = self.tokens[at];
         let to_right = key(pairs.get_at(self.asked[0], token, self.right), at);
         let to_left = key(pairs.get_at(self.asked[1], self.tokens[before], token), before);
-        // The keys are read before the two new ones are stored, which would hold the reads up.
+        // The keys are read before the two new ones are stored: the stores would hold the reads up.
         let mut lowest = self.keys[..16].iter().fold(NONE, |lowest, &key| lowest.min(key));
         if self.long {
             lowest = self.keys[16..].iter().fold(lowest, |lowest, &key| lowest.min(key));
@@ -102,7 +104,7 @@ impl Lane {
     }
 }
 
-/// The key of a merge at a place. Merge 0 is none, and comes last by what it wraps to, which needs no test.
+/// The key of a merge at a place. Merge 0 stands for none: it wraps to `NONE` or above, and so comes last without a test.
 #[inline(always)]
 fn key(merged: u32, place: usize) -> u32 {
     merged.wrapping_sub(1) << 5 | place as u32
@@ -130,14 +132,14 @@ impl Lanes {
         self.busy == 0
     }
 
-    /// Gives a piece of 1 to 31 bytes to a lane that has none.
+    /// Gives a piece of 1 to 31 bytes to an idle lane.
     #[inline(always)]
     pub(crate) fn start(&mut self, index: usize, piece: &[u8], pairs: Pairs<'_>) {
         self.lanes[usize::from(self.order[self.busy]) % LANES].start(index as u32, piece, pairs);
         self.busy += 1;
     }
 
-    /// One merge in each piece. Pieces that are done are given to `done`, with their tokens.
+    /// Does one merge in each piece. Finished pieces go to `done`, with their tokens.
     #[inline(always)]
     pub(crate) fn round(&mut self, pairs: Pairs<'_>, mut done: impl FnMut(usize, &[u32])) {
         let mut turn = 0;

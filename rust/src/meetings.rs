@@ -1,14 +1,14 @@
-//! Which two bytes stand side by side in some token. Between any others nothing is ever merged, so there a text falls apart.
+//! Which two bytes stand side by side in some token. Between any others nothing is ever merged, so a text may be cut there.
 //!
-//! Of random letters that is so at one place in 40, of signs at one in 4, of white space at one in 8 (cl100k).
+//! Random letters may be cut at one place in 40, signs at one in 4, white space at one in 8 (cl100k).
 
-/// A bit for each two bytes.
+/// A bit for each pair of bytes.
 #[derive(Debug)]
 pub(crate) struct Meetings(Vec<[u64; 4]>);
 
 impl Meetings {
-    /// Of the tokens of these merges, each of two tokens before it, the 256 bytes first: the bytes of a token meet where its parents do, or
-    /// inside of them. 100,000 take 0.2 ms.
+    /// The meetings in the tokens of these merges, each of which joins two earlier tokens, the 256 bytes being the first. Two bytes of a
+    /// token meet where its parents do, or inside one of them. 100,000 merges take 0.2 ms.
     pub(crate) fn new(merges: &[(u32, u32)]) -> Meetings {
         let mut rows = vec![[0; 4]; 256];
         let mut ends: Vec<[u8; 2]> = (0..=255).map(|byte| [byte; 2]).collect();
@@ -27,7 +27,7 @@ impl Meetings {
         self.0[usize::from(left)][usize::from(right) / 64] >> (right % 64) & 1 != 0
     }
 
-    /// The last place at which `text` falls apart, if there is one.
+    /// The last place at which `text` may be cut, if there is one.
     pub(crate) fn last_cut(&self, text: &[u8]) -> Option<usize> {
         (1..text.len()).rev().find(|&at| !self.has(text[at - 1], text[at]))
     }

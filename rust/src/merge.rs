@@ -1,7 +1,7 @@
 //! Merging one piece: from its bytes to the tokens that byte pair encoding makes of them.
 //!
-//! The rule is: as long as some two neighbours have a merge, join the pair of lowest rank, the leftmost among equals. Three ways to
-//! the same result, by length: up to 64 bytes on the stack; longer by a heap; and where each token has one pair of parents, in blocks
+//! The rule: while some two neighbours have a merge, join the pair of lowest rank, the leftmost among equals. There are three ways to the
+//! same result: up to 64 bytes on the stack; longer pieces with a heap or, where each token has one pair of parents, in blocks
 //! (`blocks.rs`), which is linear and stays in the first-level cache.
 
 use std::cmp::Reverse;
@@ -21,7 +21,7 @@ pub(crate) struct Rules<'a> {
     pub(crate) parents: &'a [(u32, u32)],
     /// Where each token's bytes start in the arena, and where the last one's end: differences are lengths.
     pub(crate) starts: &'a [u32],
-    /// Which bytes meet in tokens, if it is known by now.
+    /// Which bytes meet in tokens, if that is already known.
     pub(crate) meetings: Option<&'a Meetings>,
 }
 
@@ -39,14 +39,14 @@ impl Rules<'_> {
 
     /// Would `left` and `right` stay as they are if their bytes stood side by side?
     ///
-    /// Undo their merges, the latest first (of two of one rank the right one is the later): if at any time the two tokens at the seam
-    /// could have been joined before the merge that is undone next, they would have been. A sequence of tokens is what merging makes of
-    /// its bytes exactly if all its neighbours hold so (rust-gems, `bpe`, calls these compatible). O(depth of the merges).
+    /// Undo their merges, the latest first (of two of one rank, the right one is later): if at any time the two tokens at the seam could
+    /// have been joined before the merge that is undone next, they would have been. A sequence of tokens is what merging makes of its bytes
+    /// exactly if all its seams hold (rust-gems, `bpe`, calls such neighbours compatible). O(depth of the merges).
     pub(crate) fn seam_holds(&self, left: u32, right: u32) -> bool {
         self.seam_holds_below(left, right, u32::MAX)
     }
 
-    /// As `seam_holds`, up to the merge `limit`: merges of that rank and above may cross the seam.
+    /// Like `seam_holds`, but merges from the index `limit` on may cross the seam.
     pub(crate) fn seam_holds_below(&self, mut left: u32, mut right: u32, mut limit: u32) -> bool {
         loop {
             if self.pairs.get(left, right).is_some_and(|merged| merged < limit) {
@@ -57,7 +57,7 @@ impl Rules<'_> {
                     limit = left;
                     left = end;
                 }
-                // A merge of the very rank of `right` on its left side would have gone first, being further left.
+                // A merge at the seam of the same rank as `right` would have gone first, being further left.
                 (_, Some((start, _))) => {
                     limit = right + 1;
                     right = start;
@@ -77,7 +77,7 @@ impl Rules<'_> {
 }
 
 /// Up to 64 bytes. Bit i of `live` says that a token starts at byte i, so neighbours are found by counting zeros and nothing is moved.
-/// `keys[i]` is `rank << 6 | i` of the merge of the token at i with its right neighbour: one minimum gives the lowest rank and, among
+/// `keys[i]` is `merged << 6 | i` for the merge of the token at i with its right neighbour: one minimum gives the lowest rank and, among
 /// equals, the leftmost.
 pub(crate) fn merge_short(pairs: Pairs<'_>, piece: &[u8], out: &mut Vec<u32>) {
     const NONE: u32 = u32::MAX;

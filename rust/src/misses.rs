@@ -1,4 +1,4 @@
-//! The ids of pieces that were put off: what the cache has after all, and for the others what merging makes, many side by side.
+//! The ids of deferred pieces: those that the cache has after all, and for the others what merging makes, many side by side.
 
 use crate::cache::{self, Cache, Listed};
 use crate::lanes::{self, Lanes};
@@ -7,10 +7,10 @@ use crate::processor::Baseline;
 use crate::table::Pairs;
 use crate::tokens::Tokens;
 
-/// So many pieces are remembered, by their place in the cache, for those that are the same.
+/// How many misses are remembered, by their place in the cache, to recognise equal ones.
 const RECENT: usize = 256;
 
-/// So many misses ahead of a merge the lines are fetched where its ids will be kept, or where they may have moved to.
+/// How many misses ahead of a merge its cache lines are prefetched: where its ids will be stored, or where they may have moved to.
 const AHEAD: usize = 8;
 
 /// Where a piece's ids are.
@@ -18,18 +18,18 @@ const AHEAD: usize = 8;
 struct Made {
     first: u32,
     count: u32,
-    /// The number of a piece with the same bytes that has the ids: its own, or one before it.
+    /// The number of the piece with the same bytes that has the ids: this one, or an earlier one.
     like: u32,
 }
 
-/// The ids of some pieces, by number.
+/// The ids of deferred pieces, by number.
 #[derive(Debug)]
 pub(crate) struct Misses {
     made: Vec<Made>,
     ids: Vec<u32>,
-    /// Where the cache may have their ids, for all that were put off.
+    /// For each deferred piece, where the cache may have its ids.
     listed: Vec<Option<Listed>>,
-    /// The numbers of those whose ids must be merged.
+    /// The numbers of the pieces that must be merged.
     missed: Vec<u32>,
     lanes: Lanes,
 }
@@ -60,18 +60,18 @@ impl Misses {
         self.made.iter().map(|made| made.count as usize).sum()
     }
 
-    /// The ids of a piece, and all after them.
+    /// The ids of a piece, followed by all later ids.
     #[inline(always)]
     pub(crate) fn ids_from(&self, number: usize) -> &[u32] {
         &self.ids[self.made[number].first as usize..]
     }
 
-    /// Adds numbers after the last id.
+    /// Adds `count` numbers after the last id.
     pub(crate) fn pad(&mut self, count: usize) {
         self.ids.resize(self.ids.len() + count, 0);
     }
 
-    /// Takes what the cache has of pieces that are long or have many ids; the others are missed.
+    /// Takes the ids that the cache has of pieces that are long or have many ids; all other pieces are missed.
     #[inline(always)]
     fn get(&mut self, pieces: &[Deferred], long: &[u8], pairs: Pairs<'_>, cache: &Cache) {
         let Misses { made, ids, listed, missed, .. } = self;
@@ -91,7 +91,7 @@ impl Misses {
         }
     }
 
-    /// Merges what is missed.
+    /// Merges the missed pieces.
     #[inline(always)]
     fn merge(&mut self, pieces: &[Deferred], long: &[u8], tokens: &Tokens, cache: &mut Cache) {
         let Misses { made, ids, missed, lanes, .. } = self;
@@ -145,7 +145,7 @@ fn begin(
 ) {
     let (key, place, mut short) = (piece.key, piece.place, [0; 16]);
     let piece = piece.bytes(long, &mut short);
-    // One just like it may have come before.
+    // An equal piece may have come before.
     cache.bring_back(place, key);
     if key.is_short()
         && let Some((known, count)) = cache.view().get::<Baseline>(place, &key)

@@ -1,4 +1,4 @@
-//! Where tokens lie in their text, and where a text may be cut after so many tokens.
+//! Where tokens lie in their text, and where to cut a text to a number of tokens.
 
 use std::ops::ControlFlow;
 
@@ -11,8 +11,8 @@ use crate::vocab::Vocabulary;
 pub type Offsets = Vec<(usize, usize)>;
 
 impl Vocabulary {
-    /// The ids of `text`, and for each the half-open range of bytes, or of characters, that it stands for. A token that holds only some
-    /// bytes of a character covers it whole, so neighbours may overlap in one.
+    /// The ids of `text`, and for each the half-open range of bytes, or of characters, that it stands for. In characters, a token that
+    /// holds only some bytes of one covers it whole, so neighbours may overlap in one.
     pub fn encode_with_offsets(
         &self,
         text: &str,
@@ -39,11 +39,11 @@ impl Vocabulary {
         Ok((ids, offsets))
     }
 
-    /// The length in bytes of the longest prefix of `text` that is made of whole tokens among its first `limit`, ends on a character,
-    /// and has at most `limit` tokens when it is encoded itself. Nothing is read past token `limit`, but for the end of its piece.
+    /// The length in bytes of the longest prefix of `text` that is made of whole tokens among its first `limit`, ends on a character, and
+    /// has at most `limit` tokens when it is encoded itself. Nothing is read past token `limit`, except the rest of its piece.
     pub fn truncated(&self, text: &str, limit: usize) -> Result<usize> {
         let mut text = text;
-        // A prefix can have more tokens than the text had there, where the pattern splits it differently at its end: once more, then.
+        // A prefix can have more tokens than the text had there, where the pattern splits its end differently: then it is cut once more.
         loop {
             let mut prefix = Prefix { text, left: limit, place: 0, end: 0 };
             if limit > 0 {
@@ -83,7 +83,7 @@ impl Sink for WithEnds {
     }
 }
 
-/// The end of the last token that ends on a character, among so many.
+/// Finds the end of the last token that ends on a character, among the first `left` tokens.
 struct Prefix<'a> {
     text: &'a str,
     left: usize,

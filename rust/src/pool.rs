@@ -6,32 +6,32 @@ use std::sync::{Mutex, MutexGuard};
 use crate::cache::Cache;
 use crate::tokens::Tokens;
 
-/// The caches that no thread is using. The lock is held for some 10 ns, so it is tried a few times and never waited for: after a fork
-/// a thread may have held it that the child does not have. Then threads work without a cache, or make one for a long call.
+/// The caches that no thread is using. The lock is held for some 10 ns, so it is tried a few times and never waited for: after a fork it
+/// may be held by a thread that the child does not have. Then threads work without a cache, or make one for a long call.
 #[derive(Debug)]
 pub(crate) struct Pool {
     free: Mutex<Vec<Cache>>,
-    /// Bytes of each.
+    /// The most bytes of each cache.
     size: usize,
     /// Bytes encoded without a cache since the last one was made.
     uncached: AtomicUsize,
 }
 
 impl Pool {
-    /// At most so many are kept.
+    /// The most caches that are kept.
     const KEPT: usize = 16;
 
-    /// Of caches of at most so many bytes.
+    /// A pool of caches of at most `size` bytes.
     pub(crate) fn new(size: usize) -> Pool {
         Pool { free: Mutex::default(), size, uncached: AtomicUsize::new(0) }
     }
 
-    /// A cache for encoding so many bytes: one that no thread is using, or a new one once as much has been encoded without as making
-    /// it costs. A thread that finds none goes on without.
+    /// A cache for encoding `bytes` bytes: one that no thread is using, or a new one once encoding without has cost as much as making it. A
+    /// thread that gets none encodes without.
     pub(crate) fn take(&self, tokens: &Tokens, bytes: usize) -> Option<Cache> {
-        /// Encoding so much without a cache takes as long as with a new one.
+        /// Encoding this many bytes without a cache takes as long as with a new one.
         const ENOUGH: usize = 1 << 13;
-        /// A short text waits for each piece that is not there: it counts as so many bytes.
+        /// A short text waits for each piece that is not in the cache: it counts as at least this many bytes.
         const SHORT: usize = 64;
         let mut cache = match self.lock().and_then(|mut free| free.pop()) {
             Some(cache) => cache,

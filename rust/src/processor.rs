@@ -1,14 +1,14 @@
-//! What only the processor can be asked for: memory ahead of its use, and code compiled for its newer instructions.
+//! What one asks of the processor itself: memory ahead of its use, and code compiled for its newer instructions.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// Has the processor fetch the cache line of `array[index]` ahead of its use: a load in its place would hold up what comes after it.
+/// Has the processor fetch the cache line of `array[index]` ahead of its use: a load in its place would hold up the instructions after it.
 #[inline(always)]
 pub(crate) fn prefetch<T>(array: &[T], index: usize) {
     prefetch_at(array.as_ptr().wrapping_add(index));
 }
 
-/// As `prefetch`, of any address.
+/// Like `prefetch`, for any address.
 #[inline(always)]
 pub(crate) fn prefetch_at<T>(place: *const T) {
     #[cfg(target_arch = "x86_64")]
@@ -26,26 +26,26 @@ pub(crate) fn prefetch_at<T>(place: *const T) {
     std::hint::black_box(place);
 }
 
-/// What is known of the processor: nothing yet, that it has no more than the baseline, or that it has AVX2 and what came with it.
+/// What is known of the processor: nothing yet, that it has only the baseline, or that it has AVX2 and its companions.
 static KNOWN: AtomicU8 = AtomicU8::new(UNKNOWN);
 const UNKNOWN: u8 = 0;
 const BASELINE: u8 = 1;
 #[cfg(target_arch = "x86_64")]
 const WIDE: u8 = 2;
 
-/// Whether [`widest`] uses the processor's newer instructions, found out at its first call, or only the baseline's. Results are the
-/// same; tests force each.
+/// Makes [`widest`] use only the baseline's instructions, or the processor's newer ones too, which it looks for at its next call. Results
+/// are the same; tests force each.
 pub fn use_baseline(only: bool) {
     KNOWN.store(if only { BASELINE } else { UNKNOWN }, Ordering::Relaxed);
 }
 
-/// What the look-up of short pieces is made of, in the instructions that the code around it is compiled for: what compilers make of it
-/// otherwise takes 1.2 times as long.
+/// The inner operations of looking up short pieces, in the instructions that the code around them is compiled for: what compilers make of
+/// them otherwise takes 1.2 times as long.
 pub(crate) trait Instructions {
-    /// Writes `bytes & mask | also`, 16 bytes each. Returns it.
+    /// Writes `bytes & mask | also`, 16 bytes each, and returns it.
     fn mask(bytes: &[u8; 16], mask: &[u64; 2], also: &[u64; 2], to: &mut [u64; 2]) -> [u64; 2];
 
-    /// Which of the two halves of `four` is `two`, where `mask` has ones: bit 0 for the first, bit 2 for the second.
+    /// Which of the two halves of `four` equal `two` where `mask` has ones: bit 0 for the first, bit 2 for the second.
     fn equal(four: &[u64; 4], mask: &[u64; 2], two: &[u64; 2]) -> usize;
 }
 
@@ -106,10 +106,11 @@ impl Instructions for Wide {
 
 /// Work that is compiled twice.
 pub(crate) trait Work {
-    /// What comes of it.
+    /// The result.
     type Done;
 
-    /// Does it. To be marked `inline(always)`, as all that is to gain by newer instructions: what is not inlined has the baseline's.
+    /// Does the work. Must be `inline(always)`, as must all that is to gain from newer instructions: what is not inlined is compiled for
+    /// the baseline.
     fn run<I: Instructions>(self) -> Self::Done;
 }
 

@@ -1,4 +1,4 @@
-//! How long work tells how far it is, and learns that it is no longer wanted.
+//! How long-running work tells its progress, and learns that it is no longer wanted.
 
 use std::ops::ControlFlow;
 
@@ -15,13 +15,13 @@ pub fn unwatched(_done: u64, _total: u64) -> ControlFlow<()> {
 /// Steps of some nanoseconds between two calls of a progress function: a millisecond or two.
 const STEPS: usize = 1 << 17;
 
-/// Calls a progress function once in many small steps.
+/// Calls a progress function once every many small steps.
 pub(crate) struct Pulse<'a> {
     progress: &'a mut Progress<'a>,
     steps: usize,
-    /// What the next call tells.
+    /// How much is done, as the next call tells.
     pub(crate) done: u64,
-    /// Of how much.
+    /// How much there is to do.
     pub(crate) total: u64,
 }
 
@@ -31,7 +31,7 @@ impl<'a> Pulse<'a> {
         Pulse { progress, steps: 0, done: 0, total }
     }
 
-    /// Takes note of `steps` more; `Error::Interrupted` if the work is to stop.
+    /// Counts `steps` more; `Error::Interrupted` if the work is to stop.
     pub(crate) fn step(&mut self, steps: usize) -> Result<()> {
         self.steps += steps;
         if self.steps < STEPS {

@@ -1,33 +1,33 @@
 //! Where tokens can cross from one character to the next.
 //!
-//! Where no token crosses, merges on both sides never meet: what a piece is merged to is what its left part is merged to, then its right
-//! part. So a piece may be cut there, and the parts, being shorter, are more often in the cache. It pays for scripts that are written
-//! without spaces: a Chinese sentence is one piece, its words are many.
+//! Where no token crosses, merges on the two sides never meet: a piece becomes what its left part is merged to, then what its right part is
+//! merged to. So a piece may be cut there, and the parts, being shorter, are more often in the cache. This pays for scripts written without
+//! spaces: a Chinese sentence is one piece, but many words.
 //!
-//! Tokens are bytes, and may begin or end inside a character. So what matters of a character on the left of a seam is by which of
-//! its last bytes tokens begin that cross, and of one on the right at which of its first bytes they end. Characters in which that is the
-//! same make a class, and a grid of classes has the answer; but tokens that cross between two whole characters are so many, and
-//! those characters nearly all different, that they go into a hashed set of bits. It says yes by mistake once in some sixteen times, and
-//! then a piece is cut less.
+//! Tokens are bytes, and may begin or end inside a character. So for a character on the left of a seam, what matters is at
+//! which of its last bytes crossing tokens begin; for one on the right, at which of its first bytes they end. Characters
+//! that agree in this make a class, and a grid of classes has the answer. But tokens that cross between two whole
+//! characters are so many, and those characters nearly all different, that they go into a hashed bit set instead. It says
+//! yes by mistake about once in sixteen times, and then a piece is cut less.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::table::{MULTIPLIER, fold};
 
-/// Characters of two or three bytes, by code point; at others nothing is cut.
+/// Characters of two or three bytes, by code point; nothing is cut at any other.
 const CHARACTERS: usize = 1 << 16;
 
 /// Which characters tokens cross between.
 #[derive(Debug)]
 pub(crate) struct Seams {
-    /// By character: its class on the left of a seam, and on the right, `left << 16 | right`.
+    /// For each character, its class on the left of a seam and its class on the right: `left << 16 | right`.
     classes: Vec<u32>,
-    /// A bit for each class on the left and class on the right: whether a token crosses that has only a part of one of the two.
+    /// A bit for each class on the left and each on the right: whether a token crosses that has only a part of one of the two characters.
     grid: Vec<u64>,
-    /// Words of the grid for a class on the left.
+    /// How many words of the grid each class on the left has.
     row: usize,
-    /// A bit for each of so many hashes of two characters: set for those that some token has side by side.
+    /// A bit for each hash of two characters: set if some token has two such characters side by side.
     whole: Vec<u64>,
 }
 
@@ -36,7 +36,7 @@ type Part = u32;
 
 const PARTS: usize = 0x100 + 0x1_0000 + CHARACTERS;
 
-/// None of bytes that a character of two or three bytes cannot have.
+/// The number of these bytes; `None` if no character of two or three bytes can have them.
 fn part(bytes: &[u8]) -> Option<Part> {
     match *bytes {
         [byte] => Some(byte.into()),
@@ -46,9 +46,10 @@ fn part(bytes: &[u8]) -> Option<Part> {
 }
 
 impl Seams {
-    /// Of these tokens; none if they cross in so many ways that there would be little to cut. Takes some 5 ms for 100,000.
+    /// The seams of these tokens; `None` if they cross in so many ways that there would be little to cut. Takes some 5 ms
+    /// for 100,000 tokens.
     pub(crate) fn new<'a>(tokens: impl Iterator<Item = &'a [u8]>) -> Option<Seams> {
-        /// Words of the grid: 2 MB. Published vocabularies have a twentieth of it.
+        /// The most words of the grid: 2 MB. Published vocabularies have a twentieth of it.
         const MOST: usize = 1 << 18;
         let mut whole = Vec::new();
         let mut parts = Vec::new();
@@ -111,7 +112,7 @@ pub(crate) struct Cuts<'a> {
 }
 
 impl Cuts<'_> {
-    /// Where the next part ends: at the next cut, or with the piece.
+    /// Where the next part ends: at the next cut, or at the end of the piece.
     #[inline(always)]
     pub(crate) fn next_end(&mut self) -> usize {
         let Cuts { seams, text, end, .. } = *self;
@@ -137,7 +138,7 @@ impl Cuts<'_> {
     }
 }
 
-/// The character of two or three bytes with which these begin, and how many they are.
+/// The character of two or three bytes that `bytes` begin with, and its length.
 #[inline(always)]
 fn character_at(bytes: &[u8]) -> Option<(u16, usize)> {
     match *bytes {
@@ -152,7 +153,7 @@ fn character_at(bytes: &[u8]) -> Option<(u16, usize)> {
     }
 }
 
-/// The seams in a token between bytes of two characters beyond ASCII: what is there of each.
+/// The seams in a token between two characters beyond ASCII, each as the bytes that the token has of the two.
 fn crossings(token: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let continues = |at: usize| token.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
     (1..token.len()).filter(move |&seam| token[seam] >= 0xc0 && token[seam - 1] >= 0x80).map(move |seam| {
@@ -167,12 +168,12 @@ fn crossings(token: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// The character that these bytes are, if they are one of two or three bytes.
+/// The character that these bytes are, if it is one of two or three bytes.
 fn character(bytes: &[u8]) -> Option<u16> {
     character_at(bytes).filter(|&(_, length)| length == bytes.len()).map(|(character, _)| character)
 }
 
-/// Characters by which parts they have on one side.
+/// Characters, classified by the parts they have on one side.
 struct Classes {
     /// The class of each character; class 0 has no part.
     of: Vec<u16>,
@@ -184,7 +185,7 @@ struct Classes {
 }
 
 impl Classes {
-    /// By `parts`. `side` takes so many of a character's bytes from the side of the seam.
+    /// Classifies characters by `parts`. `side` takes a number of a character's bytes from the side of the seam.
     fn new(parts: impl Iterator<Item = Part>, side: impl Fn(&[u8], usize) -> &[u8]) -> Classes {
         let (mut numbers, mut having) = (vec![0; PARTS], vec![Vec::new()]);
         for part in parts {
@@ -222,7 +223,7 @@ impl Classes {
     }
 }
 
-/// A multiplication for each number, folded: they are dense, and nobody chooses them.
+/// Hashes each number with one folded multiplication: the numbers are dense, and nobody chooses them.
 #[derive(Default)]
 struct NumbersHasher(u64);
 

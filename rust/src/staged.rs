@@ -1,8 +1,8 @@
-//! Stages: merges that go across the pieces of earlier ones, such as superwords, which hold spaces (SuperBPE, Liu et al. 2025).
+//! Stages: merges that cross the pieces of earlier stages, such as superwords, which hold spaces (SuperBPE, Liu et al. 2025).
 //!
-//! A text is split by the pattern of the last stage, and each piece is encoded by the stages before it as a text of its own. What they
-//! made is joined by the merges of the last stage alone: two tokens that an earlier stage would have joined, had its pattern not split
-//! them, stay apart.
+//! A text is split by the pattern of the last stage, and each piece is encoded by the earlier stages as a text of its own.
+//! Their tokens are joined by the merges of the last stage alone: two tokens that an earlier stage would have joined, had
+//! its pattern not split them, stay apart.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,25 +14,25 @@ use crate::split::Flow;
 use crate::table::{PairTable, Pairs};
 use crate::vocab::Vocabulary;
 
-/// From which merge on which pattern splits text.
+/// A stage: its patterns, and the merge from which on they split text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stage {
     /// How many merges come before those of this stage.
     pub first_rank: usize,
-    /// None: a text is one piece. Several: each splits the pieces of the one before.
+    /// If empty, a text is one piece; if several, each splits the pieces of the one before.
     pub patterns: Vec<String>,
 }
 
 /// The last stage of a vocabulary that has several.
 pub(crate) struct LastStage {
-    /// The vocabulary of the stages before, without special tokens.
+    /// The vocabulary of the earlier stages, without special tokens.
     narrower: Vocabulary,
     /// The merges of this stage alone.
     pairs: PairTable,
 }
 
 impl LastStage {
-    /// The stage whose merges, as pairs of indices, come after those of `narrower`.
+    /// The stage that has those merges of `parents`, pairs of indices, that come after the merges of `narrower`.
     pub(crate) fn new(narrower: Vocabulary, parents: &[(u32, u32)]) -> LastStage {
         let first = narrower.tokens().count();
         let own = &parents[first - 256..];
@@ -43,21 +43,21 @@ impl LastStage {
         LastStage { narrower, pairs }
     }
 
-    /// The vocabulary of the stages before.
+    /// The vocabulary of the earlier stages.
     pub(crate) fn narrower(&self) -> &Vocabulary {
         &self.narrower
     }
 
-    /// Leaves in `ids` what the merges of this stage make of those that the stages before have made. O(n log n).
+    /// Applies the merges of this stage to `ids`, which the earlier stages made. O(n log n).
     pub(crate) fn merge(&self, vocabulary: &Vocabulary, ids: &mut Vec<u32>, work: &mut Work) {
         let tokens = vocabulary.tokens();
-        // The stages before have no ids but those of this vocabulary.
+        // The earlier stages have no ids that this vocabulary does not have.
         ids.iter_mut().for_each(|id| *id = tokens.index_of_id(*id).unwrap_or_default());
         work.chain.merge(self.pairs.view(), ids);
         ids.iter_mut().for_each(|id| *id = tokens.ids()[*id as usize]);
     }
 
-    /// Sends on the ids of the pieces of `text` from `base` on, which end at `base` + `ends`. `ids` is a buffer.
+    /// Sends the ids of the pieces of `text` from `base` on, which end at `base` + `ends`. `ids` is a buffer.
     #[expect(clippy::too_many_arguments, reason = "what a text is made of, and what a thread has")]
     pub(crate) fn pieces(
         &self,
@@ -69,7 +69,7 @@ impl LastStage {
         work: &mut Work,
         sink: &mut impl Sink,
     ) -> Flow {
-        // By the stages before, all pieces together: what is merged there is merged side by side.
+        // The earlier stages encode all pieces together, so that their merges run side by side.
         work.narrow.clear();
         let length = ends.last().map_or(0, |&end| end as usize);
         let narrowed = self.narrower.with_encoder(length, &mut work.narrow, |encoder, narrow| {
@@ -100,13 +100,13 @@ impl LastStage {
 /// What a thread keeps between calls.
 #[derive(Default)]
 pub(crate) struct Work {
-    /// What the stages before make of some pieces.
+    /// The ids that the earlier stages make of some pieces.
     narrow: Rows,
     chain: Chain,
 }
 
 impl Vocabulary {
-    /// Appends the ids of a piece that the pattern of the last stage made; the stages before split it.
+    /// Appends the ids of a piece that the pattern of the last stage made; the earlier stages split it further.
     pub(crate) fn encode_widest_piece(&self, piece: &[u8], out: &mut Vec<u32>) -> Result<()> {
         if self.last_stage().is_some() {
             return self.with_encoder(piece.len(), out, |encoder, out| encoder.piece(piece, out));
@@ -127,8 +127,8 @@ impl Vocabulary {
     }
 }
 
-/// Tokens in a row of which some are joined: each knows its neighbours, and a heap has the merges by rank, then place. A merge in the
-/// heap is out of date when its two tokens no longer stand there.
+/// A row of tokens, some of which are joined: each knows its neighbours, and a heap has the merges by rank, then place. A merge in the heap
+/// is stale when its two tokens no longer stand there.
 #[derive(Default)]
 struct Chain {
     next: Vec<u32>,
@@ -137,7 +137,7 @@ struct Chain {
 }
 
 impl Chain {
-    /// Joins the tokens that have a merge, the lowest first and of equal ones the leftmost.
+    /// Joins neighbours that have a merge, the one of lowest rank first and the leftmost among equals.
     fn merge(&mut self, pairs: Pairs<'_>, tokens: &mut Vec<u32>) {
         const GONE: u32 = u32::MAX;
         let Chain { next, previous, heap } = self;

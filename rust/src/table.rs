@@ -1,8 +1,8 @@
-//! The two hash tables of a vocabulary: a pair of tokens to their merge, and bytes to their token.
+//! The two hash tables of a vocabulary: from a pair of tokens to their merge, and from bytes to their token.
 //!
-//! Both are open-addressed, at most half full, and probe linearly, so that a look-up is one cache line nearly always. Tokens are named
-//! by *index*: 0 to 255 are the bytes by value, 256 + r is the merge of rank r; so of two merges the one with the lower index goes first.
-//! The hashes are seeded per process: a vocabulary made to collide cannot be prepared in advance.
+//! Both are open-addressed, at most half full, and probe linearly, so that a lookup nearly always reads one cache line. Tokens are named by
+//! *index*: 0 to 255 are the bytes by value, 256 + r is the merge of rank r; so of two merges the one with the lower index goes first. The
+//! hashes are seeded at random: a vocabulary made to collide cannot be prepared in advance.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -38,20 +38,20 @@ fn capacity_for(entries: usize) -> usize {
     (entries * 2).next_power_of_two().max(1024)
 }
 
-/// How many merges share a cache line: a look-up reads one line, and nearly always no more.
+/// How many merges share a cache line. A lookup reads one line, and nearly always no more.
 const LINE: usize = 8;
 
-/// (left, right) to the index of their merge.
+/// From (left, right) to the index of their merge.
 ///
-/// Lines of eight slots, half full on average, filled from their first slot on; what finds its line full goes into the next. All
-/// eight are compared at once, without a branch, so what a look-up costs is its cache line: [`Pairs::place`] names it ahead of time,
+/// Lines have eight slots, half of them full on average, and are filled from the first slot on; a merge that finds its line full goes into
+/// the next. All eight are compared at once, without a branch, so a lookup costs its cache line: [`Pairs::place`] names it ahead of time,
 /// [`Pairs::prefetch`] has it fetched, [`Pairs::get_at`] reads it.
 #[derive(Debug)]
 pub(crate) struct PairTable {
     /// `left << 42 | right << 21 | merged`; 0 is empty, as no merge has index 0.
     lines: Lines,
     seed: u64,
-    /// The merges of two bytes, by `left << 8 | right`; 0 for none. Each piece begins with these look-ups.
+    /// The merges of two bytes, by `left << 8 | right`; 0 for none. Each piece begins with these lookups.
     bytes: Vec<u32>,
 }
 
@@ -61,13 +61,13 @@ fn joined(left: u32, right: u32) -> u64 {
 }
 
 impl PairTable {
-    /// With room for this many merges.
+    /// An empty table with room for this many merges.
     pub(crate) fn with_capacity(entries: usize) -> PairTable {
         let count = (entries * 2).div_ceil(LINE).max(64);
         PairTable { lines: Lines::new(count), seed: random_seed(), bytes: vec![0; 1 << 16] }
     }
 
-    /// What look-ups read.
+    /// The view that lookups read.
     #[inline(always)]
     pub(crate) fn view(&self) -> Pairs<'_> {
         Pairs { lines: self.lines.as_slice(), bytes: &self.bytes, seed: self.seed }
@@ -78,7 +78,7 @@ impl PairTable {
         self.insert_at(self.view().place(left, right), left, right, merged)
     }
 
-    /// As `insert`, of a merge whose place is known.
+    /// Like `insert`, for a merge whose place is known.
     #[inline(always)]
     fn insert_at(&mut self, place: u32, left: u32, right: u32, merged: u32) -> bool {
         let pair = joined(left, right);
@@ -101,9 +101,9 @@ impl PairTable {
         }
     }
 
-    /// Adds merges of the indices 256, 257, and so on. Gives the first one whose pair was there already.
+    /// Adds merges with the indices 256, 257, and so on. Fails with the rank of the first one whose pair is there already.
     ///
-    /// Lines lie all over the table; those of a group are fetched side by side (o200k: a third of the time of one by one).
+    /// The lines lie all over the table; those of a group are prefetched side by side (o200k: a third of the time of one by one).
     pub(crate) fn insert_all(&mut self, pairs: &[(u32, u32)]) -> Result<(), usize> {
         const GROUP: usize = 64;
         for (group, pairs) in pairs.chunks(GROUP).enumerate() {
@@ -122,7 +122,7 @@ impl PairTable {
     }
 }
 
-/// The merges of a [`PairTable`], for many look-ups: a copy stays in registers, and what is behind a reference is read each time.
+/// The merges of a [`PairTable`], for many lookups: a copy stays in registers, whereas fields behind a reference are read each time.
 #[derive(Clone, Copy)]
 pub(crate) struct Pairs<'a> {
     lines: &'a [Line],
@@ -131,14 +131,14 @@ pub(crate) struct Pairs<'a> {
 }
 
 impl Pairs<'_> {
-    /// The line where the merge of `left` and `right` is looked for first.
+    /// The line in which the merge of `left` and `right` is looked for first.
     #[inline(always)]
     pub(crate) fn place(self, left: u32, right: u32) -> u32 {
         let hash = fold(joined(left, right) ^ self.seed, MULTIPLIER) >> 32;
         ((hash * self.lines.len() as u64) >> 32) as u32
     }
 
-    /// Has the line at a place fetched.
+    /// Prefetches the line at a place.
     #[inline(always)]
     pub(crate) fn prefetch(self, place: u32) {
         prefetch(self.lines, place as usize);
@@ -152,8 +152,8 @@ impl Pairs<'_> {
         loop {
             let line = &self.lines[at];
             let found = line.iter().fold(0, |found, &slot| found | if slot >> INDEX_BITS == pair { slot } else { 0 });
-            // The sign says that the pair is not here and the line full, which is rare. As two conditions the first would be a branch of
-            // its own, which fails two times in five.
+            // The sign says that the pair is not here and that the line is full, which is rare. Written as two conditions, the first would
+            // be a branch of its own, which fails two times in five.
             let goes_on = (found.wrapping_sub(1) & line[LINE - 1].wrapping_neg()) as i64;
             if goes_on >= 0 {
                 return (found & INDEX_MASK) as u32;
@@ -176,7 +176,7 @@ impl Pairs<'_> {
         (merged != 0).then_some(merged)
     }
 
-    /// Has what `get_bytes` reads for the first bytes of a piece fetched.
+    /// Prefetches what `get_bytes` reads for the first bytes of a piece.
     #[inline(always)]
     pub(crate) fn prefetch_bytes(self, piece: &[u8; 16]) {
         for two in piece[..8].windows(2) {
@@ -185,7 +185,7 @@ impl Pairs<'_> {
     }
 }
 
-/// A token's bytes to its index. The bytes themselves lie in the vocabulary's arena, and are compared there.
+/// From a token's bytes to its index. The bytes themselves lie in the vocabulary's arena, and are compared there.
 #[derive(Debug, Clone)]
 pub(crate) struct TokenTable {
     /// `hash << 32 | index + 1`; 0 is empty.
@@ -228,7 +228,7 @@ impl TokenTable {
         }
     }
 
-    /// Adds a token, unless one of the same bytes is there: then returns that one's index. The capacity must suffice.
+    /// Adds a token, unless one with the same bytes is there: then returns that one's index. The capacity must suffice.
     pub(crate) fn insert<'a>(&mut self, bytes: &[u8], index: u32, token: impl Fn(u32) -> &'a [u8]) -> Option<u32> {
         let hash = self.hash(bytes);
         let mut at = (hash >> self.shift) as usize;

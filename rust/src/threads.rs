@@ -9,10 +9,10 @@ use std::thread::Builder;
 use crate::error::Result;
 use crate::progress::Pulse;
 
-/// Threads that one may ask for whatever the machine has; each has a table, and their sum looks up each piece in all of them.
+/// How many threads one may ask for on any machine: each has a table, and adding these up looks up each piece in all of them.
 const MANY: usize = 64;
 
-/// How many threads to start where so many are asked for: as many as there are cores if `None`.
+/// How many threads to start if `asked` are asked for: one for each core if `None`.
 pub(crate) fn side_by_side(asked: Option<NonZero<usize>>) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     asked.map_or(cores, NonZero::get).min(cores.max(MANY))
@@ -61,7 +61,7 @@ pub(crate) fn in_parts<P: Send, T: Send>(
             let (part, done) = &mut *part.lock().unwrap_or_else(PoisonError::into_inner);
             match part.take().map(|part| work(part, pulse)) {
                 Some(Err(first)) => {
-                    // The others stop for this one, which is the error to tell.
+                    // The others stop because of this error, which is the one to tell.
                     error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(first);
                     stopped.store(true, Ordering::Relaxed);
                 }

@@ -1,7 +1,7 @@
 //! The ordinary tokens of a vocabulary: their bytes, their ids, and which pairs make them.
 //!
-//! Inside, a token is its *index*: byte b has index b, the merge of rank r has index 256 + r. Outside it is its *id*, which may be any
-//! number. Checked once, when made; never changed after.
+//! Internally a token is its *index*: byte b has index b, the merge of rank r has index 256 + r. Externally it is its *id*, which may be
+//! any number. Checked once, when made; never changed after.
 
 use std::sync::OnceLock;
 
@@ -12,14 +12,14 @@ use crate::merge::Rules;
 use crate::seams::Seams;
 use crate::table::{MAX_TOKENS, PairTable, Pairs, TokenTable};
 
-/// All token bytes together. A file of forty merges, each doubling the last, would otherwise ask for terabytes.
+/// The most bytes that all tokens may have together. A file of forty merges, each doubling the last, would otherwise ask for terabytes.
 pub(crate) const MAX_BYTES: usize = 1 << 30;
 
 /// Ordinary tokens by index, with the tables that find them.
 #[derive(Debug)]
 pub struct Tokens {
-    /// The bytes of all tokens, one after the other. Of a packaged vocabulary they are put together when they are first asked for: encoding
-    /// a short text does without them.
+    /// The bytes of all tokens, one after the other. For a packaged vocabulary they are put together on first use: encoding a short text
+    /// does without them.
     arena: OnceLock<Vec<u8>>,
     /// Token i is `arena[starts[i]..starts[i + 1]]`.
     starts: Vec<u32>,
@@ -27,21 +27,23 @@ pub struct Tokens {
     /// The parents of token 256 + i, as indices; empty when merges could not be recovered from ranks.
     parents: Vec<(u32, u32)>,
     pairs: PairTable,
-    /// Tokens by their bytes. It takes half the time of loading a packaged vocabulary, and short texts do well without it.
+    /// Tokens by their bytes. Making this takes half the time of loading a packaged vocabulary, and short texts do well without it.
     table: OnceLock<TokenTable>,
-    /// Where pieces may be cut; made with the first cache.
+    /// Where pieces may be cut; made once enough text that could be cut has been seen (`lookup.rs`).
     seams: OnceLock<Option<Seams>>,
-    /// Which bytes meet in tokens; made for the first huge piece.
+    /// Which bytes stand side by side in tokens; made for the first huge piece.
     meetings: OnceLock<Meetings>,
-    /// A piece that is a token is that token, without merging. True if each token's bytes merge to it, and by definition for ranks.
+    /// Whether a piece that has the bytes of a token becomes that token without merging. True if each token's bytes merge to it, and by
+    /// definition for ranks.
     whole_pieces: bool,
-    /// From 256 on, ids are indices.
+    /// Whether ids equal indices from 256 on.
     dense: bool,
     index_of_id: IdIndex,
 }
 
 impl Tokens {
-    /// From the ids of the 256 bytes, by byte value, and the merges as pairs of ids in rank order with the id of each.
+    /// Makes tokens from the ids of the 256 bytes, by byte value, and the merges in rank order: the two ids that each
+    /// joins, and its own id.
     pub fn from_merges(byte_ids: &[u32; 256], merges: &[(u32, u32)], ids: &[u32]) -> Result<Tokens> {
         if merges.len() != ids.len() {
             return Err(invalid(format!("{} merges have {} ids: give one id for each merge", merges.len(), ids.len())));
@@ -65,8 +67,8 @@ impl Tokens {
         Ok(tokens)
     }
 
-    /// From a packaged table whose merges are known to be sound: parents as indices, in rank order. Skips the checks that no two
-    /// tokens are equal and that each merges to itself, which a test does for each packaged table.
+    /// Makes tokens from merges that are known to be sound, as a packaged table's are: parents as indices, in rank order. Skips the checks
+    /// that no two tokens are equal and that each merges to itself, which a test does for each packaged table.
     pub(crate) fn from_parents(parents: Vec<(u32, u32)>, ids: Vec<u32>, index_of_id: IdIndex) -> Result<Tokens> {
         let count = 256 + parents.len();
         check_count(count)?;
@@ -93,9 +95,9 @@ impl Tokens {
         Ok(Tokens { arena, starts, ids, parents, pairs, table, seams, meetings, whole_pieces, dense, index_of_id })
     }
 
-    /// From tiktoken's form: each token's bytes with its rank, which is its id. The merges behind the ranks are recovered: what the
-    /// merges so far make of a token's bytes are its two parents. Where that fails for some token, pieces are encoded by rank alone:
-    /// whole tokens first, then any two neighbours that together are a token, lowest rank first.
+    /// Makes tokens from tiktoken's form: each token's bytes with its rank, which is its id. The merges behind the ranks are recovered:
+    /// what the earlier merges make of a token's bytes are its two parents. Where that fails for some token, pieces are encoded by rank
+    /// alone: whole tokens first, then any two neighbours that together are a token, lowest rank first.
     pub fn from_ranks(mut ranks: Vec<(Vec<u8>, u32)>) -> Result<Tokens> {
         ranks.sort_unstable_by_key(|&(_, rank)| rank);
         let mut byte_ids = [None; 256];
@@ -152,8 +154,8 @@ impl Tokens {
         bytes_of(self.arena(), &self.starts, index)
     }
 
-    /// The bytes of all tokens, put together now if they were not. Put together before their place is claimed: a fork while another thread
-    /// does so would leave the child waiting for a thread that it does not have.
+    /// The bytes of all tokens, put together now if they were not yet. This happens before the cell is claimed: if a fork came while
+    /// another thread held the cell, the child would wait for a thread that it does not have.
     #[inline(always)]
     fn arena(&self) -> &[u8] {
         match self.arena.get() {
@@ -168,7 +170,7 @@ impl Tokens {
         self.arena.get_or_init(|| arena)
     }
 
-    /// Where the bytes of a token begin and end among those of all.
+    /// The bytes of all tokens, and where those of this one begin and end among them.
     #[inline(always)]
     pub(crate) fn place(&self, index: u32) -> (&[u8], usize, usize) {
         (self.arena(), self.starts[index as usize] as usize, self.starts[index as usize + 1] as usize)
@@ -179,7 +181,7 @@ impl Tokens {
         &self.ids
     }
 
-    /// The id of an index. From 256 on they are most often the same, and that spares a look-up.
+    /// The id of an index. From 256 on the two are usually equal, which spares a lookup.
     #[inline(always)]
     pub(crate) fn id(&self, index: u32) -> u32 {
         if self.dense && index >= 256 { index } else { self.ids[index as usize] }
@@ -196,7 +198,7 @@ impl Tokens {
         self.make_table().get(bytes, |index| self.bytes(index))
     }
 
-    /// The table, made now if it was not; as the arena is.
+    /// The table of tokens by bytes, made now if it was not yet; like the arena, before its cell is claimed.
     fn make_table(&self) -> &TokenTable {
         if let Some(table) = self.table.get() {
             return table;
@@ -208,8 +210,8 @@ impl Tokens {
         self.table.get_or_init(|| table)
     }
 
-    /// Where tokens cross from one character to the next, if it is known of the merges. Made when it is first asked for; before its place
-    /// is claimed, for the sake of forks.
+    /// Where tokens cross from one character to the next; `None` if the merges are not known, or if tokens cross in too many ways. Made on
+    /// first use; before the cell is claimed, because of forks.
     #[inline(always)]
     pub(crate) fn seams(&self) -> Option<&Seams> {
         match self.seams.get() {
@@ -225,19 +227,19 @@ impl Tokens {
         self.seams.get_or_init(|| seams).as_ref()
     }
 
-    /// Whether a piece that is a token is that token, without merging.
+    /// Whether a piece that has the bytes of a token becomes that token without merging.
     pub(crate) fn whole_pieces(&self) -> bool {
         self.whole_pieces
     }
 
-    /// Makes the tables that encoding with a cache asks for.
+    /// Makes the tables that encoding with a cache needs.
     pub(crate) fn prepare_for_cache(&self) {
         if self.by_rank() {
             self.make_table();
         }
     }
 
-    /// The token that a whole piece is, where that needs no merging.
+    /// The token that has the bytes of `piece`, where it needs no merging and the table is made.
     #[inline(always)]
     pub(crate) fn whole_piece(&self, piece: &[u8]) -> Option<u32> {
         let table = self.table.get().filter(|_| self.whole_pieces)?;
@@ -254,9 +256,9 @@ impl Tokens {
         &self.parents
     }
 
-    /// Appends what merging makes of `piece`, as indices.
+    /// Appends the tokens that merging makes of `piece`, as indices.
     pub(crate) fn merge(&self, piece: &[u8], out: &mut Vec<u32>) {
-        /// Bytes of a piece that takes as long to merge as it takes to know which bytes meet.
+        /// Merging a piece of this many bytes takes as long as finding out which bytes meet.
         const HUGE: usize = 1 << 13;
         if piece.len() > HUGE && self.meetings.get().is_none() {
             let meetings = Meetings::new(&self.parents);
@@ -304,8 +306,8 @@ fn check_count(count: usize) -> Result<()> {
     Err(invalid(format!("{count} tokens are too many: a vocabulary holds fewer than {MAX_TOKENS}")))
 }
 
-/// The bytes of all tokens: the 256 single ones, then those of each merge's parents. They are copied 16 at a time, and what is too much is
-/// overwritten by what comes next: one by one takes 2 ms more for 200,000 short tokens.
+/// The bytes of all tokens: the 256 single ones, then those of each merge's parents. They are copied 16 at a time, and a surplus is
+/// overwritten by the next copy: one by one takes 2 ms more for 200,000 short tokens.
 fn spelled(parents: &[(u32, u32)], starts: &[u32]) -> Vec<u8> {
     const BLOCK: usize = 16;
     let end = starts[256 + parents.len()] as usize;
@@ -324,7 +326,7 @@ fn spelled(parents: &[(u32, u32)], starts: &[u32]) -> Vec<u8> {
     arena
 }
 
-/// Finds tokens by bytes; refuses two of the same bytes.
+/// The table that finds tokens by bytes; refuses two tokens with the same bytes.
 fn token_table(arena: &[u8], starts: &[u32], ids: &[u32]) -> Result<TokenTable> {
     let mut table = TokenTable::with_capacity(ids.len());
     let token = |index: u32| bytes_of(arena, starts, index);
@@ -362,7 +364,7 @@ fn recover_parents(arena: &[u8], starts: &[u32]) -> Option<(Vec<(u32, u32)>, Pai
 fn pairs_by_rank(arena: &[u8], starts: &[u32], table: &TokenTable) -> PairTable {
     let count = starts.len() as u32 - 1;
     let token = |index: u32| bytes_of(arena, starts, index);
-    // Only at the lengths that some token has can a token begin another: keeps one huge token from costing its square.
+    // A token can begin another only at a length that some token has: trying no others keeps one huge token from costing its square.
     let mut lengths: Vec<usize> = (0..count).map(|index| token(index).len()).collect();
     lengths.sort_unstable();
     lengths.dedup();

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::special::Matcher;
 use crate::vocab::Vocabulary;
 
-/// Ids, and how many of them the last piece made: none after a special token.
+/// Ids, and how many of them the last piece made: 0 after a special token.
 #[derive(Default)]
 struct WithLastPiece {
     ids: Vec<u32>,
@@ -78,7 +78,7 @@ impl Vocabulary {
         };
         completions.extend(starting_with(&end).map(|token| vec![self.tokens().ids()[token as usize]]));
 
-        // A token that straddles the end may begin at any place inside it.
+        // A token that goes on past the end may begin at any place inside it.
         for place in 1..end.len() {
             for token in starting_with(&end[place..]) {
                 let possibility = [&end[..place], self.tokens().bytes(token)].concat();
@@ -133,7 +133,7 @@ impl Vocabulary {
         Ok(ids)
     }
 
-    /// The indices of all ordinary tokens, by their bytes.
+    /// The indices of all ordinary tokens, sorted by their bytes.
     pub fn tokens_by_bytes(&self) -> Vec<u32> {
         let mut sorted: Vec<u32> = (0..self.tokens().count() as u32).collect();
         sorted.sort_unstable_by_key(|&token| self.tokens().bytes(token));

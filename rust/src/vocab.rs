@@ -1,6 +1,6 @@
 //! A vocabulary as a value: ordinary tokens, special tokens, and the pattern that splits text first.
 //!
-//! Checked once, when made; never changed after. What differs only in special tokens shares the rest.
+//! Checked once, when made; never changed after. Vocabularies that differ only in special tokens share the rest.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use crate::split::Splitter;
 use crate::staged::{LastStage, Stage};
 use crate::tokens::Tokens;
 
-/// The version of the Unicode tables by which patterns split, those of regex-syntax. It is part of a vocabulary: Python's `regex` and
-/// Rust's tables differ on 17,144 code points of `\p{L}`.
+/// The version of the Unicode tables that patterns split by, those of regex-syntax. It is part of a vocabulary: Python's `regex` and Rust's
+/// tables differ on 17,144 code points of `\p{L}`.
 pub const UNICODE_VERSION: &str = "16.0.0";
 
-/// Each stage but the first holds the vocabulary of those before it.
+/// The most stages. Each stage but the first holds the vocabulary of those before it.
 const MOST_STAGES: usize = 16;
 
 /// Tokens by id, and how text becomes them.
@@ -25,21 +25,21 @@ const MOST_STAGES: usize = 16;
 pub struct Vocabulary {
     tokens: Arc<Tokens>,
     caches: Arc<Pool>,
-    /// The last stage's, as the patterns are.
+    /// The last stage's splitter.
     splitter: Arc<Splitter>,
-    /// The splitter's, in sequence.
+    /// The patterns of the splitter, in sequence.
     patterns: Vec<String>,
-    /// `None` where there is one stage.
+    /// `None` if there is only one stage.
     last_stage: Option<Arc<LastStage>>,
-    /// By id, then text.
+    /// Sorted by id, then text.
     special: Vec<(String, u32)>,
-    /// Where several special tokens share an id, the first by text: it is what the id decodes to.
+    /// The text that a special id decodes to: if several special tokens share the id, the first by text.
     special_by_id: HashMap<u32, String>,
 }
 
 impl Vocabulary {
-    /// From the ids of the 256 bytes, the merges in rank order as pairs of ids, the id of each merge, and the pattern that splits
-    /// text, or several, each of which splits the pieces of the one before.
+    /// Makes a vocabulary from the ids of the 256 bytes, the merges in rank order as pairs of ids, the id of each merge, and the pattern
+    /// that splits text, or several, each of which splits the pieces of the one before.
     pub fn from_merges(
         byte_ids: &[u32; 256],
         merges: &[(u32, u32)],
@@ -50,7 +50,7 @@ impl Vocabulary {
         Vocabulary::new(Tokens::from_merges(byte_ids, merges, ids)?, special, patterns)
     }
 
-    /// As `from_merges`, with the stage that each merge belongs to: the first begins at rank 0, and none before the one it follows.
+    /// Like `from_merges`, in stages: the first begins at rank 0, and none begins before the one it follows.
     pub fn from_stages(
         byte_ids: &[u32; 256],
         merges: &[(u32, u32)],
@@ -88,7 +88,7 @@ impl Vocabulary {
         Vocabulary::assemble(Arc::new(tokens), splitter, last_stage, special, last.patterns.clone())
     }
 
-    /// From tiktoken's form: each token's bytes with its rank, which is its id.
+    /// Makes a vocabulary from tiktoken's form: each token's bytes with its rank, which is its id.
     pub fn from_ranks(
         ranks: Vec<(Vec<u8>, u32)>,
         special: Vec<(String, u32)>,
@@ -97,8 +97,8 @@ impl Vocabulary {
         Vocabulary::new(Tokens::from_ranks(ranks)?, special, patterns)
     }
 
-    /// From a packaged table: the byte that has id i, for 256 bytes; then the two ids of each merge, three bytes each, little-endian.
-    /// Merge r makes the id 256 + r. `extra` merges follow it, as (left, right, id).
+    /// Makes a vocabulary from a packaged table: the byte that has id i, for the 256 ids below 256; then the two ids of each merge, three
+    /// bytes each, little-endian. Merge r makes the id 256 + r. The `extra` merges follow those of the table, as (left, right, id).
     pub fn from_table(
         table: &[u8],
         extra: &[(u32, u32, u32)],
@@ -176,8 +176,8 @@ impl Vocabulary {
         Ok(Vocabulary { tokens, caches, splitter, patterns, last_stage, special, special_by_id })
     }
 
-    /// The same vocabulary, with caches of at most so many bytes for each thread that encodes; with none, if that is less than 288 KB. By
-    /// default they have room for all tokens and as many pieces that are none.
+    /// The same vocabulary, with a cache of at most `bytes` bytes for each thread that encodes; with none if that is less than 288 KB. By
+    /// default a cache has room for all tokens and for as many other pieces.
     pub fn with_cache_size(&self, bytes: usize) -> Vocabulary {
         let mut other = self.clone();
         other.caches = Arc::new(Pool::new(bytes));
@@ -188,15 +188,15 @@ impl Vocabulary {
         other
     }
 
-    /// The same vocabulary with other special tokens. Nothing but these is copied.
+    /// The same vocabulary with other special tokens. Tokens, splitter and caches are shared, not copied.
     pub fn with_special(&self, special: Vec<(String, u32)>) -> Result<Vocabulary> {
         let (tokens, splitter, last_stage) = (self.tokens.clone(), self.splitter.clone(), self.last_stage.clone());
         let other = Vocabulary::assemble(tokens, splitter, last_stage, special, self.patterns.clone())?;
         Ok(Vocabulary { caches: self.caches.clone(), ..other })
     }
 
-    /// The vocabulary that training to `count` ordinary tokens would have made: a merge depends only on those before it. Special
-    /// tokens move to the ids after the last one kept. Stages of which no merge is left go, all but the first.
+    /// The vocabulary that training to `count` ordinary tokens would have made: a merge depends only on those before it. Special tokens
+    /// move to the ids after the highest one kept. Stages left without merges are dropped, except the first.
     pub fn truncate(&self, count: usize) -> Result<Vocabulary> {
         if !(256..=self.tokens.count()).contains(&count) {
             return Err(Error::Vocabulary(format!(
@@ -236,13 +236,13 @@ impl Vocabulary {
         &self.caches
     }
 
-    /// The last stage, where there are several.
+    /// The last stage, if there are several.
     #[inline]
     pub(crate) fn last_stage(&self) -> Option<&LastStage> {
         self.last_stage.as_deref()
     }
 
-    /// What the vocabulary was after each stage, without special tokens but for the last, which is this one.
+    /// The vocabulary after each stage. The last is this one; the others have no special tokens.
     pub fn after_each_stage(&self) -> Vec<&Vocabulary> {
         let mut stages = self.last_stage.as_ref().map_or(vec![], |last| last.narrower().after_each_stage());
         stages.push(self);
@@ -259,17 +259,17 @@ impl Vocabulary {
             .collect()
     }
 
-    /// What splits text before it is encoded; with several stages, the last one's.
+    /// Splits text before it is encoded; with several stages, the last one's.
     pub fn splitter(&self) -> &Splitter {
         &self.splitter
     }
 
-    /// The pattern of the splitter, or those that it runs in sequence; none where a text is one piece.
+    /// The pattern of the splitter, or those that it runs in sequence; empty where a text is one piece.
     pub fn patterns(&self) -> &[String] {
         &self.patterns
     }
 
-    /// The special tokens, by id, then text.
+    /// The special tokens, sorted by id, then text.
     pub fn special(&self) -> &[(String, u32)] {
         &self.special
     }
@@ -320,8 +320,8 @@ impl Vocabulary {
         Ok(())
     }
 
-    /// The canonical form, whose sha256 is the vocabulary's digest: the same from ranks as from merges. Numbers are little-endian
-    /// u32, texts come after their length; special tokens by (id, text).
+    /// The canonical form, whose sha256 is the vocabulary's digest: the same whether made from ranks or from merges. Numbers are
+    /// little-endian u32, texts follow their length, and special tokens are sorted by (id, text).
     pub fn canonical(&self) -> Vec<u8> {
         let mut form = Vec::new();
         let number = |form: &mut Vec<u8>, n: u32| form.extend(n.to_le_bytes());
@@ -337,7 +337,7 @@ impl Vocabulary {
                 number(&mut form, stages.len() as u32);
                 for Stage { first_rank, patterns } in stages {
                     number(&mut form, *first_rank as u32);
-                    // Without a pattern, and before several: lengths that no pattern has.
+                    // In place of a missing pattern, and before several: lengths that no pattern has.
                     match &patterns[..] {
                         [] => number(&mut form, u32::MAX),
                         [_] => {}
