@@ -8,8 +8,8 @@ use crate::tokens::invalid;
 /// From an id to an index: by position where ids are dense, by hash where they are scattered.
 #[derive(Debug)]
 pub(crate) enum IdIndex {
-    /// Each token except the bytes has its index as its id; the bytes have the ids below 256. With the byte of each of these, and the
-    /// number of tokens. It is nearly always so, and takes no memory that loading a vocabulary would wait for.
+    /// Each token except the bytes has its index as its id, and the bytes have the ids below 256. Holds the byte of each of these ids, and
+    /// the number of tokens. It is nearly always so, and takes no memory that loading a vocabulary would wait for.
     Same(Box<[u32; 256]>, u32),
     Dense(Vec<u32>),
     Sparse(HashMap<u32, u32>),

@@ -68,7 +68,7 @@ impl Automaton {
                         (sets.len() - 1) as u32
                     }
                 };
-                // An empty match is none.
+                // An empty match does not count.
                 let hit = if state == START as usize { Hit::None } else { hit };
                 steps.push(Step { hit, to });
             }
@@ -122,7 +122,7 @@ struct Closure<'a> {
 }
 
 impl Closure<'_> {
-    /// Reads `symbol` in a set of nodes, in order of preference: what ends before it, and the nodes after it.
+    /// Reads `symbol` in a set of nodes, in order of preference. Returns what ends before the symbol, and the nodes after it.
     fn read(&mut self, set: &[NodeId], symbol: usize) -> Compiled<(Hit, Vec<NodeId>)> {
         let end = self.symbols.count;
         let has = |class| symbol != end && self.symbols.has(class, symbol);
@@ -149,7 +149,7 @@ impl Closure<'_> {
                     }
                 }
                 Node::Split(choices) => stack.extend(choices.iter().rev()),
-                // What is less preferred than a match is never tried.
+                // Nodes less preferred than a match are never tried.
                 Node::Match => return Ok((Hit::Match, after)),
                 Node::Gap => return Ok((Hit::Gap, after)),
             }

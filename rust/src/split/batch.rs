@@ -1,6 +1,6 @@
 //! Piece ends on their way to the caller, some tens of KB of text at a time.
 //!
-//! Ends are 32 bits wide, relative to the start of their batch: a text may be of any length, only a single piece may not pass 4 GiB.
+//! Ends are 32 bits wide, relative to the start of their batch: a text may have any length, but a single piece may not pass 4 GiB.
 
 use std::ops::ControlFlow;
 
@@ -10,7 +10,7 @@ use crate::error::Error;
 /// A batch is handed over once it covers this many bytes: at most this much, or one piece, is read ahead of a caller that stops early.
 const BATCH_BYTES: usize = 1 << 15;
 
-/// Collects ends one by one and hands them over; `flush` the rest.
+/// Collects ends one by one and hands them over in batches; `flush` hands over the rest.
 pub(super) struct Batch<'a, 'e> {
     ends: &'a mut Vec<u32>,
     base: usize,
@@ -30,7 +30,7 @@ impl<'a, 'e> Batch<'a, 'e> {
         self.last
     }
 
-    /// The next piece: from where the last one ended to `end`. None if that is nothing.
+    /// Adds the next piece, from where the last one ended to `end`, unless it is empty.
     pub(super) fn push(&mut self, end: usize) -> Flow {
         if end == self.last {
             return ControlFlow::Continue(());
@@ -55,7 +55,7 @@ impl<'a, 'e> Batch<'a, 'e> {
     }
 }
 
-/// One piece that no 32-bit offset can hold.
+/// The error for a piece that no 32-bit offset can hold.
 pub(super) fn too_long<T>(bytes: usize) -> Flow<T> {
     ControlFlow::Break(Err(Error::Corpus(format!(
         "one piece of {bytes} bytes, and a piece may not pass 4 GiB: \

@@ -1,7 +1,7 @@
 //! Patterns that the compiled engine refuses, run by fancy-regex: exact, slower, and under a limit on backtracking.
 //!
-//! This is the engine of tiktoken, so it is also an oracle that the tests compare the compiled engine with. It is of the last version that
-//! does not rewrite patterns: 0.19, which tiktoken 0.14 has, takes a single letter for `a+b?a+`.
+//! This is tiktoken's engine, so the tests also compare the compiled engine with it. It is the last version that does not rewrite patterns:
+//! 0.19, which tiktoken 0.14 has, matches a single letter with `a+b?a+`.
 
 use std::ops::ControlFlow;
 
@@ -34,7 +34,7 @@ impl Backtracker {
                 Err(error) => return ControlFlow::Break(Err(self.gave_up(batch.last(), &error))),
             };
             if found.start() < found.end() {
-                // A \K inside a look-behind may reach back into the last match. If it ends there too, it is found again for ever.
+                // A \K inside a look-behind may reach back into the last match. A match that ends there too would be found again for ever.
                 if base + found.end() <= batch.last() {
                     return ControlFlow::Break(Err(self.goes_back(batch.last())));
                 }

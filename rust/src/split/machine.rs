@@ -1,9 +1,9 @@
 //! The streaming machine: it never goes back in the text, and keeps what may still change in the output itself.
 //!
-//! Its state is a chain of runs of the automaton. Level 0 is the piece being read; if it has matched once and could match further on,
-//! level 1 already reads what comes after that match, and so on. The match of level k waits in output slot k behind the settled ends: a
-//! new match of level k overwrites slot k and drops the levels behind it, and when level 0 dies its match is settled just by counting it.
-//! So the output is the register file, nothing is copied, and a step is: write the position to one slot, then settle so many slots.
+//! Its state is a chain of runs of the automaton. Level 0 is the piece being read; if it has matched once and could match further on, level
+//! 1 already reads what comes after that match, and so on. The match of level k waits in output slot k behind the settled ends: a new match
+//! of level k overwrites slot k and drops the levels behind it, and when level 0 dies its match is settled by counting it. So the output is
+//! the register file, nothing is copied, and a step writes the position to one slot, then settles some number of slots.
 //!
 //! Example, cl100k on "\n  x": at x, level 0 (`\s*[\r\n]`) dies with slot 0 = 1, level 1 (`\s+(?!\S)`) with slot 1 = 2, level 2 is " x".
 
@@ -12,28 +12,28 @@ use std::collections::HashMap;
 use super::automaton::{Automaton, DEAD, Hit, START};
 use super::parse::{Compiled, Refused};
 
-/// A chain that would grow longer looks ahead without bound, as `a+b|a` does, and is refused. Named patterns need 3.
+/// The longest chain. A pattern that needs a longer one looks ahead without bound, as `a+b|a` does, and is refused. Named patterns need 3.
 pub(super) const MAX_LEVELS: usize = 7;
 /// Named patterns have 16 to 49 chains.
 const MAX_CHAINS: usize = 512;
 
-/// A run of the automaton, and what it last matched: that waits in the slot of its level.
+/// A run of the automaton and its last match, which waits in the slot of the run's level.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Level {
     state: u32,
     matched: Hit,
 }
 
-/// What a symbol does to the output, and the state after it. States are classes of chains that do the same for ever.
+/// What a symbol does to the output, and the state after it. States are classes of chains that behave the same for ever.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Move {
     /// The position before the symbol goes to this slot behind the settled ends (dead, if nothing ended).
     pub(super) slot: u8,
-    /// Then so many slots are settled.
+    /// How many slots are settled after that.
     pub(super) settle: u8,
     /// The state after the symbol.
     pub(super) to: usize,
-    /// The position is a boundary, is the last thing settled, and nothing before it matters any more.
+    /// Whether the position is a boundary, is the last thing settled, and nothing before it matters any more.
     fresh: bool,
 }
 
@@ -79,7 +79,7 @@ impl Machine {
         Ok(Machine { moves, free, cuts }.minimised())
     }
 
-    /// Moore's refinement: states that do the same for ever become one.
+    /// Moore's refinement: states that behave the same for ever become one.
     fn minimised(self) -> Machine {
         let mut classes: Vec<usize> = self.free.iter().map(|&free| free as usize).collect();
         let mut count = 0;
@@ -150,7 +150,7 @@ fn advance(automaton: &Automaton, chain: &[Level], symbol: usize) -> Compiled<(M
     if !at_end && after[0] == (Level { state: DEAD, matched: Hit::None }) {
         return Err(Refused("it may match the empty string"));
     }
-    // A run that is sure to match yet needs neither its last match nor the runs behind it.
+    // A run that is sure to match later needs neither its last match nor the runs behind it.
     if let Some(level) = after.iter().position(|run| automaton.sure(run.state)) {
         after[level].matched = Hit::None;
         after.truncate(level + 1);

@@ -1,10 +1,11 @@
 //! From a pattern to a nondeterministic automaton whose edges are classes of characters.
 //!
-//! fancy-regex's parser reads the pattern, so that both engines agree on what it says. Nodes are in order of preference, as a
-//! backtracking engine would try them. What this automaton cannot say exactly is refused, with the reason.
+//! fancy-regex's parser reads the pattern, so that both engines agree on what it says. Nodes are in order of preference, as a backtracking
+//! engine would try them. What this automaton cannot express exactly is refused, with the reason.
 //!
-//! Two ideas make it enough for every pattern that tokenizers use. A look-ahead of one character is a node that asks for the next
-//! character. A possessive repetition of one class needs no memory: `X++` is `X+(?!X)`, for a run can only be given back where X goes on.
+//! Two ideas make it enough for every pattern that tokenizers use. A look-ahead of one character is a node that asks for
+//! the next character. A possessive repetition of one class needs no memory: `X++` is `X+(?!X)`, because a run can only be
+//! given back where X goes on.
 
 use fancy_regex::{Assertion, Expr, LookAround};
 use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Dot, Hir, HirKind};
@@ -33,7 +34,7 @@ pub(super) enum Node {
     Split(Vec<NodeId>),
     /// The pattern has matched.
     Match,
-    /// No match began where this one stands: one character between two matches.
+    /// No match begins here: one character between two matches.
     Gap,
 }
 

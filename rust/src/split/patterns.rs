@@ -1,4 +1,4 @@
-//! The split patterns that have a name, each with the source its string was read from.
+//! The named split patterns, each with the source its string was read from.
 
 /// A split pattern by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub struct NamedPattern {
     pub source: &'static str,
 }
 
-/// Patterns by one name, each of which splits the pieces of the one before.
+/// Several patterns under one name, each of which splits the pieces of the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NamedSequence {
     /// The name that `pattern=` takes.

@@ -1,7 +1,7 @@
-//! Splits one after the other: each runs inside the pieces of the one before, as a `Sequence` in a tokenizer.json says.
+//! Splits in sequence: each runs inside the pieces of the one before, like a `Sequence` in a tokenizer.json.
 //!
-//! To a later split a piece is a text of its own, so `$` and look-ahead see where it ends. Where the first split has a cut, both sides
-//! of it are split apart, and so is all that later splits do inside: its cuts are those of the sequence.
+//! To a later split a piece is a text of its own, so `$` and look-ahead see where it ends. Where the first split has a cut, its two sides
+//! are split independently, and later splits stay inside the pieces of one side: so the cuts of the first split are cuts of the sequence.
 
 use std::ops::ControlFlow;
 
@@ -15,7 +15,7 @@ pub(super) struct Inner {
     ends: [Vec<u32>; 2],
 }
 
-/// Sends the pieces that `rest` makes of those of `first`; a batch of the first is a batch of them all.
+/// Sends the pieces that `rest` makes of those of `first`; each batch of the first split becomes one batch of the sequence.
 pub(super) fn split(
     first: &Split,
     rest: &[Split],
@@ -39,7 +39,7 @@ pub(super) fn split(
     flow
 }
 
-/// Leaves in `finer` the ends of the pieces that `split` makes of each of `pieces`, which are those of the start of `text`.
+/// Puts into `finer` the ends of the pieces that `split` makes of each of `pieces`, which begin at the start of `text`.
 fn refine(split: &Split, text: &str, pieces: &[u32], scratch: &mut Scratch, finer: &mut Vec<u32>) -> Flow {
     finer.clear();
     let mut start = 0;

@@ -1,4 +1,5 @@
-//! Symbols: characters that no class of the pattern tells apart are one symbol. cl100k has 16 of them, so everything behind is small.
+//! Symbols: characters that no class of the pattern tells apart are one symbol. cl100k has 16 of them, so everything built
+//! on them is small.
 
 use std::collections::HashMap;
 
@@ -6,10 +7,10 @@ use regex_syntax::hir::ClassUnicode;
 
 use super::parse::{Compiled, Refused};
 
-/// Symbols of more than this are refused.
+/// Patterns with more symbols than this are refused.
 const MAX_SYMBOLS: usize = 120;
 
-/// Which code point is which symbol, and which class has which symbols. Symbols are numbered by their first code point.
+/// Which symbol each code point is, and which symbols each class has. Symbols are numbered in the order of their first code points.
 pub(super) struct Symbols {
     /// Intervals of code points: the first of each, and its symbol.
     intervals: Vec<(u32, u8)>,
@@ -29,11 +30,11 @@ impl Symbols {
                 borders.push((range.end() as u32 + 1, 1 << class));
             }
         }
-        borders.sort(); // of each class they are in order already, which this sort makes use of
+        borders.sort(); // those of each class are in order already, which this sort makes use of
 
         let mut symbols = Symbols { intervals: Vec::new(), count: 0, members: vec![0; classes.len()] };
         let mut known: HashMap<u128, u8> = HashMap::new();
-        let mut inside = 0; // the classes that have the code points from here on
+        let mut inside = 0; // the classes that hold the code points from here on
         for same in borders.chunk_by(|a, b| a.0 == b.0) {
             inside = same.iter().fold(inside, |inside, border| inside ^ border.1);
             let first = same[0].0;
@@ -66,7 +67,7 @@ impl Symbols {
         })
     }
 
-    /// The one symbol of all code points in `first..first + length`, if it is one.
+    /// The one symbol of all code points in `first..first + length`, if they have only one.
     pub(super) fn of_all(&self, first: u32, length: u32) -> Option<u8> {
         let interval = self.interval(first);
         let next = self.intervals.get(interval + 1);

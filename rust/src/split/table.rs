@@ -1,7 +1,7 @@
 //! The table that the walk reads: a row for each state, a column for each symbol and for each kind of ASCII pair.
 //!
-//! The walk writes positions through a pointer and reads rows without bounds checks; what makes that sound is checked here, once, on the
-//! finished table (`Table::is_sound`), not trusted to the stages before. Tables of named patterns are 8 to 38 KB, and the trie of UTF-8
+//! The walk writes positions through a pointer and reads rows without bounds checks. What makes that sound is checked here, once, on the
+//! finished table (`Table::is_sound`), not trusted to the stages before. Tables of named patterns are 8 to 38 KB, and the trie of UTF-8 is
 //! 125 to 160 KB, of which a text touches a few KB.
 
 use std::collections::HashMap;
@@ -12,15 +12,15 @@ use super::parse::{Compiled, Nfa, Refused};
 use super::symbols::Symbols;
 use super::trie::{self, TrieEntry};
 
-/// A pattern whose rows would need more entries before equal columns are merged is refused.
+/// The most entries of all rows before equal columns are merged. A pattern that needs more is refused.
 const MAX_CELLS: usize = 1 << 20;
 
-/// Where the rows and the trie begin among a table's words; before them lie the pairs. One array with constant offsets, so that the walk
-/// needs one register for all of it.
+/// Where the rows and the trie begin among a table's words; the pairs come before them. It is one array with constant offsets, so that the
+/// walk needs one register for all of it.
 pub(super) const ROWS: usize = 1 << 14;
 pub(super) const TRIE: usize = 2 << 14;
 
-/// An entry of a row: the next row << 16 | `second` << 8 | `shift`. A row is named by its first entry's index behind `ROWS`.
+/// An entry of a row: the next row << 16 | `second` << 8 | `shift`. A row is named by the index of its first entry, counted from `ROWS`.
 ///
 /// Move the write pointer by `shift` slots, then write the position there. A pair of bytes writes its two positions to two slots; `second`
 /// means that the second one overwrites the first.
@@ -95,7 +95,7 @@ impl Table {
     /// The last position in `lo..=hi` where a piece ends whatever the text before and after.
     ///
     /// `bytes` need not be UTF-8: an invalid stretch ends at the first byte that begins a character, so two well-formed characters side by
-    /// side are seen as such by whoever reads the whole.
+    /// side are seen as such when the whole is read.
     pub(super) fn cut(&self, bytes: &[u8], lo: usize, hi: usize) -> Option<usize> {
         let mut right: Option<(usize, usize)> = None; // where the character on the right begins, and its symbol
         for at in (lo.saturating_sub(4)..bytes.len().min(hi.saturating_add(1))).rev() {
@@ -191,7 +191,7 @@ struct Rows {
     of_state: Vec<Vec<(i8, usize)>>,
     /// The symbols of ASCII. They are the first ones.
     ascii: Vec<usize>,
-    /// How many they are.
+    /// How many symbols ASCII has.
     kinds: usize,
 }
 
@@ -214,7 +214,7 @@ impl Rows {
             row.push(Entry::new(0, false, pending).0);
             for first in &moves[..kinds] {
                 for second in &machine.moves[first.to][..kinds] {
-                    // The second position goes to the slot after the first one's, or to an earlier one: then the first is dead.
+                    // The second position goes to the slot after the first one's, or to an earlier one, and then the first is dead.
                     let slot = pending + first.slot as i8;
                     let next = slot + after(first) + second.slot as i8;
                     row.push(match next - slot {

@@ -1,7 +1,7 @@
 //! UTF-8 bytes to symbols, a byte at a time: the symbol comes with the last byte of a character, `nop` with those before.
 //!
-//! Rows of 64 entries, one for each continuation byte; equal rows are one, so that all of CJK is a single leaf. What is not UTF-8
-//! leads to `invalid`, so the trie also says where a character is well formed.
+//! Rows have 64 entries, one for each continuation byte; equal rows are stored once, so that all of CJK is a single leaf. What is not UTF-8
+//! leads to `invalid`, so the trie also tells where a character is well formed.
 
 use std::collections::HashMap;
 
@@ -64,7 +64,8 @@ struct Builder<'a> {
     words: Vec<u32>,
     /// Where each row is.
     rows: HashMap<Vec<u32>, usize>,
-    /// The word that leads to one symbol alone, by (symbol, bytes to come, bytes before): most of Unicode, found without being made again.
+    /// The word that leads to one symbol alone, by (symbol, bytes to come, bytes before): most of Unicode, found here
+    /// instead of being made again.
     uniform: HashMap<(u8, u32, u32), u32>,
     symbols: &'a Symbols,
     nop: u8,
@@ -98,7 +99,7 @@ impl Builder<'_> {
         Ok(lead)
     }
 
-    /// The one symbol of the code points `first..first + length`, if it is one: `invalid` where none of them may stand.
+    /// The one symbol of the code points `first..first + length`, if they have only one: `invalid` where none of them may stand.
     fn one_symbol(&self, first: u32, least: u32, length: u32) -> Option<u8> {
         const SURROGATES: (u32, u32) = (0xd800, 0xe000);
         const ALL: u32 = char::MAX as u32 + 1;

@@ -1,13 +1,13 @@
 //! The walk over the table: no branch depends on the text, two ASCII bytes a step, four places of the text at once.
 //!
-//! A step waits for the one before it (load the row's entry, then the next row's), so one lane leaves the processor idle; four
-//! fill it. Each lane begins at a proven cut before its window, and the lane before runs past it: no speculation, no repair. Where no
-//! cut is near, one lane walks alone until there is one.
+//! A step waits for the one before it (load the row's entry, then the next row's), so one lane leaves the processor idle; four fill it.
+//! Each lane begins at a proven cut before its window, and the lane before it runs past that cut: no speculation, no repair. Where no cut
+//! is near, one lane walks alone until there is one.
 //!
-//! Rows are indices into one array of words: with addresses in their place the same walk is 10 % faster, and the table twice as large, bound
+//! Rows are indices into one array of words: with addresses instead, the same walk is 10 % faster, but the table is twice as large, bound
 //! to 48-bit pointers and hard to prove sound. cl100k, one thread of a busy 2-core x86-64, best of many runs of 20 MB, MB/s: English 1550,
-//! code and 17 languages 1180, CJK 700 (addresses: 1690, 1290, 780). One lane: 690 on English. Pairs walk all four lanes together; single bytes,
-//! which need a third register a lane, two and two (four together: 430 on CJK; three: 710, but 1260 on English).
+//! code and 17 languages 1180, CJK 700 (addresses: 1690, 1290, 780). One lane: 690 on English. Pairs are walked in all four lanes together;
+//! single bytes, which need a third register a lane, in two and two (four together: 430 on CJK; three: 710, but 1260 on English).
 //!
 //! The only file of the splitter with unsafe code: `walk`, a safe function that asserts what it needs, and `Run`, its inner steps.
 
@@ -23,27 +23,27 @@ use super::{Each, Flow, Scratch};
 const LANES: usize = 4;
 /// How many bytes a lane walks before the next cuts are looked for. 64 more than a power of two, so that the lanes do not share cache sets.
 const LONG: usize = 8192 + 64;
-/// What is left of a text is parted among the lanes; so many bytes are walked by one alone.
+/// The rest of a text is divided among the lanes; this many bytes or fewer are walked by one alone.
 const FEW: usize = 256;
-/// Bytes of a block. A shorter one is copied, so that its lanes lie as far apart: a distance that is not known ahead takes registers from the
-/// walk: documents of some KB were encoded at 0.83 of the speed.
+/// Bytes of a block. A shorter one is copied, so that its lanes lie equally far apart: a distance that is not known ahead would take
+/// registers from the walk (documents of some KB were encoded at 0.83 of the speed).
 const BLOCK: usize = LANES * LONG;
 /// Bytes between two tests for "all ASCII".
 const UNIT: usize = 16;
-/// How far one lane walks alone between batches, and in how many bytes before the end of that it looks for a cut: in a huge piece there
-/// is none, and looking takes twice as long as walking.
+/// How far one lane walks alone between batches, and within how many bytes of the end of that it looks for a cut: a huge piece has none,
+/// and looking takes twice as long as walking.
 const WINDOW: usize = 8192;
 const NEAR: usize = 512;
 /// Output slots beyond one for each byte.
 const SPARE: usize = 16;
-/// So much more than is needed is looked at for whether it is UTF-8.
+/// How many bytes beyond those needed are checked for being UTF-8.
 const AHEAD: usize = 1 << 16;
 
 /// Splits a text with a table.
 pub(super) struct Splitting<'a, 'e> {
     table: &'a Table,
     text: &'a [u8],
-    /// How much of it is known to be UTF-8.
+    /// How many bytes of it are known to be UTF-8.
     checked: usize,
     /// Where the text begins, as the caller counts.
     base: usize,
@@ -55,7 +55,8 @@ pub(super) struct Splitting<'a, 'e> {
 }
 
 impl<'a, 'e> Splitting<'a, 'e> {
-    /// Of `text`, which begins at `base`, with the buffers of `scratch`. So much of it is `checked`: what is not UTF-8 ends the text.
+    /// Splits `text`, which begins at `base`, with the buffers of `scratch`. The first `checked` bytes are known to be UTF-8; beyond them,
+    /// what is not UTF-8 ends the text.
     pub(super) fn new(
         table: &'a Table,
         text: &'a [u8],
@@ -81,8 +82,8 @@ impl<'a, 'e> Splitting<'a, 'e> {
         }
     }
 
-    /// Makes sure that the text is UTF-8 up to `to` and a character further, or ends before. It is looked at no sooner, so that a text may
-    /// be larger than memory, and what is behind be let go.
+    /// Makes sure that the text is UTF-8 up to `to` and a character further, or ends before. Nothing is checked sooner, so a text may be
+    /// larger than memory, and the part behind may be released.
     fn check(&mut self, to: usize) {
         if self.checked == self.text.len() || to + 4 <= self.checked {
             return;
@@ -93,7 +94,7 @@ impl<'a, 'e> Splitting<'a, 'e> {
             Ok(_) => self.checked = end,
             Err(error) => {
                 self.checked += error.valid_up_to();
-                // A character that only `end` cuts is whole the next time.
+                // A character that is only cut by `end` is whole the next time.
                 if error.error_len().is_some() || end == self.text.len() {
                     self.text = &self.text[..self.checked];
                 }
@@ -101,8 +102,8 @@ impl<'a, 'e> Splitting<'a, 'e> {
         }
     }
 
-    /// A block of four lanes of `stride` bytes, from the boundary `from` on; returns the boundary it got to. If the text ends within four
-    /// bytes after it, that is its end.
+    /// Walks a block of four lanes of `stride` bytes from the boundary `from` on, and returns the boundary it got to: the end of the text,
+    /// if that is less than four bytes after the block.
     fn block(&mut self, from: usize, stride: usize) -> Flow<usize> {
         let back = stride / 2;
         let room = back + stride + 4 + SPARE;
@@ -144,7 +145,7 @@ impl<'a, 'e> Splitting<'a, 'e> {
             let (first, mut settled) = (lane * room, place.settled(self.table));
             let low = (back + cuts[lane] - from - lane * stride) as u32;
             let length = (cuts[lane + 1] - cuts[lane]) as u32;
-            // The lane ran past its end: what it found there is the next one's.
+            // The lane ran past its end: what it found there is the next lane's.
             while settled > first && self.slots[settled - 1] - low > length {
                 settled -= 1;
             }
@@ -156,7 +157,8 @@ impl<'a, 'e> Splitting<'a, 'e> {
         ControlFlow::Continue(cuts[LANES])
     }
 
-    /// One lane from the boundary `from` on: to the first cut that a window from `look` on holds, else to the end. Returns where that is.
+    /// Walks one lane from the boundary `from` on: to a cut in the first window from `look` on that has one, else to the end of the text.
+    /// Returns where it stopped.
     fn alone(&mut self, from: usize, look: usize) -> Flow<usize> {
         self.reserve(WINDOW.min(self.text.len() - from) + SPARE);
         let (mut base, mut at) = (from, from);
@@ -190,7 +192,7 @@ impl<'a, 'e> Splitting<'a, 'e> {
                 return ControlFlow::Continue(to);
             }
             if settled > 0 {
-                // What is not settled moves to the front, and counts from the last boundary on.
+                // Positions that are not settled move to the front, and count from the last boundary on.
                 let last = self.slots[settled - 1];
                 self.slots.copy_within(settled..settled + MAX_LEVELS, 0);
                 self.slots[..MAX_LEVELS].iter_mut().for_each(|at| *at = at.wrapping_sub(last));
@@ -208,7 +210,7 @@ impl<'a, 'e> Splitting<'a, 'e> {
     }
 }
 
-/// One place in the text: the state, the trie's row for the next byte, and the slot last written.
+/// A place in the text: the state, the trie's row for the next byte, and the slot last written.
 ///
 /// Made at the start of a text or by `walk` alone, with one table, so `row` and `node` are rows of that table.
 #[derive(Clone, Copy)]
@@ -316,7 +318,7 @@ struct Run {
 }
 
 impl Run {
-    /// Two ASCII bytes, as they lie in memory. What is stored beyond the second position is never alive.
+    /// Two ASCII bytes, as they lie in memory. What is stored beyond the second position is never read.
     ///
     /// # Safety
     /// As for `byte`, and both bytes are ASCII.
