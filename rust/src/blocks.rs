@@ -13,7 +13,7 @@ use crate::merge::{Rules, SHORT, merge_by_heap, merge_short};
 use crate::processor::{Instructions, Work, widest};
 use crate::table::Pairs;
 
-/// How many of the last bytes done are merged again with the next block: more than most tokens have.
+/// How many of the bytes merged last are merged again with the next block: more than most tokens have.
 const OVERLAP: usize = 12;
 
 /// The fewest bytes that are merged again on each side of a seam that fails.
@@ -96,7 +96,7 @@ impl Blocks<'_> {
             if kept == self.first || self.rules.seam_holds(self.out[kept - 1], self.last.tokens[0]) {
                 break;
             }
-            // Each try goes back twice as far, so that a dispute over all that is done costs n log n and not its square.
+            // Each try goes back twice as far as the one before, so that a dispute over all that is done costs n log n and not n squared.
             (kept, start) = self.back_to(end.saturating_sub((end - start) * 2), kept, start);
         }
         self.out.truncate(kept);

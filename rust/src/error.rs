@@ -52,7 +52,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 impl Error {
-    /// The error that the system reports of a file.
+    /// The error that the system reports for a file.
     pub fn of_file(path: &Path, error: &io::Error) -> Error {
         let said = error.to_string();
         match error.raw_os_error() {

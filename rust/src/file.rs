@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// A file that is read from some place on. An error of reading it carries the `Error` that names the file.
+/// A file that is read from some place on. Its read errors carry an `Error` that names the file.
 #[derive(Debug)]
 pub struct NamedFile {
     file: File,

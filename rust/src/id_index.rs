@@ -1,4 +1,4 @@
-//! From ids to tokens: an id is a token's name outside, its index is its name inside.
+//! From a token's id, which is its name outside, to its index, which is its name inside.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use crate::tokens::invalid;
 #[derive(Debug)]
 pub(crate) enum IdIndex {
     /// Each token except the bytes has its index as its id, and the bytes have the ids below 256. Holds the byte of each of these ids, and
-    /// the number of tokens. It is nearly always so, and takes no memory that loading a vocabulary would wait for.
+    /// the number of tokens. This is nearly always so, and takes no memory that loading a vocabulary would wait for.
     Same(Box<[u32; 256]>, u32),
     Dense(Vec<u32>),
     Sparse(HashMap<u32, u32>),

@@ -1,7 +1,7 @@
 //! Merging many short pieces side by side: one merge in each, turn by turn.
 //!
-//! A merge reads the pair table twice, and the cache lines it reads are seldom near. So a lane prefetches them in one round and reads them
-//! in the next, when the other lanes have had their turn in between: no merge waits for memory.
+//! A merge reads the pair table twice, and the lines it reads are seldom in a near cache. So a lane prefetches them in one round and reads
+//! them in the next, after the other lanes have had their turn: no merge waits for memory.
 
 use crate::table::{MAX_TOKENS, Pairs};
 
@@ -41,7 +41,7 @@ struct Lane {
     asked: [u32; 2],
     /// Whether the piece has more than 15 bytes.
     long: bool,
-    /// Which piece it is.
+    /// The number of the piece.
     piece: u32,
 }
 

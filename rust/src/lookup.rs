@@ -15,7 +15,7 @@ const UNCUT: usize = 9;
 /// loses as much without them.
 const ENOUGH: usize = 1 << 17;
 
-/// Room for deferred pieces: a whole batch stays in the processor's second-level cache.
+/// Room for deferred pieces: few enough that all of a batch stays in the processor's second-level cache.
 const BATCH: usize = 1280;
 
 /// Room for the ids found.
@@ -59,7 +59,7 @@ impl Waiting {
     }
 
     /// Prefetches the lines of all pieces added since the last call. A prefetch waits until the address of its page is known, and nothing
-    /// after it can retire until then: side by side, with nothing in between, they wait together.
+    /// after it can retire until then: issued side by side, with nothing in between, prefetches wait together.
     #[inline(always)]
     fn fetch(&mut self, cache: View<'_>) {
         for turn in self.fetched..self.last {
@@ -132,7 +132,7 @@ pub(crate) struct Batch {
     filled: Filled,
     /// The bytes of the pieces longer than a key.
     long: Vec<u8>,
-    /// How many bytes of pieces that could be cut there ever were.
+    /// How many bytes this batch has ever seen in pieces that could be cut.
     foreign: usize,
 }
 

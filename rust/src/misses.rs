@@ -1,4 +1,4 @@
-//! The ids of deferred pieces: those that the cache has after all, and for the others what merging makes, many side by side.
+//! The ids of deferred pieces: from the cache if it has them after all, otherwise by merging, many pieces side by side.
 
 use crate::cache::{self, Cache, Listed};
 use crate::lanes::{self, Lanes};

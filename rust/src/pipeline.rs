@@ -127,7 +127,7 @@ impl Pipeline {
         self.send_if_full(vocabulary, cache, sink)
     }
 
-    /// Empties the batch, with all that waits: the rest of a text may not be wanted.
+    /// Empties the batch, and drops what still waits of a text that is not wanted to its end.
     pub(crate) fn clear(&mut self) {
         self.batch.clear();
         self.events.clear();

@@ -26,8 +26,8 @@ impl Pool {
         Pool { free: Mutex::default(), size, uncached: AtomicUsize::new(0) }
     }
 
-    /// A cache for encoding `bytes` bytes: one that no thread is using, or a new one once encoding without has cost as much as making it. A
-    /// thread that gets none encodes without.
+    /// A cache for encoding `bytes` bytes: one that no thread is using, or a new one once encoding without one has cost as much as making
+    /// it. A thread that gets none encodes without.
     pub(crate) fn take(&self, tokens: &Tokens, bytes: usize) -> Option<Cache> {
         /// Encoding this many bytes without a cache takes as long as with a new one.
         const ENOUGH: usize = 1 << 13;

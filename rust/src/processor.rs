@@ -109,8 +109,8 @@ pub(crate) trait Work {
     /// The result.
     type Done;
 
-    /// Does the work. Must be `inline(always)`, as must all that is to gain from newer instructions: what is not inlined is compiled for
-    /// the baseline.
+    /// Does the work. Must be `inline(always)`, as must everything that is to gain from newer instructions: what is not inlined is compiled
+    /// for the baseline.
     fn run<I: Instructions>(self) -> Self::Done;
 }
 

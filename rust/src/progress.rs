@@ -1,4 +1,4 @@
-//! How long-running work tells its progress, and learns that it is no longer wanted.
+//! How long-running work reports its progress, and learns that it is no longer wanted.
 
 use std::ops::ControlFlow;
 
@@ -12,14 +12,14 @@ pub fn unwatched(_done: u64, _total: u64) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// Steps of some nanoseconds between two calls of a progress function: a millisecond or two.
+/// How many steps, of some nanoseconds each, lie between two calls of a progress function: a millisecond or two.
 const STEPS: usize = 1 << 17;
 
-/// Calls a progress function once every many small steps.
+/// Calls a progress function once in many small steps.
 pub(crate) struct Pulse<'a> {
     progress: &'a mut Progress<'a>,
     steps: usize,
-    /// How much is done, as the next call tells.
+    /// How much is done, as the next call reports it.
     pub(crate) done: u64,
     /// How much there is to do.
     pub(crate) total: u64,

@@ -7,8 +7,8 @@
 //! Tokens are bytes, and may begin or end inside a character. So for a character on the left of a seam, what matters is at
 //! which of its last bytes crossing tokens begin; for one on the right, at which of its first bytes they end. Characters
 //! that agree in this make a class, and a grid of classes has the answer. But tokens that cross between two whole
-//! characters are so many, and those characters nearly all different, that they go into a hashed bit set instead. It says
-//! yes by mistake about once in sixteen times, and then a piece is cut less.
+//! characters are so many, and those characters nearly all different, that they go into a hashed bit set instead. The set
+//! says yes by mistake about once in sixteen times, and then a piece is cut less.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -25,7 +25,7 @@ pub(crate) struct Seams {
     classes: Vec<u32>,
     /// A bit for each class on the left and each on the right: whether a token crosses that has only a part of one of the two characters.
     grid: Vec<u64>,
-    /// How many words of the grid each class on the left has.
+    /// Words of a row of the grid: there is a row for each class on the left.
     row: usize,
     /// A bit for each hash of two characters: set if some token has two such characters side by side.
     whole: Vec<u64>,

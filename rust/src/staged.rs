@@ -14,7 +14,7 @@ use crate::split::Flow;
 use crate::table::{PairTable, Pairs};
 use crate::vocab::Vocabulary;
 
-/// A stage: its patterns, and the merge from which on they split text.
+/// A stage: the patterns that split text, and the first merge that they apply to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stage {
     /// How many merges come before those of this stage.
@@ -32,7 +32,7 @@ pub(crate) struct LastStage {
 }
 
 impl LastStage {
-    /// The stage that has those merges of `parents`, pairs of indices, that come after the merges of `narrower`.
+    /// The stage whose merges are those of `parents`, as pairs of indices, that come after the merges of `narrower`.
     pub(crate) fn new(narrower: Vocabulary, parents: &[(u32, u32)]) -> LastStage {
         let first = narrower.tokens().count();
         let own = &parents[first - 256..];
@@ -51,7 +51,7 @@ impl LastStage {
     /// Applies the merges of this stage to `ids`, which the earlier stages made. O(n log n).
     pub(crate) fn merge(&self, vocabulary: &Vocabulary, ids: &mut Vec<u32>, work: &mut Work) {
         let tokens = vocabulary.tokens();
-        // The earlier stages have no ids that this vocabulary does not have.
+        // Every id of the earlier stages is an id of this vocabulary.
         ids.iter_mut().for_each(|id| *id = tokens.index_of_id(*id).unwrap_or_default());
         work.chain.merge(self.pairs.view(), ids);
         ids.iter_mut().for_each(|id| *id = tokens.ids()[*id as usize]);
@@ -115,7 +115,7 @@ impl Vocabulary {
         Ok(())
     }
 
-    /// `Error::Vocabulary` if there are several stages, for `what` has no meaning there.
+    /// `Error::Vocabulary` if there are several stages, where `what` has no meaning.
     pub(crate) fn refuse_stages(&self, what: &str) -> Result<()> {
         match self.last_stage() {
             None => Ok(()),

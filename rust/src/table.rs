@@ -45,7 +45,7 @@ const LINE: usize = 8;
 ///
 /// Lines have eight slots, half of them full on average, and are filled from the first slot on; a merge that finds its line full goes into
 /// the next. All eight are compared at once, without a branch, so a lookup costs its cache line: [`Pairs::place`] names it ahead of time,
-/// [`Pairs::prefetch`] has it fetched, [`Pairs::get_at`] reads it.
+/// [`Pairs::prefetch`] fetches it, [`Pairs::get_at`] reads it.
 #[derive(Debug)]
 pub(crate) struct PairTable {
     /// `left << 42 | right << 21 | merged`; 0 is empty, as no merge has index 0.

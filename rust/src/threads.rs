@@ -9,7 +9,7 @@ use std::thread::Builder;
 use crate::error::Result;
 use crate::progress::Pulse;
 
-/// How many threads one may ask for on any machine: each has a table, and adding these up looks up each piece in all of them.
+/// How many threads may be asked for on any machine: each has a table, and adding the tables up looks up each piece in all of them.
 const MANY: usize = 64;
 
 /// How many threads to start if `asked` are asked for: one for each core if `None`.
@@ -61,7 +61,7 @@ pub(crate) fn in_parts<P: Send, T: Send>(
             let (part, done) = &mut *part.lock().unwrap_or_else(PoisonError::into_inner);
             match part.take().map(|part| work(part, pulse)) {
                 Some(Err(first)) => {
-                    // The others stop because of this error, which is the one to tell.
+                    // The others stop because of this error, which is the one to report.
                     error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(first);
                     stopped.store(true, Ordering::Relaxed);
                 }

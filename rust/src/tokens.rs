@@ -154,7 +154,7 @@ impl Tokens {
         bytes_of(self.arena(), &self.starts, index)
     }
 
-    /// The bytes of all tokens, put together now if they were not yet. This happens before the cell is claimed: if a fork came while
+    /// The bytes of all tokens, put together now if they were not yet. This happens before the cell is claimed: if the process forked while
     /// another thread held the cell, the child would wait for a thread that it does not have.
     #[inline(always)]
     fn arena(&self) -> &[u8] {
@@ -239,7 +239,7 @@ impl Tokens {
         }
     }
 
-    /// The token that has the bytes of `piece`, where it needs no merging and the table is made.
+    /// The token that has the bytes of `piece`, if tokens may be used whole and their table is made.
     #[inline(always)]
     pub(crate) fn whole_piece(&self, piece: &[u8]) -> Option<u32> {
         let table = self.table.get().filter(|_| self.whole_pieces)?;

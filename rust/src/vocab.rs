@@ -97,8 +97,8 @@ impl Vocabulary {
         Vocabulary::new(Tokens::from_ranks(ranks)?, special, patterns)
     }
 
-    /// Makes a vocabulary from a packaged table: the byte that has id i, for the 256 ids below 256; then the two ids of each merge, three
-    /// bytes each, little-endian. Merge r makes the id 256 + r. The `extra` merges follow those of the table, as (left, right, id).
+    /// Makes a vocabulary from a packaged table: for each id below 256, the byte that has it; then the two ids of each merge, three bytes
+    /// each, little-endian. Merge r makes the id 256 + r. The `extra` merges follow those of the table, as (left, right, id).
     pub fn from_table(
         table: &[u8],
         extra: &[(u32, u32, u32)],
@@ -259,7 +259,7 @@ impl Vocabulary {
             .collect()
     }
 
-    /// Splits text before it is encoded; with several stages, the last one's.
+    /// The splitter of text that is to be encoded; with several stages, the last one's.
     pub fn splitter(&self) -> &Splitter {
         &self.splitter
     }

@@ -14,7 +14,7 @@ use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Dot, Hir, HirKin
 const MAX_NODES: usize = 8192;
 const MAX_CLASSES: usize = 128;
 
-/// Why the compiled engine does not take a pattern.
+/// Why the compiled engine refuses a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Refused(pub(super) &'static str);
 

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::parse::{Compiled, Refused};
 use super::symbols::Symbols;
 
-/// An entry: the next row << 16 | bytes of this character before this one, if it is the last << 8 | symbol.
+/// An entry: the next row << 16 | on the last byte of a character, how many of its bytes came before << 8 | symbol.
 ///
 /// A row is named by the entry that byte 0 would have, so that the next entry is at row + byte; the root is row 0.
 #[derive(Clone, Copy)]

@@ -7,7 +7,7 @@
 //! Rows are indices into one array of words: with addresses instead, the same walk is 10 % faster, but the table is twice as large, bound
 //! to 48-bit pointers and hard to prove sound. cl100k, one thread of a busy 2-core x86-64, best of many runs of 20 MB, MB/s: English 1550,
 //! code and 17 languages 1180, CJK 700 (addresses: 1690, 1290, 780). One lane: 690 on English. Pairs are walked in all four lanes together;
-//! single bytes, which need a third register a lane, in two and two (four together: 430 on CJK; three: 710, but 1260 on English).
+//! single bytes, which need a third register a lane, in two lanes at a time (four together: 430 on CJK; three: 710, but 1260 on English).
 //!
 //! The only file of the splitter with unsafe code: `walk`, a safe function that asserts what it needs, and `Run`, its inner steps.
 
@@ -309,7 +309,7 @@ fn walk<const N: usize>(
     }
 }
 
-/// A lane on its way.
+/// A lane that is being walked.
 #[derive(Clone, Copy)]
 struct Run {
     row: usize,
