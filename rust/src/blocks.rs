@@ -96,7 +96,7 @@ impl Blocks<'_> {
             if kept == self.first || self.rules.seam_holds(self.out[kept - 1], self.last.tokens[0]) {
                 break;
             }
-            // Each try goes back twice as far as the one before, so that a dispute over all that is done costs n log n and not n squared.
+            // Each try goes back twice as far, so that a dispute over all that is done costs n log n and not n squared.
             (kept, start) = self.back_to(end.saturating_sub((end - start) * 2), kept, start);
         }
         self.out.truncate(kept);
@@ -182,9 +182,8 @@ struct Part {
 }
 
 impl Part {
-    /// Takes over the tokens of a few bytes on both sides, unless they are so long that a block could lose all its bytes
-    /// this way. A block of 31 bytes may lose some on both sides; a shorter one has at least 16 bytes and ends at a cut, so
-    /// it may lose some on one side only.
+    /// Takes over the tokens of a few bytes on both sides, unless they are so long that a block could lose all its bytes. A block of 31
+    /// bytes may lose some on both sides; a shorter one has at least 16 and ends at a cut, so it can lose some on its left only.
     fn take(&mut self, left: &mut Part, right: &mut Part, length: impl Fn(usize) -> usize) {
         let (mut first, mut start) = (left.tokens.end, left.bytes.end);
         while left.bytes.end - start < MARGIN {

@@ -85,7 +85,7 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// Counts up to `limit` tokens; the limit is at least one.
+    /// Counts up to `limit` tokens; `limit` is at least 1.
     pub fn up_to(limit: usize) -> Counted {
         Counted { tokens: 0, limit }
     }
@@ -115,8 +115,8 @@ impl Sink for Counted {
 /// More bytes per token than nearly any text has.
 pub(crate) const BYTES_A_TOKEN: usize = 16;
 
-/// A buffer for the ids of `bytes` bytes of text. A short text gets the room that English takes; a long one gets what any script takes, on
-/// large pages, because making pages takes half the time of writing the ids.
+/// A buffer for the ids of `bytes` bytes of text: for a short text, what English takes; for a long one, what any script takes, on large
+/// pages, because making pages takes half the time of writing the ids.
 pub(crate) fn room_for(bytes: usize) -> Vec<u32> {
     const MANY: usize = 1 << 20;
     if bytes < MANY {
@@ -142,7 +142,7 @@ thread_local! {
     static BUFFERS: RefCell<Vec<Box<Buffers>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Lends `work` a set of the thread's buffers; a call within a call, as stages make them, gets another set.
+/// Lends `work` some of the thread's buffers; a call within a call, as stages make them, gets others.
 fn with_buffers<T>(work: impl FnOnce(&mut Buffers) -> T) -> T {
     /// A piece of a megabyte is rare, so a buffer with room for more ids than this is freed.
     const KEPT: usize = 1 << 18;
@@ -294,8 +294,8 @@ impl Pieces<'_> {
         if let Some(last) = self.vocabulary.last_stage() {
             return last.pieces(self.vocabulary, text, base, ends, self.ids, self.staged, sink);
         }
-        // Making a cache takes longer than encoding a megabyte of one letter, which has no use for one: a cache serves pieces that are
-        // short, or that may be cut between characters.
+        // Making a cache takes longer than encoding a megabyte of one letter, which has no use for one: it serves pieces that are short, or
+        // that may be cut between characters.
         let serves = |end: usize| end <= LONGEST || text[base + end - 1] >= 0x80;
         if let Some(bytes) = self.wanted
             && ends.iter().any(|&end| serves(end as usize))

@@ -29,12 +29,11 @@ pub struct Tokens {
     pairs: PairTable,
     /// Tokens by their bytes. Making this takes half the time of loading a packaged vocabulary, and short texts do well without it.
     table: OnceLock<TokenTable>,
-    /// Where pieces may be cut; made once enough text that could be cut has been seen (`lookup.rs`).
+    /// Where pieces may be cut; made once there is enough text to cut (`lookup.rs`).
     seams: OnceLock<Option<Seams>>,
     /// Which bytes stand side by side in tokens; made for the first huge piece.
     meetings: OnceLock<Meetings>,
-    /// Whether a piece that has the bytes of a token becomes that token without merging. True if each token's bytes merge to it, and by
-    /// definition for ranks.
+    /// Whether a piece that equals a token becomes it without merging. True if each token's bytes merge to it, and by definition for ranks.
     whole_pieces: bool,
     /// Whether ids equal indices from 256 on.
     dense: bool,
@@ -67,8 +66,8 @@ impl Tokens {
         Ok(tokens)
     }
 
-    /// Makes tokens from merges that are known to be sound, as a packaged table's are: parents as indices, in rank order. Skips the checks
-    /// that no two tokens are equal and that each merges to itself, which a test does for each packaged table.
+    /// Makes tokens from merges known to be sound, as a packaged table's are: parents as indices, in rank order. Skips the checks that no
+    /// two tokens are equal and that each merges to itself, which a test does for each packaged table.
     pub(crate) fn from_parents(parents: Vec<(u32, u32)>, ids: Vec<u32>, index_of_id: IdIndex) -> Result<Tokens> {
         let count = 256 + parents.len();
         check_count(count)?;
@@ -154,8 +153,8 @@ impl Tokens {
         bytes_of(self.arena(), &self.starts, index)
     }
 
-    /// The bytes of all tokens, put together now if they were not yet. This happens before the cell is claimed: if the process forked while
-    /// another thread held the cell, the child would wait for a thread that it does not have.
+    /// The bytes of all tokens, made now if they were not yet; made before the cell is claimed, because if the process forked while another
+    /// thread held it, the child would wait for a thread that it does not have.
     #[inline(always)]
     fn arena(&self) -> &[u8] {
         match self.arena.get() {
@@ -198,7 +197,7 @@ impl Tokens {
         self.make_table().get(bytes, |index| self.bytes(index))
     }
 
-    /// The table of tokens by bytes, made now if it was not yet; like the arena, before its cell is claimed.
+    /// The table of tokens by bytes; made like the arena.
     fn make_table(&self) -> &TokenTable {
         if let Some(table) = self.table.get() {
             return table;
@@ -210,8 +209,8 @@ impl Tokens {
         self.table.get_or_init(|| table)
     }
 
-    /// Where tokens cross from one character to the next; `None` if the merges are not known, or if tokens cross in too many ways. Made on
-    /// first use; before the cell is claimed, because of forks.
+    /// Where tokens cross from one character to the next; `None` if the merges are not known or tokens cross in too many
+    /// ways. Made like the arena.
     #[inline(always)]
     pub(crate) fn seams(&self) -> Option<&Seams> {
         match self.seams.get() {
@@ -227,7 +226,7 @@ impl Tokens {
         self.seams.get_or_init(|| seams).as_ref()
     }
 
-    /// Whether a piece that has the bytes of a token becomes that token without merging.
+    /// Whether a piece that equals a token becomes it without merging.
     pub(crate) fn whole_pieces(&self) -> bool {
         self.whole_pieces
     }
@@ -239,7 +238,7 @@ impl Tokens {
         }
     }
 
-    /// The token that has the bytes of `piece`, if tokens may be used whole and their table is made.
+    /// The token that equals `piece`, if tokens may be used whole and their table is made.
     #[inline(always)]
     pub(crate) fn whole_piece(&self, piece: &[u8]) -> Option<u32> {
         let table = self.table.get().filter(|_| self.whole_pieces)?;
