@@ -4,9 +4,12 @@
 
 use std::collections::HashMap;
 
-use minbpe_core::processor::use_baseline;
 use minbpe_core::vocab::Vocabulary;
 use proptest::prelude::*;
+
+mod instructions;
+
+use instructions::Forced;
 
 /// Random letters, and stretches that repeat a few letters.
 fn text(seed: u64, letters: u64, length: usize) -> Vec<u8> {
@@ -94,7 +97,7 @@ proptest! {
         let right: Vec<u32> = right.into_iter().map(id).collect();
         for vocabulary in [vocabulary, recovered] {
             for baseline in [true, false] {
-                use_baseline(baseline);
+                let _forced = Forced::baseline(baseline);
                 let mut found = Vec::new();
                 vocabulary.encode_piece(&text, &mut found);
                 prop_assert_eq!(&found, &right);

@@ -8,11 +8,14 @@ use std::ops::ControlFlow;
 use minbpe_core::count::PieceCounts;
 use minbpe_core::encode::Sink;
 use minbpe_core::parallel::Row;
-use minbpe_core::processor::use_baseline;
 use minbpe_core::progress::unwatched;
 use minbpe_core::special::Matcher;
 use minbpe_core::train::{Options, Start, TieBreak, train};
 use minbpe_core::vocab::Vocabulary;
+
+mod instructions;
+
+use instructions::Forced;
 
 /// Enough text for a cache to be used, and for longer pieces to overwrite each other in it.
 const BYTES: usize = 1 << 20;
@@ -114,7 +117,7 @@ fn check(vocabulary: &Vocabulary, chance: &mut Chance) {
     let text = chance.text(BYTES);
     let expected = piece_by_piece(vocabulary, text.as_bytes());
     for baseline in [false, true, false] {
-        use_baseline(baseline);
+        let _forced = Forced::baseline(baseline);
         let mut ids = Vec::new();
         vocabulary.encode_ordinary(&text, &mut ids).unwrap();
         assert!(ids == expected, "baseline: {baseline}");
