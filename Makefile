@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint bench
+.PHONY: help setup demo test lint asan bench
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -16,6 +16,9 @@ export PYO3_PYTHON := $(abspath $(PYTHON))
 
 # The package is built anew when one of these has changed.
 SOURCES := pyproject.toml Cargo.toml Cargo.lock rust/Cargo.toml $(shell find rust/src -name '*.rs')
+
+# Those that reach unsafe code; the others are slow, or reach the same.
+ASAN_TESTS := pipeline split long_pieces train_counts train resume spill
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +44,11 @@ lint: $(VENV)/built  ## check format, types and lints of Python and Rust; change
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- --deny warnings
 	cargo clippy --locked --all-targets --features python -- --deny warnings
+
+asan:  ## run the tests of the Rust crate that reach unsafe code, under AddressSanitizer; some four minutes
+	@echo "== Tests of the Rust crate, with every access to memory checked"
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/asan" \
+	    cargo test --quiet --locked --target "$$(rustc -vV | sed -n 's/^host: //p')" --lib $(addprefix --test ,$(ASAN_TESTS))
 
 bench: $(VENV)/built  ## measure against other tokenizers
 	@echo "== Benchmarks"
