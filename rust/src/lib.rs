@@ -6,6 +6,8 @@
 //!
 //! Each arrow is a module. None of them knows Python; `python` alone names pyo3 and is compiled with the feature of that name.
 
+#![deny(unsafe_code)] // but in the files that say why
+
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("minbpe needs a 64-bit processor: texts, files and counts may be larger than 4 GiB");
 

@@ -2,6 +2,8 @@
 //!
 //! A look-up anywhere in 16 MB of small pages waits for the address of its page, and fetching the line ahead does not help against that.
 
+#![allow(unsafe_code, reason = "the system is told of memory by its address")]
+
 /// Bytes of a large page.
 const PAGE: usize = 1 << 21;
 

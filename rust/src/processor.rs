@@ -1,5 +1,7 @@
 //! What one asks of the processor itself: memory ahead of its use, and code compiled for its newer instructions.
 
+#![allow(unsafe_code, reason = "instructions are named that not every processor has")]
+
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Has the processor fetch the cache line of `array[index]` ahead of its use: a load in its place would hold up the instructions after it.

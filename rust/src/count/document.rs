@@ -1,6 +1,8 @@
 //! One input of a corpus, and its bytes. A file is mapped, and its pages are released once they are counted, so a corpus may be larger than
 //! memory and leaves none of it occupied.
 
+#![expect(unsafe_code, reason = "files are mapped into memory")]
+
 use std::fs::File;
 use std::io::Read;
 use std::ops::{Deref, Range};

@@ -1,5 +1,7 @@
 //! Numbers that numpy, torch and Arrow read without a copy, through Python's buffer protocol.
 
+#![expect(unsafe_code, reason = "Python's buffer protocol hands out pointers")]
+
 use std::ffi::{CStr, c_int, c_void};
 
 use pyo3::exceptions::{PyBufferError, PyValueError};

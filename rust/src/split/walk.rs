@@ -11,6 +11,8 @@
 //!
 //! The only file of the splitter with unsafe code: `walk`, a safe function that asserts what it needs, and `Run`, its inner steps.
 
+#![expect(unsafe_code, reason = "positions are written through a pointer, and rows read without checks of bounds")]
+
 use std::ops::ControlFlow;
 
 use super::batch::too_long;
