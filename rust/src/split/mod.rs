@@ -136,6 +136,16 @@ impl Splitter {
         if last { bytes.len() } else { self.cut(bytes, 1, bytes.len().saturating_sub(1)).unwrap_or(0) }
     }
 
+    /// For tests, which try all symbols: by each compiled pattern, which symbol a character is, and of how many.
+    #[doc(hidden)]
+    pub fn symbols(&self, character: char) -> Vec<(usize, usize)> {
+        let symbol = |split: &Split| match split {
+            Split::Compiled(table) => Some(table.symbol(character)),
+            Split::Backtracking(..) => None,
+        };
+        self.splits.iter().filter_map(symbol).collect()
+    }
+
     /// Like `split`, for a text that begins at `base`.
     pub(crate) fn text(&self, text: &str, base: usize, scratch: &mut Scratch, each: &mut Each<'_>) -> Flow {
         match &self.splits[..] {

@@ -117,6 +117,12 @@ impl Table {
         None
     }
 
+    /// The symbol of a character, and how many there are.
+    pub(super) fn symbol(&self, character: char) -> (usize, usize) {
+        let symbol = self.character(character.encode_utf8(&mut [0; 4]).as_bytes(), 0);
+        (symbol.map_or(self.symbols, |(symbol, _)| symbol), self.symbols)
+    }
+
     /// The symbol of the character that begins at `at`, and where it ends; `None` if none is well formed there.
     fn character(&self, bytes: &[u8], at: usize) -> Option<(usize, usize)> {
         let mut row = 0;
