@@ -17,7 +17,7 @@ from cyclopts import App, Parameter
 
 from benchmarks import encoding, loading, machine, tables, training, worst
 from benchmarks.corpora import available, find
-from benchmarks.engine import Engine
+from benchmarks.engine import Engine, TieBreak
 from benchmarks.engines import ENGINES, find_engine
 from benchmarks.runner import PATIENCE, Runner
 
@@ -126,6 +126,7 @@ def train(
     *,
     sizes: Annotated[tuple[int, ...], Many] = (32768,),
     patterns: Annotated[tuple[str, ...], Many] = ("gpt4", "gpt2"),
+    tie_breaks: Annotated[tuple[TieBreak, ...], Many] = ("lowest",),
     threads: Annotated[tuple[int, ...], Many] = (1, 2),
     corpora: Annotated[tuple[str, ...], Many] = (),
     megabytes: Annotated[tuple[float, ...], Many] = (20,),
@@ -136,6 +137,7 @@ def train(
     Args:
         sizes: How many tokens, including the 256 bytes.
         patterns: Names of split patterns.
+        tie_breaks: Tie rules: "lowest", which most engines have, and "first".
         threads: How many threads and cores.
         corpora: Names of corpora, files or directories; by default those on this machine.
         megabytes: How much of each to take; all of these lengths.
@@ -145,7 +147,7 @@ def train(
     if common.quick:
         sizes, patterns, threads, megabytes = (512,), patterns[:1], threads[:1], (QUICK,)
     with _runner("train", common) as runner:
-        training.run(runner, names, sizes, patterns, threads, [int(length * 1e6) for length in megabytes])
+        training.run(runner, names, sizes, patterns, tie_breaks, threads, [int(length * 1e6) for length in megabytes])
 
 
 @app.command
@@ -208,7 +210,7 @@ def _runner(benchmark: str, common: Common, patience: float = PATIENCE) -> Itera
 
 
 def _relevant(engine: Engine, benchmark: str) -> bool:
-    return bool(engine.trainer if benchmark == "train" else engine.encoder or engine.reason)
+    return engine.by_default and bool(engine.trainer if benchmark == "train" else engine.encoder or engine.reason)
 
 
 def _corpora(chosen: Sequence[str], common: Common, left_out: str) -> Sequence[str]:

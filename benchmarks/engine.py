@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 Output = Literal["list", "buffer"]
 ByteOrder = Literal["identity", "gpt2"]
+TieBreak = Literal["lowest", "first"]
 Ways = Mapping[Output, Callable[[Any], Any]]
 
 
@@ -50,12 +51,21 @@ class Training:
     size: int
     pattern: str
     threads: int
+    tie_break: TieBreak = "lowest"
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What training gave: the learned tokens in order, or, where tokens are not bytes, a function that counts a text's tokens."""
+    """What training gave.
 
+    Args:
+        pairs: the merges in order, each as the bytes of its two tokens.
+        tokens: the learned tokens in order, of a trainer that does not tell its pairs.
+        count: how many tokens a text has, where tokens are not bytes.
+        stages: the seconds of each stage.
+    """
+
+    pairs: Callable[[], list[tuple[bytes, bytes]]] | None = None
     tokens: Callable[[], list[bytes]] | None = None
     count: Callable[[str], int] | None = None
     stages: Mapping[str, float] = field(default_factory=dict)
@@ -71,8 +81,10 @@ class Engine:
         distribution: its name for `pip install`.
         encoder: loads a published encoding; None: it only trains.
         trainer: trains a vocabulary; None: it only encodes.
-        exact: the byte order under which its merges must equal ours, with the tie rule `lowest`; None: they need not.
+        exact: the byte order under which its merges must equal ours; None: they need not.
         patterns: the only patterns it trains with; empty: any.
+        tie_breaks: the tie rules it trains with.
+        by_default: whether it takes part where no engines are named.
         reason: why it has no row among the encoders, if there is a reason to give.
     """
 
@@ -83,6 +95,8 @@ class Engine:
     trainer: Callable[[Any, Training], Trained] | None = None
     exact: ByteOrder | None = None
     patterns: tuple[str, ...] = ()
+    tie_breaks: tuple[TieBreak, ...] = ("lowest",)
+    by_default: bool = True
     reason: str = ""
 
     @property

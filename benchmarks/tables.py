@@ -67,8 +67,9 @@ def _load(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _train(rows: Sequence[Row]) -> Iterator[str]:
-    measured = [row for row in rows if "size" in row]
-    for about in _distinct(measured, "corpus", "bytes", "pattern", "size", "threads"):
+    # Rows of before there was a choice of tie rules do not tell theirs.
+    measured = [{"tie_break": "lowest", **row} for row in rows if "size" in row]
+    for about in _distinct(measured, "corpus", "bytes", "pattern", "size", "tie_break", "threads"):
         found = _of(measured, **about)
         lines = [
             ("seconds", _line(found, lambda row: _spread(row["seconds"], 2), least=True)),
@@ -83,7 +84,7 @@ def _train(rows: Sequence[Row]) -> Iterator[str]:
         ]
         title = (
             f"train: {about['corpus']}, {about['bytes'] / 1e6:.1f} MB to {about['size']:,} tokens, "
-            f"pattern {about['pattern']}, {_threads(about)}"
+            f"pattern {about['pattern']}, ties {about['tie_break']}, {_threads(about)}"
         )
         yield _table(title, "what", found, lines)
 
@@ -150,7 +151,7 @@ def _table(title: str, first: str, rows: Sequence[Row], lines: Iterable[tuple[st
 
 def _notes(rows: Sequence[Row]) -> Iterator[str]:
     """Yield why figures are missing, once for each engine and reason."""
-    keys = ("corpus", "encoding", "shape", "output", "pattern", "size")
+    keys = ("corpus", "encoding", "shape", "output", "pattern", "size", "tie_break")
     notes: dict[tuple[str, str, str], list[str]] = {}
     for row in rows:
         if row["status"] != "ok":

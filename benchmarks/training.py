@@ -7,7 +7,7 @@ counted, which exposes a trainer that is fast but wrong, or has rules of its own
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from itertools import product
@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks import corpora
 from benchmarks.corpora import Corpus
-from benchmarks.engine import ByteOrder, Engine, Trained, Training
+from benchmarks.engine import ByteOrder, Engine, TieBreak, Trained, Training
 from benchmarks.engines import OURS
 from benchmarks.machine import peak_memory, processor_seconds
 from benchmarks.runner import Outcome, Runner
@@ -36,6 +36,7 @@ def run(
     chosen: Sequence[str],
     sizes: Sequence[int],
     patterns: Sequence[str],
+    tie_breaks: Sequence[TieBreak],
     threads: Sequence[int],
     lengths: Sequence[int],
 ) -> None:
@@ -49,16 +50,15 @@ def run(
         if corpus.sha256 in measured:
             continue
         measured.add(corpus.sha256)
-        for pattern, tokens in product(patterns, sizes):
-            common = {"corpus": str(corpus.first), "size": tokens, "pattern": resolve(pattern)}
-            references = _references(runner, common)
-            for engine in runner.engines.values():
-                if pattern not in (engine.patterns or patterns):
-                    note = f"it trains with the pattern {' or '.join(engine.patterns)} only"
-                    runner.add(engine, {"status": "unsupported", "note": note})
+        for pattern, tokens, tie_break in product(patterns, sizes, tie_breaks):
+            common = {"corpus": str(corpus.first), "size": tokens, "pattern": resolve(pattern), "tie_break": tie_break}
+            able = {name: runner.engines[name] for name in runner.able}
+            for rival, engine in list(able.items()):
+                if note := _cannot(engine, pattern, tie_break):
+                    runner.add(able.pop(rival), {"status": "unsupported", "note": note})
+            references = _references(runner, able.values(), common)
             for count in threads:
-                about = _about(corpus, tokens, pattern, count)
-                able = [name for name in runner.able if pattern in (runner.engines[name].patterns or patterns)]
+                about = _about(corpus, tokens, pattern, tie_break, count)
                 arguments = common | {"threads": count, "held_out": str(corpus.second), "references": references}
                 for engine, outcomes in runner.take_turns("train", about, able, **arguments):
                     runner.add(engine, about, summarise(outcomes, corpus.first.stat().st_size))
@@ -81,17 +81,24 @@ def summarise(outcomes: Sequence[Outcome], size: int) -> dict[str, Any]:
 
 
 def measure(
-    engine: Engine, threads: int, corpus: str, held_out: str, size: int, pattern: str, references: Mapping[str, str]
+    engine: Engine,
+    threads: int,
+    corpus: str,
+    held_out: str,
+    size: int,
+    pattern: str,
+    tie_break: TieBreak,
+    references: Mapping[str, str],
 ) -> Outcome:
-    """Train in this process; return its seconds and memory, or the first token that is wrong."""
+    """Train in this process; return its seconds and memory, or the first merge that is wrong."""
     if not engine.trainer:
         raise TypeError(f"{engine.name} does not train")
-    library, training = import_module(engine.module), _training(corpus, size, pattern, threads)
+    library, training = import_module(engine.module), _training(corpus, size, pattern, threads, tie_break)
     worked, began = processor_seconds(), perf_counter()
     trained = engine.trainer(library, training)
     seconds, worked, peak = perf_counter() - began, processor_seconds() - worked, peak_memory()
     reference = references.get(engine.exact or "")
-    if reference and trained.tokens and (note := difference(trained.tokens(), Path(reference))):
+    if reference and (note := difference(trained, Path(reference))):
         return {"status": "mismatch", "note": note}
     text = Path(held_out).read_bytes().decode()
     return {
@@ -106,24 +113,38 @@ def measure(
 
 
 def write_reference(
-    engine: Engine, threads: int, corpus: str, size: int, pattern: str, byte_order: ByteOrder, target: str
+    engine: Engine,
+    threads: int,
+    corpus: str,
+    size: int,
+    pattern: str,
+    tie_break: TieBreak,
+    byte_order: ByteOrder,
+    target: str,
 ) -> Outcome:
-    """Train with minbpe and write the tokens that it learned as a JSON list."""
-    from benchmarks.engines.minbpe import learn
+    """Train with minbpe and write its merges, each as the bytes of its two tokens."""
+    from benchmarks.engines.minbpe import learn, merges
 
-    vocabulary, _ = learn(import_module(engine.module), _training(corpus, size, pattern, threads), byte_order)
-    Path(target).write_text(json.dumps([vocabulary[id].hex() for id in vocabulary.ids]))
+    training = _training(corpus, size, pattern, threads, tie_break)
+    vocabulary, _ = learn(import_module(engine.module), training, byte_order)
+    Path(target).write_text(json.dumps([[left.hex(), right.hex()] for left, right in merges(vocabulary)]))
     return {"status": "ok"}
 
 
-def difference(found: Sequence[bytes], reference: Path) -> str | None:
-    """Say where tokens first differ from those in a file, or return None if they do not."""
-    right = [bytes.fromhex(token) for token in json.loads(reference.read_bytes())]
-    if list(found) == right:
+def difference(trained: Trained, reference: Path) -> str | None:
+    """Say where merges first differ from those in a file, or return None.
+
+    Where a trainer gives no pairs, tokens are compared. They say as much: a token's two parents are what the merges before it make of
+    its bytes.
+    """
+    expected = [(bytes.fromhex(left), bytes.fromhex(right)) for left, right in json.loads(reference.read_bytes())]
+    found: Sequence[Any] = trained.pairs() if trained.pairs else learned_tokens(trained)
+    right: Sequence[Any] = expected if trained.pairs else list(map(b"".join, expected))
+    if found == right:
         return None
-    pairs = enumerate(zip(found, right, strict=False))
-    place = next((place for place, (token, other) in pairs if token != other), min(len(found), len(right)))
-    theirs, ours = (list(tokens[place : place + 1]) or "nothing" for tokens in (found, right))
+    both = enumerate(zip(found, right, strict=False))
+    place = next((place for place, (merge, other) in both if merge != other), min(len(found), len(right)))
+    theirs, ours = (merges[place] if place < len(merges) else "nothing" for merges in (found, right))
     return f"merge {place:,} of {len(found):,} makes {theirs} and should make {ours}"
 
 
@@ -134,33 +155,50 @@ def counter(trained: Trained, pattern: str) -> Callable[[str], int]:
     from minbpe import Encoding, Vocabulary
 
     ranks = {bytes([byte]): byte for byte in range(256)}
-    for token in trained.tokens() if trained.tokens else ():
+    for token in learned_tokens(trained):
         ranks.setdefault(token, len(ranks))
     return Encoding.from_vocabulary(Vocabulary.from_ranks(ranks, pattern=pattern)).count
 
 
-def _training(corpus: str, size: int, pattern: str, threads: int) -> Training:
+def learned_tokens(trained: Trained) -> list[bytes]:
+    """Return the learned tokens in order."""
+    if trained.pairs:
+        return list(map(b"".join, trained.pairs()))
+    return trained.tokens() if trained.tokens else []
+
+
+def _cannot(engine: Engine, pattern: str, tie_break: TieBreak) -> str | None:
+    """Say why an engine cannot train like this, or return None."""
+    if engine.patterns and pattern not in engine.patterns:
+        return f"it trains with the pattern {' or '.join(engine.patterns)} only"
+    if tie_break not in engine.tie_breaks:
+        return f"it has no tie rule {tie_break}"
+    return None
+
+
+def _training(corpus: str, size: int, pattern: str, threads: int, tie_break: TieBreak) -> Training:
     path = Path(corpus)
-    return Training(path, partial(corpora.stream, path), size, pattern, threads)
+    return Training(path, partial(corpora.stream, path), size, pattern, threads, tie_break)
 
 
-def _about(corpus: Corpus, tokens: int, pattern: str, threads: int) -> dict[str, Any]:
+def _about(corpus: Corpus, tokens: int, pattern: str, tie_break: TieBreak, threads: int) -> dict[str, Any]:
     return {
         "corpus": corpus.name,
         "bytes": corpus.first.stat().st_size,
         "sha256": corpus.sha256,
         "pattern": pattern,
         "size": tokens,
+        "tie_break": tie_break,
         "threads": threads,
     }
 
 
-def _references(runner: Runner, common: Mapping[str, Any]) -> dict[str, str]:
-    """Have our tokens written for each byte order that a rival is compared under, and return the files."""
+def _references(runner: Runner, engines: Iterable[Engine], common: Mapping[str, Any]) -> dict[str, str]:
+    """Have our merges written for each byte order that one of these engines is compared under, and return the files."""
     files: dict[str, str] = {}
-    for order in sorted({engine.exact for engine in runner.engines.values() if engine.exact}):
-        files[order] = str(runner.scratch / f"{order}.tokens")
-        outcome = runner.measure(OURS.name, "tokens", byte_order=order, target=files[order], **common)
+    for order in sorted({engine.exact for engine in engines if engine.exact}):
+        files[order] = str(runner.scratch / f"{order}.merges")
+        outcome = runner.measure(OURS.name, "merges", byte_order=order, target=files[order], **common)
         if outcome["status"] != "ok":
             raise RuntimeError(f"minbpe has no vocabulary to compare with: {outcome['note']}")
     return files

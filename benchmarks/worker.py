@@ -16,7 +16,7 @@ MEASURES = {
     "ids": ("benchmarks.encoding", "write_reference"),
     "load": ("benchmarks.loading", "measure"),
     "train": ("benchmarks.training", "measure"),
-    "tokens": ("benchmarks.training", "write_reference"),
+    "merges": ("benchmarks.training", "write_reference"),
 }
 
 

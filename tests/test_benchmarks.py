@@ -11,9 +11,10 @@ import pytest
 import minbpe
 from benchmarks import corpora, tables, worst
 from benchmarks.__main__ import _command, app
-from benchmarks.engine import Encoder, Engine, Setting
+from benchmarks.engine import Encoder, Engine, Setting, Trained
 from benchmarks.engines import ENGINES, find_engine
 from benchmarks.runner import Runner
+from benchmarks.training import difference
 from minbpe._core import PATTERNS
 
 ROOT = Path(__file__).parents[1]
@@ -117,6 +118,28 @@ def test_the_other_benchmarks_run_too(benchmark: str, figures: set[str], tmp_pat
     rows = _run(benchmark, "--engines", "minbpe", out=tmp_path / "rows.jsonl")
     assert all(row["status"] == "ok" and figures <= row.keys() for row in rows)
     assert rows
+
+
+def test_merges_are_compared_with_the_naive_reference_under_both_tie_rules(tmp_path: Path) -> None:
+    arguments = ("--engines", "minbpe", "reference", "tiktoken", "--tie-breaks", "lowest", "first")
+    rows = _run("train", *arguments, out=tmp_path / "rows.jsonl")
+    compared = [(row["tie_break"], row["engine"], row["equal"]) for row in rows if row["status"] == "ok"]
+    assert compared == [(rule, engine, True) for rule in ("lowest", "first") for engine in ("minbpe", "reference")]
+
+
+def _reference(tmp_path: Path) -> Path:
+    (tmp_path / "reference").write_text(json.dumps([["61", "62"], ["6162", "63"]]))
+    return tmp_path / "reference"
+
+
+def test_the_first_merge_that_differs_is_told(tmp_path: Path) -> None:
+    right, wrong = (b"a", b"b"), (b"a", b"bc")
+    assert difference(Trained(pairs=lambda: [right, (b"ab", b"c")]), _reference(tmp_path)) is None
+    assert difference(Trained(tokens=lambda: [b"ab", b"abc"]), _reference(tmp_path)) is None
+    told = difference(Trained(pairs=lambda: [right, wrong]), _reference(tmp_path))
+    assert told == "merge 1 of 2 makes (b'a', b'bc') and should make (b'ab', b'c')"
+    told = difference(Trained(tokens=lambda: [b"ab"]), _reference(tmp_path))
+    assert told == "merge 1 of 1 makes nothing and should make b'abc'"
 
 
 @pytest.mark.parametrize("kind", worst.KINDS)

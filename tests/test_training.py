@@ -9,9 +9,7 @@ import signal
 import subprocess
 import sys
 import warnings
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks import naive
 from minbpe.basic import BasicTokenizer
 from minbpe.counting import PieceCounts, Progress, count
 from minbpe.encoding import Encoding
@@ -34,8 +33,6 @@ CORPORA = int(os.environ.get("MINBPE_CORPORA", "300"))
 CASES = json.loads((Path(__file__).parent / "golden" / "merges.json").read_text(encoding="utf-8"))
 GPT2 = BYTE_ORDERS["gpt2"]
 TIE_BREAKS = ["first", "lowest"]
-
-Learned = list[tuple[tuple[int, int], int]]
 
 
 def pieces_of(counts: PieceCounts) -> list[bytes]:
@@ -103,43 +100,24 @@ def test_a_vocabulary_encodes_and_decodes_its_corpus_as_the_reference_does(
     assert b"".join(vocabulary[id] for id in ids) == reference.decode(ids, learned) == text.encode()
 
 
-def train_with_an_index(pieces: Sequence[bytes], merges: int, tie_break: str) -> Learned:
-    """The result of `reference.train`, some twenty times sooner: only pieces that hold the merged pair are looked at again."""
-    words = [(list(piece), times) for piece, times in Counter(pieces).items()]
-    counts: Counter[tuple[int, int]] = Counter()
-    holders: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
-
-    def add(number: int, sign: int) -> None:
-        ids, times = words[number]
-        for pair in pairwise(ids):
-            counts[pair] += sign * times
-            holders[pair].add(number)
-
-    for number in range(len(words)):
-        add(number, 1)
-    learned: Learned = []
-    while len(learned) < merges and (most := max(counts.values(), default=0)):
-        tied = {pair for pair, times in counts.items() if times == most}
-        if tie_break == "lowest":
-            best = min(tied)
-        else:
-            numbers = sorted({number for pair in tied for number in holders[pair]})
-            best = next(pair for number in numbers for pair in pairwise(words[number][0]) if pair in tied)
-        learned.append((best, most))
-        for number in list(holders[best]):
-            add(number, -1)
-            ids, times = words[number]
-            words[number] = reference.merge(ids, best, 255 + len(learned)), times
-            add(number, 1)
-        del counts[best]
-    return learned
+@given(
+    st.lists(st.text("ab", max_size=40) | st.text("abcé \n", max_size=40), max_size=8),
+    st.integers(0, 60),
+    st.sampled_from(TIE_BREAKS),
+    st.sampled_from(sorted(BYTE_ORDERS)),
+)
+def test_the_naive_trainer_with_places_equals_the_reference(
+    texts: list[str], merges: int, tie_break: str, byte_order: str
+) -> None:
+    pieces, order = [text.encode() for text in texts], BYTE_ORDERS[byte_order]
+    assert naive.train(pieces, merges, tie_break, order) == reference.train(pieces, merges, tie_break, order)
 
 
 @pytest.mark.parametrize("tie_break", TIE_BREAKS)
 def test_2048_merges_of_the_taylor_swift_text_equal_the_reference(shared_data: Path, tie_break: str) -> None:
     counts = count(shared_data / "taylorswift.txt")
     pieces = pieces_of(counts)
-    expected = train_with_an_index(pieces, 2048, tie_break)
+    expected = naive.train(pieces, 2048, tie_break)
     assert expected[:20] == reference.train(pieces, 20, tie_break)
     assert learn_merges(counts, 2048, tie_break=tie_break) == expected
 

@@ -8,6 +8,7 @@ from benchmarks.engines import (
     fastokens,
     gigatoken,
     minbpe,
+    reference,
     rs_bpe,
     rustbpe,
     sentencepiece,
@@ -33,6 +34,7 @@ ENGINES: dict[str, Engine] = {
         sentencepiece.ENGINE,
         rustbpe.ENGINE,
         bpeasy.ENGINE,
+        reference.ENGINE,
     )
 }
 

@@ -23,10 +23,10 @@ def load(gigatoken: Any, setting: Setting) -> Encoder:
     )
 
 
-def train(gigatoken: Any, training: Training) -> Trained:
+def train(gigatoken: Any, training: Training, tie_breaking: str = "huggingface") -> Trained:
     source = gigatoken.TextFileSource([training.corpus])
-    _, merges = gigatoken.train_bpe(source, training.size, [], tie_breaking="huggingface")
-    return Trained(tokens=lambda: [left + right for left, right in merges])
+    _, merges = gigatoken.train_bpe(source, training.size, [], tie_breaking=tie_breaking)
+    return Trained(pairs=lambda: list(map(tuple, merges)))
 
 
 ENGINE = Engine("gigatoken", "gigatoken", "gigatoken", load, train, exact="gpt2", patterns=("gpt2",))

@@ -25,11 +25,16 @@ def load(minbpe: Any, setting: Setting) -> Encoder:
 
 def train(minbpe: Any, training: Training) -> Trained:
     vocabulary, stages = learn(minbpe, training)
-    return Trained(tokens=lambda: [vocabulary[id] for id in vocabulary.ids], stages=stages)
+    return Trained(pairs=lambda: merges(vocabulary), stages=stages)
+
+
+def merges(vocabulary: Any) -> list[tuple[bytes, bytes]]:
+    """Return the merges as pairs of bytes."""
+    return [(vocabulary[left], vocabulary[right]) for left, right in vocabulary.merges]
 
 
 def learn(minbpe: Any, training: Training, byte_order: str = "identity") -> tuple[Any, dict[str, float]]:
-    """Train under the tie rule that most others have, and say how the time divides."""
+    """Train, and say how the time divides."""
     began = counted = perf_counter()
 
     def hear(progress: Any) -> None:
@@ -41,7 +46,7 @@ def learn(minbpe: Any, training: Training, byte_order: str = "identity") -> tupl
         training.corpus,
         training.size,
         pattern=training.pattern,
-        tie_break="lowest",
+        tie_break=training.tie_break,
         byte_order=byte_order,
         threads=training.threads,
         progress=hear,
@@ -49,4 +54,4 @@ def learn(minbpe: Any, training: Training, byte_order: str = "identity") -> tupl
     return vocabulary, {"count": counted - began, "merge": perf_counter() - counted}
 
 
-ENGINE = Engine("minbpe", "minbpe", "minbpe", load, train, exact="identity")
+ENGINE = Engine("minbpe", "minbpe", "minbpe", load, train, exact="identity", tie_breaks=("lowest", "first"))

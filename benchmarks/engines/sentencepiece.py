@@ -6,7 +6,7 @@ from typing import Any
 from benchmarks.engine import Engine, Trained, Training
 
 
-def train(sentencepiece: Any, training: Training) -> Trained:
+def train(sentencepiece: Any, training: Training, **options: Any) -> Trained:
     model = BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         input=str(training.corpus),
@@ -21,7 +21,18 @@ def train(sentencepiece: Any, training: Training) -> Trained:
         max_sentence_length=1 << 22,
         num_threads=training.threads,
         minloglevel=2,
+        **options,
     )
+
+    def tokens() -> list[bytes]:
+        processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+        ids = range(processor.get_piece_size())
+        learned = (
+            processor.id_to_piece(id)
+            for id in ids
+            if not (processor.is_byte(id) or processor.is_control(id) or processor.is_unknown(id))
+        )
+        return [piece.replace("▁", " ").encode() for piece in learned if len(piece) > 1]
 
     def count(text: str) -> int:
         processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
@@ -29,7 +40,7 @@ def train(sentencepiece: Any, training: Training) -> Trained:
         newlines = len(lines) - 1  # a line is a sentence; its newline would be a token of its own
         return sum(map(len, processor.encode(lines))) + newlines
 
-    return Trained(count=count)
+    return Trained(tokens=tokens, count=count)
 
 
 ENGINE = Engine(

@@ -1,5 +1,6 @@
 """Hugging Face's tokenizers, from a `tokenizer.json`; it keeps to the number of threads that the environment names."""
 
+import json
 from typing import Any
 
 from benchmarks.engine import Encoder, Engine, Setting, Trained, Training
@@ -16,23 +17,27 @@ def load(tokenizers: Any, setting: Setting) -> Encoder:
     )
 
 
-def train(tokenizers: Any, training: Training) -> Trained:
+def train(tokenizers: Any, training: Training, whole_alphabet: bool = True, **options: Any) -> Trained:
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
     tokenizer.pre_tokenizer = byte_level(tokenizers, training.pattern)
-    alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
+    alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet() if whole_alphabet else []
     trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=training.size, initial_alphabet=alphabet, show_progress=False, special_tokens=[]
+        vocab_size=training.size, initial_alphabet=alphabet, show_progress=False, special_tokens=[], **options
     )
     tokenizer.train_from_iterator(training.documents(), trainer)
 
-    def tokens() -> list[bytes]:
+    def pairs() -> list[tuple[bytes, bytes]]:
         from benchmarks.rivals import byte_spelling
 
         byte_of = {char: byte for byte, char in byte_spelling().items()}
-        spelled = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])[256:]
-        return [bytes(byte_of[char] for char in token) for token, _ in spelled]
 
-    return Trained(tokens=tokens)
+        def to_bytes(token: str) -> bytes:
+            return bytes(byte_of[char] for char in token)
+
+        merges = json.loads(tokenizer.to_str())["model"]["merges"]
+        return [(to_bytes(left), to_bytes(right)) for left, right in merges]
+
+    return Trained(pairs=pairs)
 
 
 def byte_level(tokenizers: Any, pattern: str) -> Any:
