@@ -134,8 +134,8 @@ def write_reference(
 def difference(trained: Trained, reference: Path) -> str | None:
     """Say where merges first differ from those in a file, or return None.
 
-    Where a trainer gives no pairs, tokens are compared. They say as much: a token's two parents are what the merges before it make of
-    its bytes.
+    Where a trainer gives no pairs, tokens are compared. They say as much: a token's two parents are what the merges before it
+    make of its bytes.
     """
     expected = [(bytes.fromhex(left), bytes.fromhex(right)) for left, right in json.loads(reference.read_bytes())]
     found: Sequence[Any] = trained.pairs() if trained.pairs else learned_tokens(trained)
