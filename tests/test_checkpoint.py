@@ -258,7 +258,8 @@ def test_the_command_line_goes_on_after_a_signal(
         patience += 0.1
     assert child.returncode == 130
     assert "minbpe train --resume" in errors
-    assert 0 <= len(merges_in(checkpoint)) < SIZE - 257
+    # Perhaps all of them, if the signal came before the model was written.
+    assert 0 <= len(merges_in(checkpoint)) <= SIZE - 257
     assert not long_file.with_name("tok.model").exists()
     facts = json.loads(output(capfd, *arguments(long_file, "tok"), "--resume", "--json"))
     assert facts["digest"] == train(LONG, SIZE, pattern=None, special_tokens=["<|endoftext|>"]).digest

@@ -298,7 +298,7 @@ def test_stages_that_make_no_sense_are_errors_that_say_why() -> None:
         with pytest.raises(VocabularyError, match="rising from 256 to vocab_size, which is 310"):
             train("text", 310, stages=stages)
     for beside in ({"pattern": "gpt4"}, {"min_count": 2}):
-        with pytest.raises(VocabularyError, match="leave out pattern and min_count"):
+        with pytest.raises(VocabularyError, match="leave out pattern, seed_tokens and min_count"):
             train("text", 300, stages=[("gpt4", 300)], **beside)
     with pytest.raises(VocabularyError, match=r"keeps no checkpoint: leave out checkpoint .* give these in a list"):
         train("text", 300, stages=[("gpt4", 300)], checkpoint="kept")
