@@ -7,7 +7,7 @@
 //! piece of more than 15 bytes the entry has the hash, and the bytes and ids lie in a ring that new ones overwrite; so they do of one
 //! that has more than four ids. Nothing depends on what is in the cache but time.
 
-use crate::key::{COUNT, Key, SHORT};
+use crate::key::{COUNT, Key, SHORT, Seeds};
 use crate::lines::{Line, Lines};
 use crate::processor::{Baseline, Instructions, prefetch};
 use crate::tokens::Tokens;
@@ -75,10 +75,6 @@ impl Entry {
         (line[at], line[at + 1]) = (self.key.0[0], self.key.0[1]);
         (line[4 + at], line[5 + at]) = (self.ids[0], self.ids[1]);
     }
-
-    fn is_empty(self) -> bool {
-        self.key == Key::default()
-    }
 }
 
 /// One thread's cache.
@@ -114,7 +110,7 @@ impl View<'_> {
     /// Where the line of a key is.
     #[inline(always)]
     pub(crate) fn place(self, key: Key) -> u32 {
-        (key.hash() >> self.shift) as u32
+        (Seeds::FIXED.hash(key) >> self.shift) as u32
     }
 
     /// Has the line at a place fetched.
@@ -186,7 +182,7 @@ impl Cache {
                 let (bytes, start, end) = tokens.place((first + i).min(tokens.count() - 1) as u32);
                 let key = match end - start {
                     ..=SHORT => Key::new(bytes, start, end),
-                    length => Key::of_long(&bytes[start..start + length.min(LONGEST)]),
+                    length => Seeds::FIXED.long(&bytes[start..start + length.min(LONGEST)]),
                 };
                 (key, self.view().place(key))
             });
@@ -249,7 +245,7 @@ impl Cache {
         let (first, second) = (Entry::read(line, 0), Entry::read(line, 1));
         new.write(line, 0);
         first.write(line, 1);
-        if !second.is_empty() {
+        if !second.key.is_none() {
             second.write(&mut lines[place as usize ^ 1], 1);
         }
     }

@@ -1,23 +1,33 @@
-//! Keys of the cache: a short piece is its own key, so that comparing keys is comparing pieces; of a longer one it is the hash.
+//! Keys of pieces: a short piece is its own key, so that comparing keys is comparing pieces; of a longer one it is the hash.
+
+use std::hash::{BuildHasher, RandomState};
 
 use crate::processor::{Baseline, Instructions};
-use crate::table::{MULTIPLIER, fold};
 
 /// The longest piece that fits into a key: with its length it fills 16 bytes.
 pub(crate) const SHORT: usize = 15;
 
-/// Where an entry keeps the number of its ids: above the length of its key, which needs four bits of its byte.
+/// Multiplies to 128 bits and folds the halves: each input bit reaches the high bits, which choose a place.
+#[inline(always)]
+pub(crate) fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    (product as u64) ^ (product >> 64) as u64
+}
+
+pub(crate) const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// Where an entry of the cache keeps the number of its ids: above the length of its key, which needs four bits of its byte.
 pub(crate) const COUNT: u32 = 60;
 
 /// What of a key is compared: the number of ids is not.
 const COMPARED: [u64; 2] = [u64::MAX, u64::MAX >> (64 - COUNT)];
 
-/// In keys of pieces of which the bytes and ids lie in the ring.
+/// In keys of pieces of which the bytes and ids lie in the cache's ring.
 const MANY: u64 = 1 << 55;
 
 /// A piece of up to 15 bytes: its first eight, then the others with its length in the highest byte. Of a longer one: its hash, then its
 /// length, so that the highest byte is 0. No piece is all 0: that is an empty entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 #[repr(transparent)]
 pub(crate) struct Key(pub(crate) [u64; 2]);
 
@@ -75,18 +85,6 @@ impl Key {
         Key::default().write::<Baseline>(text, start, end)
     }
 
-    /// Of a longer piece, of up to `LONGEST` bytes.
-    pub(crate) fn of_long(piece: &[u8]) -> Key {
-        let length = piece.len() as u64;
-        let (blocks, _) = piece.as_chunks::<16>();
-        let last = piece.last_chunk::<16>();
-        let hash = blocks.iter().chain(last).fold(length, |hash, block| {
-            let block = u128::from_le_bytes(*block);
-            fold(block as u64 ^ hash, (block >> 64) as u64 ^ MULTIPLIER).rotate_left(23) ^ hash
-        });
-        Key([hash, length])
-    }
-
     /// What stands in an entry for the piece if its bytes and ids lie in the ring. It is no piece's key, so looking up keys never finds it.
     #[inline(always)]
     pub(crate) fn of_many(self) -> Key {
@@ -99,10 +97,10 @@ impl Key {
         Key([self.0[0] & COMPARED[0], self.0[1] & COMPARED[1]])
     }
 
-    /// The hash that names its place.
+    /// Whether it is that of an empty entry.
     #[inline(always)]
-    pub(crate) fn hash(self) -> u64 {
-        fold(self.0[0] ^ 0x9E37_79B9_7F4A_7C15, self.0[1] ^ 0xD1B5_4A32_D192_ED03)
+    pub(crate) fn is_none(self) -> bool {
+        self == Key::default()
     }
 
     /// Which of two entries, of which these are the keys and numbers of ids, have the key: bit 0 for the first, bit 2 for the second.
@@ -127,6 +125,43 @@ impl Key {
     #[inline(always)]
     pub(crate) fn bytes(self) -> [u8; 16] {
         (u128::from(self.0[0]) | u128::from(self.0[1] << 8 >> 8) << 64).to_le_bytes()
+    }
+}
+
+/// What keys are hashed with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seeds([u64; 2]);
+
+impl Seeds {
+    /// The same in every process, for caches: pieces that are made to collide there only cost each other their places.
+    pub(crate) const FIXED: Seeds = Seeds([MULTIPLIER, 0xD1B5_4A32_D192_ED03]);
+
+    /// New ones: pieces cannot be made in advance to collide under them. No result shows them.
+    pub(crate) fn random() -> Seeds {
+        let random = RandomState::new();
+        Seeds([random.hash_one(0), random.hash_one(1)])
+    }
+
+    /// The key of a piece of any length.
+    pub(crate) fn key(self, piece: &[u8]) -> Key {
+        if piece.len() <= SHORT { Key::new(piece, 0, piece.len()) } else { self.long(piece) }
+    }
+
+    /// The key of a piece that is not short.
+    pub(crate) fn long(self, piece: &[u8]) -> Key {
+        let (blocks, _) = piece.as_chunks::<16>();
+        let last = piece.last_chunk::<16>();
+        let hash = blocks.iter().chain(last).fold(self.0[0], |hash, block| {
+            let block = u128::from_le_bytes(*block);
+            self.hash(Key([block as u64 ^ hash, (block >> 64) as u64]))
+        });
+        Key([hash, piece.len() as u64])
+    }
+
+    /// The hash of a key, in all of its bits.
+    #[inline(always)]
+    pub(crate) fn hash(self, Key([low, high]): Key) -> u64 {
+        fold(low ^ self.0[0], high ^ self.0[1])
     }
 }
 

@@ -4,7 +4,7 @@
 //! piece carries its bytes along, so it may outlive its text.
 
 use crate::cache::{self, MOST_IDS, View};
-use crate::key::{Key, SHORT};
+use crate::key::{Key, SHORT, Seeds};
 use crate::processor::{Baseline, Instructions, Work, widest};
 use crate::tokens::Tokens;
 
@@ -227,7 +227,7 @@ impl Work for PutParts<'_> {
             } else {
                 let bytes = batch.long.len();
                 batch.long.extend_from_slice(&text[at..next]);
-                batch.waiting.push(Key::of_long(&text[at..next]), bytes, cache);
+                batch.waiting.push(Seeds::FIXED.long(&text[at..next]), bytes, cache);
             }
             at = next;
         }

@@ -13,7 +13,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use crate::table::{MULTIPLIER, fold};
+use crate::key::{MULTIPLIER, fold};
 
 /// Characters of two or three bytes, by code point; nothing is cut at any other.
 const CHARACTERS: usize = 1 << 16;

@@ -6,6 +6,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use crate::key::{MULTIPLIER, Seeds, fold};
 use crate::lines::{Line, Lines};
 use crate::processor::prefetch;
 
@@ -15,28 +16,6 @@ const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
 
 /// The most ordinary tokens that a vocabulary can hold.
 pub(crate) const MAX_TOKENS: usize = 1 << INDEX_BITS;
-
-/// Multiplies to 128 bits and folds the halves: each input bit reaches the high bits, which choose the slot.
-#[inline(always)]
-pub(crate) fn fold(a: u64, b: u64) -> u64 {
-    let product = u128::from(a) * u128::from(b);
-    (product as u64) ^ (product >> 64) as u64
-}
-
-pub(crate) const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
-
-fn random_seed() -> u64 {
-    RandomState::new().hash_one(0u8)
-}
-
-/// How far to shift a hash so that it names one of `capacity` slots, a power of two.
-fn shift_for(capacity: usize) -> u32 {
-    64 - capacity.trailing_zeros()
-}
-
-fn capacity_for(entries: usize) -> usize {
-    (entries * 2).next_power_of_two().max(1024)
-}
 
 /// How many merges share a cache line. A lookup reads one line, and nearly always no more.
 const LINE: usize = 8;
@@ -64,7 +43,7 @@ impl PairTable {
     /// An empty table with room for this many merges.
     pub(crate) fn with_capacity(entries: usize) -> PairTable {
         let count = (entries * 2).div_ceil(LINE).max(64);
-        PairTable { lines: Lines::new(count), seed: random_seed(), bytes: vec![0; 1 << 16] }
+        PairTable { lines: Lines::new(count), seed: RandomState::new().hash_one(0), bytes: vec![0; 1 << 16] }
     }
 
     /// The view that lookups read.
@@ -191,70 +170,45 @@ pub(crate) struct TokenTable {
     /// `hash << 32 | index + 1`; 0 is empty.
     slots: Vec<u64>,
     shift: u32,
-    seed: u64,
+    seeds: Seeds,
 }
 
 impl TokenTable {
     pub(crate) fn with_capacity(entries: usize) -> TokenTable {
-        let capacity = capacity_for(entries);
-        TokenTable { slots: vec![0; capacity], shift: shift_for(capacity), seed: random_seed() }
-    }
-
-    #[inline(always)]
-    fn hash(&self, bytes: &[u8]) -> u64 {
-        let mut hash = self.seed ^ (bytes.len() as u64).wrapping_mul(MULTIPLIER);
-        let (words, tail) = bytes.as_chunks::<8>();
-        for word in words {
-            hash = fold(hash ^ u64::from_le_bytes(*word), MULTIPLIER);
-        }
-        fold(hash ^ little_endian(tail), MULTIPLIER)
+        let capacity = (entries * 2).next_power_of_two().max(1024);
+        TokenTable { slots: vec![0; capacity], shift: 64 - capacity.trailing_zeros(), seeds: Seeds::random() }
     }
 
     /// The index of the token that is `bytes`; `token` gives the bytes of an index.
     #[inline(always)]
     pub(crate) fn get<'a>(&self, bytes: &[u8], token: impl Fn(u32) -> &'a [u8]) -> Option<u32> {
-        let hash = self.hash(bytes);
-        let mut at = (hash >> self.shift) as usize;
-        loop {
-            let slot = self.slots[at];
-            if slot == 0 {
-                return None;
-            }
-            let index = slot as u32 - 1;
-            if slot >> 32 == hash & 0xffff_ffff && token(index) == bytes {
-                return Some(index);
-            }
-            at = (at + 1) & (self.slots.len() - 1);
-        }
+        self.search(self.seeds.hash(self.seeds.key(bytes)), bytes, token).err()
     }
 
     /// Adds a token, unless one with the same bytes is there: then returns that one's index. The capacity must suffice.
     pub(crate) fn insert<'a>(&mut self, bytes: &[u8], index: u32, token: impl Fn(u32) -> &'a [u8]) -> Option<u32> {
-        let hash = self.hash(bytes);
+        let hash = self.seeds.hash(self.seeds.key(bytes));
+        let found = self.search(hash, bytes, token);
+        if let Ok(at) = found {
+            self.slots[at] = hash << 32 | u64::from(index + 1);
+        }
+        found.err()
+    }
+
+    /// The slot where `bytes` would be put, or the index of the token that is there.
+    #[inline(always)]
+    fn search<'a>(&self, hash: u64, bytes: &[u8], token: impl Fn(u32) -> &'a [u8]) -> Result<usize, u32> {
         let mut at = (hash >> self.shift) as usize;
-        while self.slots[at] != 0 {
-            let other = self.slots[at] as u32 - 1;
-            if self.slots[at] >> 32 == hash & 0xffff_ffff && token(other) == bytes {
-                return Some(other);
+        loop {
+            let slot = self.slots[at];
+            if slot == 0 {
+                return Ok(at);
+            }
+            let index = slot as u32 - 1;
+            if slot >> 32 == hash & 0xffff_ffff && token(index) == bytes {
+                return Err(index);
             }
             at = (at + 1) & (self.slots.len() - 1);
-        }
-        self.slots[at] = hash << 32 | u64::from(index + 1);
-        None
-    }
-}
-
-/// Up to seven bytes as a number, in at most three loads.
-#[inline(always)]
-fn little_endian(bytes: &[u8]) -> u64 {
-    match *bytes {
-        [] => 0,
-        [a] => u64::from(a),
-        [a, b] => u64::from(u16::from_le_bytes([a, b])),
-        [a, b, c] => u64::from(u32::from_le_bytes([a, b, c, 0])),
-        [a, b, c, d, ref rest @ ..] => {
-            let high = rest.iter().rev().fold(0u64, |high, &byte| high << 8 | u64::from(byte));
-            u64::from(u32::from_le_bytes([a, b, c, d])) | high << 32
         }
     }
 }

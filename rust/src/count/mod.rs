@@ -8,7 +8,6 @@ mod bytes;
 mod counted;
 mod counter;
 mod document;
-mod key;
 mod runs;
 mod spill;
 mod sum;

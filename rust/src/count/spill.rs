@@ -7,10 +7,10 @@
 use std::path::PathBuf;
 
 use super::bytes::Encoder;
-use super::key::PieceKey;
 use super::runs::{Runs, merge, reduce};
 use super::{Piece, PieceCounts, Position, add};
 use crate::error::{Error, Result};
+use crate::key::{Key, SHORT};
 use crate::progress::Pulse;
 
 /// How many of the most frequent pieces are kept.
@@ -128,6 +128,23 @@ impl Spilled {
         let mut encoder = Encoder::new(self.sources, self.kept.distinct, each);
         merge(&mut self.runs, |piece| piece.first, self.ceiling.bytes / 4, pulse, |piece| encoder.push(piece))?;
         encoder.finish()
+    }
+}
+
+/// The order in which tables are written: short pieces by their keys, then long ones by their bytes.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum PieceKey {
+    Short(Key),
+    Long(Vec<u8>),
+}
+
+impl PieceKey {
+    fn of(Piece { bytes, .. }: Piece<'_>) -> PieceKey {
+        if bytes.len() <= SHORT {
+            PieceKey::Short(Key::new(bytes, 0, bytes.len()))
+        } else {
+            PieceKey::Long(bytes.into())
+        }
     }
 }
 

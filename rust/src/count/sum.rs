@@ -140,8 +140,8 @@ fn merge(parts: &[PieceCounts], merged: &mut PieceCounts) {
 mod tests {
     use super::*;
     use crate::count::Piece;
-    use crate::count::key::Seeds;
     use crate::error::Error;
+    use crate::key::Seeds;
     use crate::progress::unwatched;
 
     fn sum(tables: Vec<Table>, sources: u64) -> Result<PieceCounts> {

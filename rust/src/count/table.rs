@@ -9,11 +9,11 @@ mod lookup;
 
 use std::cmp::Ordering;
 
-use super::key::{Key, Seeds};
 use super::runs::Runs;
 use super::{Piece, PieceCounts, Position, add, add_of, room};
 use crate::error::Result;
-use crate::processor::{Baseline, prefetch, widest};
+use crate::key::{Key, Seeds};
+use crate::processor::{prefetch, widest};
 use lookup::CountPieces;
 
 /// Pieces looked up together.
@@ -106,7 +106,7 @@ impl Table {
     /// Adds a piece that was counted elsewhere. Pieces not seen before come in the order of their positions.
     pub(super) fn add(&mut self, piece: Piece<'_>) -> Result<()> {
         self.reserve(1, piece.bytes.len(), &mut |_| Ok(()))?;
-        self.add_keyed(self.key(piece.bytes), piece)
+        self.add_keyed(self.seeds.key(piece.bytes), piece)
     }
 
     /// Adds pieces as `add` does, in groups of which all that is looked at is fetched side by side: two slots each and what lies beside
@@ -119,7 +119,7 @@ impl Table {
         let mut group = Vec::with_capacity(pieces.size_hint().0.min(GROUP));
         loop {
             group.extend(pieces.by_ref().take(GROUP).map(|piece| {
-                let key = self.key(piece.bytes);
+                let key = self.seeds.key(piece.bytes);
                 let home = self.home(key);
                 [home, home + 2].iter().for_each(|&at| prefetch(&self.slots, at));
                 (key, piece)
@@ -244,10 +244,6 @@ impl Table {
         ends.clear();
         firsts.clear();
         Ok(())
-    }
-
-    fn key(&self, piece: &[u8]) -> Key {
-        Key::short::<Baseline>(piece, 0, piece.len()).unwrap_or_else(|| self.seeds.long(piece))
     }
 
     /// Where the search for a key begins.

@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(taken(&table.slots).count(), pieces as usize);
         for known in 0..pieces {
             let bytes = known.to_le_bytes();
-            let slot = &table.slots[table.search(table.key(&bytes), || &bytes)];
+            let slot = &table.slots[table.search(table.seeds.key(&bytes), || &bytes)];
             assert_eq!((slot.key.is_none(), slot.index), (false, known as usize));
         }
     }

@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use super::{GROUP, Look, Slot, Table, shift};
-use crate::count::key::Key;
 use crate::count::{Piece, Position};
 use crate::error::Result;
+use crate::key::{Key, SHORT};
 use crate::processor::{Instructions, Work, prefetch};
 
 /// What `Table::count` does.
@@ -74,9 +74,13 @@ impl Group {
         let mut from = start_of(pieces.start, ends);
         self.pieces = pieces.clone();
         for ((key, home), &end) in self.keys.iter_mut().zip(&mut self.homes).zip(&ends[pieces]) {
-            *key = Key::short::<I>(text, from, end as usize).unwrap_or(Key::NO_PIECE);
-            *home = (seeds.hash(*key) >> shift) as usize;
-            from = end as usize;
+            let end = end as usize;
+            if end - from <= SHORT {
+                *home = (seeds.hash(key.write::<I>(text, from, end)) >> shift) as usize;
+            } else {
+                (*key, *home) = (Key::MARK, 0);
+            }
+            from = end;
         }
         // Beside each other, so that they wait for the addresses of their pages together.
         self.homes[..self.pieces.len()].iter().for_each(|&home| prefetch(slots, home));
