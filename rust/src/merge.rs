@@ -122,44 +122,57 @@ pub(crate) fn merge_short(pairs: Pairs<'_>, piece: &[u8], out: &mut Vec<u32>) {
     }
 }
 
-/// Any length: a doubly linked list of tokens and a heap of (rank, place). A heap entry is stale when its pair no longer stands there.
+/// Any length.
 pub(crate) fn merge_by_heap(pairs: Pairs<'_>, piece: &[u8], out: &mut Vec<u32>) {
-    const GONE: u32 = u32::MAX;
-    let n = piece.len();
-    let mut tokens: Vec<u32> = piece.iter().map(|&byte| u32::from(byte)).collect();
-    let mut next: Vec<u32> = (1..=n as u32).collect();
-    let mut previous: Vec<u32> = (0..n as u32).map(|i| i.wrapping_sub(1)).collect();
-    let mut heap: BinaryHeap<Reverse<(u32, u32)>> = piece
-        .windows(2)
-        .enumerate()
-        .filter_map(|(i, two)| pairs.get_bytes(two[0], two[1]).map(|merged| Reverse((merged, i as u32))))
-        .collect();
-    while let Some(Reverse((merged, place))) = heap.pop() {
-        let at = place as usize;
-        let right = next[at] as usize;
-        if tokens[at] == GONE || right >= n || pairs.get(tokens[at], tokens[right]) != Some(merged) {
-            continue;
+    let mut tokens = piece.iter().map(|&byte| u32::from(byte)).collect();
+    Chain::default().merge(pairs, &mut tokens);
+    out.extend_from_slice(&tokens);
+}
+
+/// A row of tokens, some of which are joined: each knows its neighbours, and a heap has the merges by rank, then place. A merge in the heap
+/// is stale when its two tokens no longer stand there.
+#[derive(Default)]
+pub(crate) struct Chain {
+    next: Vec<u32>,
+    previous: Vec<u32>,
+    heap: BinaryHeap<Reverse<(u32, u32)>>,
+}
+
+impl Chain {
+    /// Joins neighbours that have a merge, the one of lowest rank first and the leftmost among equals.
+    pub(crate) fn merge(&mut self, pairs: Pairs<'_>, tokens: &mut Vec<u32>) {
+        const GONE: u32 = u32::MAX;
+        let Chain { next, previous, heap } = self;
+        let n = tokens.len();
+        let found = tokens.windows(2).zip(0..).filter_map(|(two, at)| Some(Reverse((pairs.get(two[0], two[1])?, at))));
+        heap.clear();
+        heap.extend(found);
+        if heap.is_empty() {
+            return;
         }
-        tokens[at] = merged;
-        tokens[right] = GONE;
-        let beyond = next[right] as usize;
-        next[at] = beyond as u32;
-        if beyond < n {
-            previous[beyond] = place;
-            if let Some(later) = pairs.get(merged, tokens[beyond]) {
-                heap.push(Reverse((later, place)));
+        next.clear();
+        next.extend(1..=n as u32);
+        previous.clear();
+        previous.extend((0..n as u32).map(|at| at.wrapping_sub(1)));
+        while let Some(Reverse((merged, place))) = heap.pop() {
+            let at = place as usize;
+            let right = next[at] as usize;
+            if tokens[at] == GONE || right >= n || pairs.get(tokens[at], tokens[right]) != Some(merged) {
+                continue;
+            }
+            tokens[at] = merged;
+            tokens[right] = GONE;
+            let beyond = next[right];
+            next[at] = beyond;
+            if (beyond as usize) < n {
+                previous[beyond as usize] = place;
+                heap.extend(pairs.get(merged, tokens[beyond as usize]).map(|later| Reverse((later, place))));
+            }
+            if at > 0 {
+                let left = previous[at];
+                heap.extend(pairs.get(tokens[left as usize], merged).map(|later| Reverse((later, left))));
             }
         }
-        if at > 0 {
-            let left = previous[at];
-            if let Some(later) = pairs.get(tokens[left as usize], merged) {
-                heap.push(Reverse((later, left)));
-            }
-        }
-    }
-    let mut at = 0;
-    while at < n {
-        out.push(tokens[at]);
-        at = next[at] as usize;
+        tokens.retain(|&token| token != GONE);
     }
 }

@@ -4,14 +4,13 @@
 //! Their tokens are joined by the merges of the last stage alone: two tokens that an earlier stage would have joined, had
 //! its pattern not split them, stay apart.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::ops::ControlFlow;
 
 use crate::encode::{Rows, Sink};
 use crate::error::{Error, Result};
+use crate::merge::Chain;
 use crate::split::Flow;
-use crate::table::{PairTable, Pairs};
+use crate::table::PairTable;
 use crate::vocab::Vocabulary;
 
 /// A stage: the patterns that split text, and the first merge that they apply to.
@@ -124,53 +123,5 @@ impl Vocabulary {
                 self.stages().len()
             ))),
         }
-    }
-}
-
-/// A row of tokens, some of which are joined: each knows its neighbours, and a heap has the merges by rank, then place. A merge in the heap
-/// is stale when its two tokens no longer stand there.
-#[derive(Default)]
-struct Chain {
-    next: Vec<u32>,
-    previous: Vec<u32>,
-    heap: BinaryHeap<Reverse<(u32, u32)>>,
-}
-
-impl Chain {
-    /// Joins neighbours that have a merge, the one of lowest rank first and the leftmost among equals.
-    fn merge(&mut self, pairs: Pairs<'_>, tokens: &mut Vec<u32>) {
-        const GONE: u32 = u32::MAX;
-        let Chain { next, previous, heap } = self;
-        let n = tokens.len();
-        let found = tokens.windows(2).zip(0..).filter_map(|(two, at)| Some(Reverse((pairs.get(two[0], two[1])?, at))));
-        heap.clear();
-        heap.extend(found);
-        if heap.is_empty() {
-            return;
-        }
-        next.clear();
-        next.extend(1..=n as u32);
-        previous.clear();
-        previous.extend((0..n as u32).map(|at| at.wrapping_sub(1)));
-        while let Some(Reverse((merged, place))) = heap.pop() {
-            let at = place as usize;
-            let right = next[at] as usize;
-            if tokens[at] == GONE || right >= n || pairs.get(tokens[at], tokens[right]) != Some(merged) {
-                continue;
-            }
-            tokens[at] = merged;
-            tokens[right] = GONE;
-            let beyond = next[right];
-            next[at] = beyond;
-            if (beyond as usize) < n {
-                previous[beyond as usize] = place;
-                heap.extend(pairs.get(merged, tokens[beyond as usize]).map(|later| Reverse((later, place))));
-            }
-            if at > 0 {
-                let left = previous[at];
-                heap.extend(pairs.get(tokens[left as usize], merged).map(|later| Reverse((later, left))));
-            }
-        }
-        tokens.retain(|&token| token != GONE);
     }
 }
