@@ -43,6 +43,12 @@ impl IdIndex {
         Ok(IdIndex::Dense(index_of_id))
     }
 
+    /// Whether each token but the bytes has its index for its id.
+    #[inline(always)]
+    pub(crate) fn is_same(&self) -> bool {
+        matches!(self, IdIndex::Same(..))
+    }
+
     #[inline(always)]
     pub(crate) fn get(&self, id: u32) -> Option<u32> {
         match self {
@@ -77,7 +83,7 @@ mod tests {
         let holes: Vec<u32> = (0..300).map(|index| 2 * index).collect();
         let strewn: Vec<u32> = (0..300).map(|index| index << 22).collect();
         let moved: Vec<u32> = (1..301).collect();
-        let is_same = |ids: &[u32]| matches!(IdIndex::new(ids).unwrap(), IdIndex::Same(..));
+        let is_same = |ids: &[u32]| IdIndex::new(ids).unwrap().is_same();
         assert!(is_same(&swapped) && is_same(&swapped[..256]));
         for ids in [&swapped, &holes, &strewn, &moved] {
             assert_eq!(is_same(ids), ids == &swapped);

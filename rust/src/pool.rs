@@ -40,7 +40,6 @@ impl Pool {
                     return None;
                 }
                 self.uncached.store(0, Ordering::Relaxed);
-                tokens.prepare_for_cache();
                 Cache::small(self.size)?
             }
         };

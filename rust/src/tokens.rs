@@ -35,8 +35,6 @@ pub struct Tokens {
     meetings: OnceLock<Meetings>,
     /// Whether a piece that equals a token becomes it without merging. True if each token's bytes merge to it, and by definition for ranks.
     whole_pieces: bool,
-    /// Whether ids equal indices from 256 on.
-    dense: bool,
     index_of_id: IdIndex,
 }
 
@@ -90,8 +88,7 @@ impl Tokens {
             invalid(format!("merge {rank} joins ({left}, {right}), as an earlier one does"))
         })?;
         let (arena, table, seams, meetings) = Default::default();
-        let (dense, whole_pieces) = (is_dense(&ids), true);
-        Ok(Tokens { arena, starts, ids, parents, pairs, table, seams, meetings, whole_pieces, dense, index_of_id })
+        Ok(Tokens { arena, starts, ids, parents, pairs, table, seams, meetings, whole_pieces: true, index_of_id })
     }
 
     /// Makes tokens from tiktoken's form: each token's bytes with its rank, which is its id. The merges behind the ranks are recovered:
@@ -136,10 +133,9 @@ impl Tokens {
             Some(recovered) => recovered,
             None => (vec![], pairs_by_rank(&arena, &starts, &table)),
         };
-        let (seams, meetings) = Default::default();
         let (arena, table) = (arena.into(), table.into());
-        let (dense, whole_pieces) = (is_dense(&ids), true);
-        Ok(Tokens { arena, starts, ids, parents, pairs, table, seams, meetings, whole_pieces, dense, index_of_id })
+        let (seams, meetings) = Default::default();
+        Ok(Tokens { arena, starts, ids, parents, pairs, table, seams, meetings, whole_pieces: true, index_of_id })
     }
 
     /// The number of tokens, the 256 bytes included.
@@ -153,20 +149,10 @@ impl Tokens {
         bytes_of(self.arena(), &self.starts, index)
     }
 
-    /// The bytes of all tokens, made now if they were not yet; made before the cell is claimed, because if the process forked while another
-    /// thread held it, the child would wait for a thread that it does not have.
+    /// The bytes of all tokens, made now if they were not yet.
     #[inline(always)]
-    fn arena(&self) -> &[u8] {
-        match self.arena.get() {
-            Some(arena) => arena,
-            None => self.make_arena(),
-        }
-    }
-
-    #[cold]
-    fn make_arena(&self) -> &[u8] {
-        let arena = spelled(&self.parents, &self.starts);
-        self.arena.get_or_init(|| arena)
+    fn arena(&self) -> &Vec<u8> {
+        get_or_make(&self.arena, || spelled(&self.parents, &self.starts))
     }
 
     /// The bytes of all tokens, and where those of this one begin and end among them.
@@ -183,7 +169,7 @@ impl Tokens {
     /// The id of an index. From 256 on the two are usually equal, which spares a lookup.
     #[inline(always)]
     pub(crate) fn id(&self, index: u32) -> u32 {
-        if self.dense && index >= 256 { index } else { self.ids[index as usize] }
+        if index >= 256 && self.index_of_id.is_same() { index } else { self.ids[index as usize] }
     }
 
     /// The index of an id.
@@ -194,48 +180,30 @@ impl Tokens {
 
     /// The index of the token that is `bytes`.
     pub fn find(&self, bytes: &[u8]) -> Option<u32> {
-        self.make_table().get(bytes, |index| self.bytes(index))
-    }
-
-    /// The table of tokens by bytes; made like the arena.
-    fn make_table(&self) -> &TokenTable {
-        if let Some(table) = self.table.get() {
-            return table;
-        }
-        let mut table = TokenTable::with_capacity(self.count());
-        for index in 0..self.count() as u32 {
-            table.insert(self.bytes(index), index, |other| self.bytes(other));
-        }
-        self.table.get_or_init(|| table)
+        let table = get_or_make(&self.table, || {
+            let mut table = TokenTable::with_capacity(self.count());
+            for index in 0..self.count() as u32 {
+                table.insert(self.bytes(index), index, |other| self.bytes(other));
+            }
+            table
+        });
+        table.get(bytes, |index| self.bytes(index))
     }
 
     /// Where tokens cross from one character to the next; `None` if the merges are not known or tokens cross in too many
-    /// ways. Made like the arena.
+    /// ways. Made when it is first asked for.
     #[inline(always)]
     pub(crate) fn seams(&self) -> Option<&Seams> {
-        match self.seams.get() {
-            Some(seams) => seams.as_ref(),
-            None => self.make_seams(),
-        }
-    }
-
-    #[cold]
-    fn make_seams(&self) -> Option<&Seams> {
-        let tokens = (0..self.count() as u32).map(|index| self.bytes(index));
-        let seams = if self.parents.is_empty() { None } else { Seams::new(tokens) };
-        self.seams.get_or_init(|| seams).as_ref()
+        let seams = get_or_make(&self.seams, || {
+            let tokens = (0..self.count() as u32).map(|index| self.bytes(index));
+            if self.parents.is_empty() { None } else { Seams::new(tokens) }
+        });
+        seams.as_ref()
     }
 
     /// Whether a piece that equals a token becomes it without merging.
     pub(crate) fn whole_pieces(&self) -> bool {
         self.whole_pieces
-    }
-
-    /// Makes the tables that encoding with a cache needs.
-    pub(crate) fn prepare_for_cache(&self) {
-        if self.by_rank() {
-            self.make_table();
-        }
     }
 
     /// The token that equals `piece`, if tokens may be used whole and their table is made.
@@ -259,9 +227,8 @@ impl Tokens {
     pub(crate) fn merge(&self, piece: &[u8], out: &mut Vec<u32>) {
         /// Merging a piece of this many bytes takes as long as finding out which bytes meet.
         const HUGE: usize = 1 << 13;
-        if piece.len() > HUGE && self.meetings.get().is_none() {
-            let meetings = Meetings::new(&self.parents);
-            self.meetings.get_or_init(|| meetings);
+        if piece.len() > HUGE {
+            get_or_make(&self.meetings, || Meetings::new(&self.parents));
         }
         self.rules().merge(piece, out);
     }
@@ -286,8 +253,19 @@ impl Tokens {
     }
 }
 
-fn is_dense(ids: &[u32]) -> bool {
-    (256..).zip(&ids[256..]).all(|(index, &id)| index == id)
+/// What `cell` holds, made now if it holds nothing yet; made before the cell is claimed, because if the process forked while another
+/// thread held it, the child would wait for a thread that it does not have.
+#[inline(always)]
+pub(crate) fn get_or_make<T>(cell: &OnceLock<T>, make: impl FnOnce() -> T) -> &T {
+    #[cold]
+    fn make_now<T>(cell: &OnceLock<T>, make: impl FnOnce() -> T) -> &T {
+        let made = make();
+        cell.get_or_init(|| made)
+    }
+    match cell.get() {
+        Some(value) => value,
+        None => make_now(cell, make),
+    }
 }
 
 pub(crate) fn invalid(message: String) -> Error {

@@ -19,6 +19,7 @@ use crate::offsets::Offsets;
 use crate::parallel::Row;
 use crate::special;
 use crate::threads::in_parallel;
+use crate::tokens::get_or_make;
 use crate::vocab;
 
 /// Finds any of a set of special tokens.
@@ -61,13 +62,8 @@ impl Encoder {
         self.list(text.py(), &text_of(text)?, None)
     }
 
-    /// Sorts before it claims the `OnceLock`, for the sake of forks, as `Tokens` does for its table.
-    fn sorted(&self) -> &[u32] {
-        if let Some(sorted) = self.sorted.get() {
-            return sorted;
-        }
-        let sorted = self.vocabulary.tokens_by_bytes();
-        self.sorted.get_or_init(|| sorted)
+    fn sorted(&self) -> &Vec<u32> {
+        get_or_make(&self.sorted, || self.vocabulary.tokens_by_bytes())
     }
 
     /// The ids of all texts one after the other, and their offsets, encoded by several threads.
@@ -164,7 +160,7 @@ impl Encoder {
         self.list(text.py(), &text_of(text)?, matcher(special))
     }
 
-    /// The matcher of all special tokens, made before the `OnceLock` is claimed, as in `sorted`.
+    /// The matcher of all special tokens, made before the `OnceLock` is claimed, as in `get_or_make`.
     fn matcher(&self, py: Python<'_>) -> PyResult<&Py<Matcher>> {
         if let Some(special) = self.special.get() {
             return Ok(special);
