@@ -217,7 +217,7 @@ impl Work for SideBySide<'_> {
     #[inline(always)]
     fn run<I: Instructions>(self) {
         let SideBySide { pairs, piece, parts, tokens } = self;
-        let mut lanes = Lanes::new();
+        let mut lanes = Lanes::default();
         let mut next = 0;
         while next < parts.len() || !lanes.idle() {
             while next < parts.len() && !lanes.full() {

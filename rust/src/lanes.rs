@@ -119,11 +119,13 @@ pub(crate) struct Lanes {
     busy: usize,
 }
 
-impl Lanes {
-    pub(crate) fn new() -> Lanes {
+impl Default for Lanes {
+    fn default() -> Lanes {
         Lanes { lanes: [Lane::EMPTY; LANES], order: std::array::from_fn(|lane| lane as u8), busy: 0 }
     }
+}
 
+impl Lanes {
     pub(crate) fn full(&self) -> bool {
         self.busy == LANES
     }

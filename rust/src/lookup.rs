@@ -137,14 +137,15 @@ pub(crate) struct Batch {
 }
 
 /// Looks up the pieces of `text` from `start` on, which end at `base` + `ends`, as long as there is room.
-struct LookUp<'a> {
-    batch: &'a mut Batch,
-    cache: View<'a>,
-    tokens: &'a Tokens,
-    text: &'a [u8],
-    base: usize,
-    start: usize,
-    ends: &'a [u32],
+/// The last of them wait.
+pub(crate) struct LookUp<'a> {
+    pub(crate) batch: &'a mut Batch,
+    pub(crate) cache: View<'a>,
+    pub(crate) tokens: &'a Tokens,
+    pub(crate) text: &'a [u8],
+    pub(crate) base: usize,
+    pub(crate) start: usize,
+    pub(crate) ends: &'a [u32],
 }
 
 impl Work for LookUp<'_> {
@@ -250,38 +251,16 @@ impl Work for LookUpRest<'_> {
     }
 }
 
+impl Default for Batch {
+    fn default() -> Batch {
+        let waiting =
+            Waiting { first: 0, fetched: 0, last: 0, keys: [Key::default(); _], places: [0; _], bytes: [0; _] };
+        let (found, deferred, filled) = ([0; _], [Deferred::default(); _], Filled::default());
+        Batch { waiting, found, deferred, filled, long: Vec::new(), foreign: 0 }
+    }
+}
+
 impl Batch {
-    pub(crate) fn new() -> Batch {
-        Batch {
-            waiting: Waiting {
-                first: 0,
-                fetched: 0,
-                last: 0,
-                keys: [Key::default(); _],
-                places: [0; _],
-                bytes: [0; _],
-            },
-            found: [0; _],
-            deferred: [Deferred::default(); _],
-            filled: Filled::default(),
-            long: Vec::new(),
-            foreign: 0,
-        }
-    }
-
-    /// Looks up the pieces of `text` from `start` on, which end at `base` + `ends`, as long as there is room. The last of them wait.
-    pub(crate) fn look_up(
-        &mut self,
-        cache: View<'_>,
-        tokens: &Tokens,
-        text: &[u8],
-        base: usize,
-        start: usize,
-        ends: &[u32],
-    ) -> Stopped {
-        widest(LookUp { batch: self, cache, tokens, text, base, start, ends })
-    }
-
     /// Puts a mark between the pieces so far and those to come: an empty piece, which is always deferred.
     pub(crate) fn mark(&mut self, cache: View<'_>) {
         if self.waiting.is_full() {

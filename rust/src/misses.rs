@@ -23,7 +23,7 @@ struct Made {
 }
 
 /// The ids of deferred pieces, by number.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Misses {
     made: Vec<Made>,
     ids: Vec<u32>,
@@ -35,10 +35,6 @@ pub(crate) struct Misses {
 }
 
 impl Misses {
-    pub(crate) fn new() -> Misses {
-        Misses { made: Vec::new(), ids: Vec::new(), listed: Vec::new(), missed: Vec::new(), lanes: Lanes::new() }
-    }
-
     /// Makes the ids of these pieces; `long` has the bytes of the long ones.
     #[inline(always)]
     pub(crate) fn make(&mut self, pieces: &[Deferred], long: &[u8], tokens: &Tokens, cache: &mut Cache) {

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 
 use crate::cache::Cache;
 use crate::encode::Sink;
-use crate::lookup::{BLOCK, Batch};
+use crate::lookup::{BLOCK, Batch, LookUp};
 use crate::misses::Misses;
 use crate::processor::{Instructions, Work, widest};
 use crate::vocab::Vocabulary;
@@ -36,7 +36,7 @@ impl Event {
 }
 
 /// What a thread needs to encode, kept between calls.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Pipeline {
     batch: Batch,
     /// The event that each mark in the batch stands for.
@@ -67,18 +67,6 @@ impl Work for Complete<'_> {
     }
 }
 
-impl Default for Pipeline {
-    fn default() -> Pipeline {
-        Pipeline {
-            batch: Batch::new(),
-            events: Vec::new(),
-            misses: Misses::new(),
-            ordered: Vec::new(),
-            marks: Vec::new(),
-        }
-    }
-}
-
 impl Pipeline {
     /// Encodes the pieces of `text` from `base` on, which end at `base` + `ends`. Some of them wait until the batch is full; `send` flushes
     /// it. `ids` is a buffer for long pieces.
@@ -96,7 +84,8 @@ impl Pipeline {
         let tokens = vocabulary.tokens();
         let mut start = base;
         loop {
-            let stopped = self.batch.look_up(cache.view(), tokens, text, base, start, ends);
+            let batch = &mut self.batch;
+            let stopped = widest(LookUp { batch, cache: cache.view(), tokens, text, base, start, ends });
             start = stopped.start;
             ends = &ends[stopped.used..];
             if ends.is_empty() {
