@@ -33,19 +33,25 @@ impl Sink for WithLastPiece {
 }
 
 impl WithLastPiece {
-    /// How many ids at the end may change: the last piece's, and if that is white space the white space before it too, since a split
-    /// between two runs of white space can vanish when text follows ("\n" and " " become "\n \n").
-    fn unstable(&self, vocabulary: &Vocabulary) -> usize {
-        let is_space = |&id: &u32| {
-            vocabulary.tokens().index_of_id(id).is_some_and(|index| {
-                vocabulary.tokens().bytes(index).iter().all(|byte| matches!(byte, b' ' | b'\n' | b'\t'))
-            })
+    /// The ids that stay, and the bytes of those that may change: the last piece's, and if that is white space the white space before it
+    /// too, since a split between two runs of white space can vanish when text follows ("\n" and " " become "\n \n").
+    fn stable_and_end(self, vocabulary: &Vocabulary) -> Result<(Vec<u32>, Vec<u8>)> {
+        let WithLastPiece { mut ids, last_piece } = self;
+        let tokens = vocabulary.tokens();
+        let is_space = |id: u32| {
+            let index = tokens.index_of_id(id);
+            index.is_some_and(|index| tokens.bytes(index).iter().all(|byte| matches!(byte, b' ' | b'\n' | b'\t')))
         };
-        let start = self.ids.len() - self.last_piece;
-        if self.last_piece == 0 || !is_space(&self.ids[start]) {
-            return self.last_piece;
+        let mut stable = ids.len() - last_piece;
+        if last_piece > 0 && is_space(ids[stable]) {
+            while stable > 0 && is_space(ids[stable - 1]) {
+                stable -= 1;
+            }
         }
-        self.last_piece + self.ids[..start].iter().rev().take_while(|&id| is_space(id)).count()
+        let mut end = Vec::new();
+        vocabulary.decode(&ids[stable..], &mut end)?;
+        ids.truncate(stable);
+        Ok((ids, end))
     }
 }
 
@@ -61,26 +67,22 @@ impl Vocabulary {
         self.refuse_stages("encode_with_unstable")?;
         let mut encoded = WithLastPiece::default();
         self.encode(text, special, &mut encoded)?;
-        let stable = encoded.ids.len() - encoded.unstable(self);
-        let mut ids = encoded.ids;
-        let mut end = Vec::new();
-        self.decode(&ids[stable..], &mut end)?;
-        ids.truncate(stable);
+        let (ids, end) = encoded.stable_and_end(self)?;
         let mut completions = BTreeSet::new();
         if end.is_empty() {
             return Ok((ids, completions));
         }
 
-        let starting_with = |prefix: &[u8]| {
+        let starting_with_end = |place: usize| {
+            let prefix = &end[place..];
             let first = sorted.partition_point(|&token| self.tokens().bytes(token) < prefix);
-            let prefix = prefix.to_vec();
-            sorted[first..].iter().copied().take_while(move |&token| self.tokens().bytes(token).starts_with(&prefix))
+            sorted[first..].iter().copied().take_while(move |&token| self.tokens().bytes(token).starts_with(prefix))
         };
-        completions.extend(starting_with(&end).map(|token| vec![self.tokens().ids()[token as usize]]));
+        completions.extend(starting_with_end(0).map(|token| vec![self.tokens().ids()[token as usize]]));
 
         // A token that goes on past the end may begin at any place inside it.
         for place in 1..end.len() {
-            for token in starting_with(&end[place..]) {
+            for token in starting_with_end(place) {
                 let possibility = [&end[..place], self.tokens().bytes(token)].concat();
                 let mut encoded = Vec::new();
                 match std::str::from_utf8(&possibility) {
@@ -112,23 +114,14 @@ impl Vocabulary {
     /// all that follows, as one piece.
     pub fn encode_bytes_as_tiktoken(&self, bytes: &[u8]) -> Result<Vec<u32>> {
         self.refuse_stages("_encode_bytes")?;
+        let text = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
         let mut encoded = WithLastPiece::default();
-        let valid = match std::str::from_utf8(bytes) {
-            Ok(text) => {
-                self.encode_ordinary(text, &mut encoded)?;
-                return Ok(encoded.ids);
-            }
-            Err(error) => error.valid_up_to(),
-        };
-        if let Ok(text) = std::str::from_utf8(&bytes[..valid]) {
-            self.encode_ordinary(text, &mut encoded)?;
+        self.encode_ordinary(text, &mut encoded)?;
+        if text.len() == bytes.len() {
+            return Ok(encoded.ids);
         }
-        let stable = encoded.ids.len() - encoded.unstable(self);
-        let mut ids = encoded.ids;
-        let mut end = Vec::new();
-        self.decode(&ids[stable..], &mut end)?;
-        end.extend_from_slice(&bytes[valid..]);
-        ids.truncate(stable);
+        let (mut ids, mut end) = encoded.stable_and_end(self)?;
+        end.extend_from_slice(&bytes[text.len()..]);
         self.encode_piece(&end, &mut ids);
         Ok(ids)
     }
