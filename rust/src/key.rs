@@ -2,19 +2,11 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use crate::hash::{MULTIPLIER, fold};
 use crate::processor::{Baseline, Instructions};
 
 /// The longest piece that fits into a key: with its length it fills 16 bytes.
 pub(crate) const SHORT: usize = 15;
-
-/// Multiplies to 128 bits and folds the halves: each input bit reaches the high bits, which choose a place.
-#[inline(always)]
-pub(crate) fn fold(a: u64, b: u64) -> u64 {
-    let product = u128::from(a) * u128::from(b);
-    (product as u64) ^ (product >> 64) as u64
-}
-
-pub(crate) const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// Where an entry of the cache keeps the number of its ids: above the length of its key, which needs four bits of its byte.
 pub(crate) const COUNT: u32 = 60;

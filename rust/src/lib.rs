@@ -17,6 +17,7 @@ pub mod count;
 pub mod encode;
 pub mod error;
 pub mod file;
+mod hash;
 mod id_index;
 mod key;
 mod lanes;

@@ -10,10 +10,7 @@
 //! characters are so many, and those characters nearly all different, that they go into a hashed bit set instead. The set
 //! says yes by mistake about once in sixteen times, and then a piece is cut less.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-
-use crate::key::{MULTIPLIER, fold};
+use crate::hash::{MULTIPLIER, NumberMap};
 
 /// Characters of two or three bytes, by code point; nothing is cut at any other.
 const CHARACTERS: usize = 1 << 16;
@@ -196,7 +193,7 @@ impl Classes {
             }
         }
         let mut of = vec![0; CHARACTERS];
-        let mut known = HashMap::<_, _, BuildHasherDefault<NumbersHasher>>::from_iter([([0; 3], 0)]);
+        let mut known = NumberMap::from_iter([([0; 3], 0)]);
         let (mut last, mut class) = ([0; 3], 0);
         for character in ('\u{80}'..='\u{ffff}').filter(|character| character.len_utf8() < 4) {
             let mut bytes = [0; 4];
@@ -220,26 +217,6 @@ impl Classes {
 
     fn having(&self, part: Part) -> &[u16] {
         &self.having[self.numbers[part as usize] as usize]
-    }
-}
-
-/// Hashes each number with one folded multiplication: the numbers are dense, and nobody chooses them.
-#[derive(Default)]
-struct NumbersHasher(u64);
-
-impl Hasher for NumbersHasher {
-    fn write_u32(&mut self, number: u32) {
-        self.0 = fold(self.0 ^ u64::from(number) ^ 0x9E37_79B9_7F4A_7C15, MULTIPLIER);
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for word in bytes.as_chunks::<4>().0 {
-            self.write_u32(u32::from_le_bytes(*word));
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }
 

@@ -6,7 +6,8 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use crate::key::{MULTIPLIER, Seeds, fold};
+use crate::hash::{MULTIPLIER, fold};
+use crate::key::Seeds;
 use crate::lines::{Line, Lines};
 use crate::processor::prefetch;
 

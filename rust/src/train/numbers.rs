@@ -2,6 +2,7 @@
 
 use super::Pair;
 use super::index::PairId;
+use crate::hash::MULTIPLIER;
 use crate::lines::on_large_pages;
 use crate::processor::prefetch;
 
@@ -30,7 +31,7 @@ impl Numbers {
     /// The slot where the search for a pair begins. One multiplication is enough: tokens are dense, and nobody chooses them.
     fn home(&self, (left, right): Pair) -> usize {
         let key = u64::from(left) << 32 | u64::from(right);
-        (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - self.slots.len().ilog2())) as usize
+        (key.wrapping_mul(MULTIPLIER) >> (64 - self.slots.len().ilog2())) as usize
     }
 
     /// The slot of a pair, or the empty one where it belongs.

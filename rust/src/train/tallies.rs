@@ -2,13 +2,12 @@
 //!
 //! While tokens are few, each pair has its own entry in a table: hashing the pairs took half of the time of the first index.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::iter;
 
 use super::Pair;
 use super::cells::{Cell, Cells};
 use crate::error::Result;
+use crate::hash::NumberMap;
 use crate::progress::Pulse;
 
 /// The most entries, of 16 bytes each, that the tables of all parts may have together.
@@ -37,15 +36,12 @@ impl Default for Tally {
     }
 }
 
-/// Pairs by their tokens.
-pub(super) type PairMap<T> = HashMap<Pair, T, BuildHasherDefault<PairHasher>>;
-
 /// All pairs of a part of the cells.
 pub(super) enum Tallies {
     /// Row by row, with a row for each left token.
     Table { tokens: usize, rows: Vec<Tally> },
     /// For more tokens than a table is made for.
-    Map(PairMap<Tally>),
+    Map(NumberMap<Pair, Tally>),
 }
 
 impl Tallies {
@@ -55,7 +51,7 @@ impl Tallies {
         let mut tallies = if tokens <= 256 || tokens * tokens <= MOST.min(cells.count()) / cells.parts() {
             Tallies::Table { tokens, rows: vec![Tally::default(); tokens * tokens] }
         } else {
-            Tallies::Map(PairMap::default())
+            Tallies::Map(NumberMap::default())
         };
         cells.each_pair(part, pulse, |_, tokens, weight| {
             let tally = tallies.get(tokens);
@@ -130,25 +126,5 @@ impl Tallies {
             }),
             Tallies::Map(map) => map.iter_mut().try_for_each(|(&tokens, tally)| each(tokens, tally)),
         }
-    }
-}
-
-/// A multiplication and a rotation, which is enough: tokens are dense, and nobody chooses them.
-#[derive(Default)]
-pub(super) struct PairHasher(u64);
-
-impl Hasher for PairHasher {
-    fn write_u32(&mut self, id: u32) {
-        self.0 = (self.0 ^ u64::from(id)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u32(u32::from(byte));
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }
