@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::Builder;
 
 use crate::error::Result;
-use crate::progress::Pulse;
+use crate::progress::{Pulse, unwatched};
 
 /// How many threads may be asked for on any machine: each has a table, and adding the tables up looks up each piece in all of them.
 const MANY: usize = 64;
@@ -21,34 +21,13 @@ pub(crate) fn side_by_side(asked: Option<NonZero<usize>>) -> usize {
 /// Does `work(i)` for each i below `count` on up to `threads` threads, this one among them, and returns the results in order.
 /// Where the system gives no more threads, fewer do the work.
 pub fn in_parallel<T: Send>(count: usize, threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let next = AtomicUsize::new(0);
-    let do_some = || {
-        let mut done = Vec::new();
-        loop {
-            let i = next.fetch_add(1, Ordering::Relaxed);
-            if i >= count {
-                return done;
-            }
-            done.push((i, work(i)));
-        }
-    };
-    let mut done: Vec<(usize, T)> = std::thread::scope(|scope| {
-        let others = (1..threads.min(count)).map_while(|_| Builder::new().spawn_scoped(scope, do_some).ok());
-        let others: Vec<_> = others.collect();
-        let mut done = do_some();
-        for other in others {
-            done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        done
-    });
-    done.sort_unstable_by_key(|&(i, _)| i);
-    done.into_iter().map(|(_, result)| result).collect()
+    in_parts(0..count, threads, &mut Pulse::new(&mut unwatched, 0), |i, _| Ok(work(i))).expect("nothing fails or stops")
 }
 
-/// Does `work` for each part, each on a thread of its own, and gives the results in order. This thread is one of them, and the only one
-/// that calls the progress function. Where the system gives no more threads, fewer do the work.
+/// Like `in_parallel`, for each of `parts`; the first error ends it. Only this thread calls the progress function.
 pub(crate) fn in_parts<P: Send, T: Send>(
     parts: impl IntoIterator<Item = P>,
+    threads: usize,
     pulse: &mut Pulse<'_>,
     work: impl Fn(P, &mut Pulse<'_>) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
@@ -78,7 +57,7 @@ pub(crate) fn in_parts<P: Send, T: Send>(
         do_some(&mut Pulse::new(&mut { unless_stopped }, 0));
     };
     std::thread::scope(|scope| {
-        (1..parts.len()).map_while(|_| Builder::new().spawn_scoped(scope, beside).ok()).for_each(drop);
+        (1..threads.min(parts.len())).map_while(|_| Builder::new().spawn_scoped(scope, beside).ok()).for_each(drop);
         do_some(pulse);
     });
     if let Some(error) = error.into_inner().unwrap_or_else(PoisonError::into_inner) {
@@ -92,12 +71,11 @@ pub(crate) fn in_parts<P: Send, T: Send>(
 mod tests {
     use super::*;
     use crate::error::Error;
-    use crate::progress::unwatched;
 
     #[test]
     fn parts_give_their_results_in_order() {
         let parts = (0..20).map(|part| vec![part; part]);
-        let lengths = in_parts(parts, &mut Pulse::new(&mut unwatched, 0), |part, _| Ok(part.len()));
+        let lengths = in_parts(parts, 20, &mut Pulse::new(&mut unwatched, 0), |part, _| Ok(part.len()));
         assert_eq!(lengths.unwrap(), (0..20).collect::<Vec<_>>());
     }
 
@@ -108,7 +86,7 @@ mod tests {
             _ => pulse.step(1 << 20),
         };
         for _ in 0..20 {
-            let error = in_parts(0..20, &mut Pulse::new(&mut unwatched, 0), work).unwrap_err();
+            let error = in_parts(0..20, 20, &mut Pulse::new(&mut unwatched, 0), work).unwrap_err();
             assert!(matches!(error, Error::Corpus(_)), "{error}");
         }
     }
@@ -120,7 +98,7 @@ mod tests {
                 pulse.step(1)?;
             }
         };
-        let error = in_parts(0..3, &mut Pulse::new(&mut |_, _| ControlFlow::Break(()), 0), forever).unwrap_err();
+        let error = in_parts(0..3, 3, &mut Pulse::new(&mut |_, _| ControlFlow::Break(()), 0), forever).unwrap_err();
         assert!(matches!(error, Error::Interrupted), "{error}");
     }
 }

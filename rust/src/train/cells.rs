@@ -151,7 +151,7 @@ impl<C: Cell> Cells<C> {
         for (pieces, (&start, &end)) in ranges.iter().zip(parts.iter().zip(parts[1..].iter().chain([&needed]))) {
             work.push((pieces, start, rest.split_off_mut(..end - start).unwrap_or_default()));
         }
-        let laid = in_parts(work, pulse, |(pieces, start, cells), pulse| {
+        let laid = in_parts(work, threads, pulse, |(pieces, start, cells), pulse| {
             lay(pieces_of(counts, pieces), alphabet, start, cells, pulse)
         })?;
         let mut starts = vec![0; needed.div_ceil(64)];

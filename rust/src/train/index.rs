@@ -60,7 +60,8 @@ pub(super) struct Index {
 impl Index {
     /// Indexes all pairs of `cells` that are wanted. `Error::Corpus` for a count past 2^63.
     pub(super) fn new<C: Cell>(cells: &Cells<C>, wanted: Wanted, pulse: &mut Pulse<'_>) -> Result<Index> {
-        let mut tallies = in_parts(0..cells.parts(), pulse, |part, pulse| Tallies::of(cells, part, pulse))?;
+        let mut tallies =
+            in_parts(0..cells.parts(), cells.parts(), pulse, |part, pulse| Tallies::of(cells, part, pulse))?;
         let mut index =
             Index { wanted, numbers: Numbers::new(), counts: Vec::new(), pairs: Vec::new(), places: Vec::new() };
         let mut end = 0;
@@ -79,7 +80,7 @@ impl Index {
         })?;
         // Memory from the system is zero already, so it is not written once more for that.
         let places: Vec<_> = vec![0; end + end / 4].into_iter().map(AtomicU32::new).collect();
-        in_parts((0..).zip(tallies), pulse, |(part, mut tallies), pulse| {
+        in_parts((0..).zip(tallies), cells.parts(), pulse, |(part, mut tallies), pulse| {
             cells.each_pair(part, pulse, |at, tokens, _| {
                 if let Some(next) = tallies.next_place(tokens) {
                     places[next as usize].store(at, Ordering::Relaxed);
