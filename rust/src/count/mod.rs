@@ -96,7 +96,8 @@ impl PieceCounts {
         let all = parts.iter().map(|part| part.len()).sum::<usize>();
         let mut pulse = Pulse::new(progress, all as u64);
         let (pieces, bytes) = (most(PieceCounts::len), most(PieceCounts::distinct_bytes));
-        let mut table = Table::with_room(pieces, bytes, &mut |steps| pulse.step(steps))?;
+        let mut table = Table::new();
+        table.reserve(pieces, bytes, &mut |steps| pulse.step(steps))?;
         let mut queues: Vec<_> = parts.iter().map(|part| part.iter()).collect();
         let mut heads: BinaryHeap<_> = (0..)
             .zip(&mut queues)
@@ -222,23 +223,20 @@ impl PieceCounts {
 
 /// The sum of two counts; `Error::Corpus` from 2^63 on.
 fn add(a: u64, b: u64) -> Result<u64> {
-    below_limit(a, b).ok_or_else(|| past_limit("the counts add up"))
+    add_or(a, b, || "the counts".into())
 }
 
 /// The same for two counts of a piece, which the error names.
 fn add_of(piece: &[u8], a: u64, b: u64) -> Result<u64> {
-    below_limit(a, b).ok_or_else(|| {
+    add_or(a, b, || {
         let name: String = String::from_utf8_lossy(piece).chars().take(40).collect();
-        past_limit(&format!("the counts of the piece {name:?} add up"))
+        format!("the counts of the piece {name:?}")
     })
 }
 
-fn below_limit(a: u64, b: u64) -> Option<u64> {
-    a.checked_add(b).filter(|&sum| sum < 1 << 63)
-}
-
-fn past_limit(what: &str) -> Error {
-    Error::Corpus(format!("{what} past 2^63: divide all counts by the same number"))
+fn add_or(a: u64, b: u64, what: impl FnOnce() -> String) -> Result<u64> {
+    let sum = a.checked_add(b).filter(|&sum| sum < 1 << 63);
+    sum.ok_or_else(|| Error::Corpus(format!("{} add up past 2^63: divide all counts by the same number", what())))
 }
 
 /// An empty vector with room, on large pages; `Error::Memory` if there is none.

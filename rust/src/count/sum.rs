@@ -31,14 +31,14 @@ impl Sums {
     pub(super) fn of(tables: &[&Table], pulse: &mut Pulse<'_>) -> Result<Sums> {
         let mut sums = Sums { counts: Vec::with_capacity(tables.len()), pieces: 0, bytes: 0 };
         for table in tables {
-            let mut zeros = room(table.firsts().len())?;
-            zeros.resize_with(table.firsts().len(), AtomicU64::default);
+            let mut zeros = room(table.firsts.len())?;
+            zeros.resize_with(table.firsts.len(), AtomicU64::default);
             sums.counts.push(zeros);
         }
         let marks: Vec<_> = tables.iter().map(|table| Marks::of(table)).collect();
         let threads = tables.len();
-        let rounds = tables.iter().map(|table| table.slots()).sum::<usize>().div_ceil(AT_ONCE * threads);
-        let all = tables.iter().map(|table| table.distinct_bytes()).sum::<usize>();
+        let rounds = tables.iter().map(|table| table.slots.len()).sum::<usize>().div_ceil(AT_ONCE * threads);
+        let all = tables.iter().map(|table| table.bytes.len()).sum::<usize>();
         pulse.total = all as u64;
         for round in 0..rounds {
             let work = |part| gather(tables, &marks, round * threads + part, rounds * threads, &sums.counts);
@@ -104,7 +104,7 @@ struct Marks<'a> {
 
 impl Marks<'_> {
     fn of(table: &Table) -> Marks<'_> {
-        let firsts = table.firsts();
+        let firsts = &table.firsts[..];
         Marks { firsts, marks: firsts.iter().step_by(MARK).copied().collect() }
     }
 

@@ -28,11 +28,11 @@ const WRITTEN: usize = 1 << 14;
 pub(super) struct Table {
     /// A power of two of them, at most three quarters of them taken. A piece is at the place that the top bits of its hash say, or after it, so
     /// that tables of the same seeds have their pieces in nearly the same order, and so has a table that has grown.
-    slots: Vec<Slot>,
+    pub(super) slots: Vec<Slot>,
     seeds: Seeds,
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     ends: Vec<usize>,
-    firsts: Vec<Position>,
+    pub(super) firsts: Vec<Position>,
     overflow: Option<Overflow>,
     /// Slots that a growth which was stopped has yet to move, the first ones, and pieces that wait for its end.
     unmoved: usize,
@@ -76,13 +76,6 @@ impl Table {
             unmoved: 0,
             late: Vec::new(),
         }
-    }
-
-    /// An empty table that has room for so many pieces and their bytes.
-    pub(super) fn with_room(pieces: usize, bytes: usize, look: &mut Look<'_>) -> Result<Table> {
-        let mut table = Table::new();
-        table.reserve(pieces, bytes, look)?;
-        Ok(table)
     }
 
     /// An empty table that takes `ceiling` bytes at most, unless a single piece needs more; what passes it goes to `runs`.
@@ -172,21 +165,6 @@ impl Table {
     pub(super) fn find(&self, slot: &Slot, of: &Table) -> Option<&Slot> {
         let at = self.search(slot.key, || of.piece(slot.index));
         Some(&self.slots[at]).filter(|found| !found.key.is_none())
-    }
-
-    /// Where each piece was first seen.
-    pub(super) fn firsts(&self) -> &[Position] {
-        &self.firsts
-    }
-
-    /// How many slots the table has.
-    pub(super) fn slots(&self) -> usize {
-        self.slots.len()
-    }
-
-    /// The bytes of the pieces, each once.
-    pub(super) fn distinct_bytes(&self) -> usize {
-        self.bytes.len()
     }
 
     /// The bytes that the table takes.

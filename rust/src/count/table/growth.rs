@@ -14,7 +14,7 @@ const LOOKED: usize = 1 << 16;
 impl Table {
     /// Makes room for so many more pieces and bytes, so that adding them moves no slot. If `look` stops it all pieces are there, and are where
     /// they are looked for once another call comes to its end.
-    pub(super) fn reserve(&mut self, pieces: usize, bytes: usize, look: &mut Look<'_>) -> Result<()> {
+    pub(in crate::count) fn reserve(&mut self, pieces: usize, bytes: usize, look: &mut Look<'_>) -> Result<()> {
         let fits = self.slots_for(pieces) <= self.slots.len() && self.bytes.capacity() - self.bytes.len() >= bytes;
         if fits && self.unmoved == 0 {
             return Ok(());
