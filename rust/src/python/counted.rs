@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,6 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::pattern::Pattern;
-use super::to_py_err;
 use super::training::{PieceCounts, bytes_of, watched};
 use crate::count::{self, Ceiling, Document, Position, Tally};
 use crate::error::Error;
@@ -38,7 +37,7 @@ impl Counter {
         ceiling: Option<(usize, PathBuf)>,
         reached: (u64, u64),
     ) -> PyResult<Counter> {
-        let splitter = Splitter::sequence(&pattern.0).map_err(to_py_err)?;
+        let splitter = Splitter::sequence(&pattern.0)?;
         let refusal = splitter.refusal();
         let (source, offset) = reached;
         let counter = count::Counter::new(splitter, NonZero::new(threads)).from_place(Position { source, offset });
@@ -96,7 +95,7 @@ impl Counter {
         first: u64,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<u64> {
-        let file = opened(&path, start)?;
+        let file = NamedFile::open(&path, start)?;
         let counter = &mut self.inner;
         watched(py, progress.as_ref(), |progress| counter.absorb(file, first, progress))?;
         Ok(counter.sources())
@@ -219,7 +218,7 @@ impl Survey {
     /// Reads the counts that begin at byte `start` of a file; `progress` is told the bytes read.
     #[new]
     fn new(py: Python<'_>, path: PathBuf, start: u64, progress: Option<Py<PyAny>>) -> PyResult<Survey> {
-        let file = opened(&path, start)?;
+        let file = NamedFile::open(&path, start)?;
         let inner = watched(py, progress.as_ref(), |progress| count::Survey::read(file, progress))?;
         Ok(Survey { inner })
     }
@@ -257,11 +256,6 @@ fn kept(tally: &Tally) -> (u64, u64, u128) {
 
 fn with_bytes<'py>(py: Python<'py>, pieces: &[(Vec<u8>, u64)]) -> Vec<(Bound<'py, PyBytes>, u64)> {
     pieces.iter().map(|(bytes, count)| (PyBytes::new(py, bytes), *count)).collect()
-}
-
-/// A file, to be read from byte `start` on.
-pub(super) fn opened(path: &Path, start: u64) -> PyResult<NamedFile> {
-    NamedFile::open(path, start).map_err(to_py_err)
 }
 
 fn finished() -> PyErr {

@@ -10,8 +10,7 @@ use pyo3::types::{PyBytes, PyInt, PyList, PyString};
 
 use super::buffer::Buffer;
 use super::integers::Integers;
-use super::text::{WORTH_DETACHING, detached, expect_str, text_of, with_text};
-use super::to_py_err;
+use super::text::{detached, expect_str, text_of, with_text};
 use super::vocabulary::Vocabulary;
 use crate::encode::{Counted, room_for};
 use crate::error::{Error, Result};
@@ -32,7 +31,7 @@ pub(super) struct Matcher {
 impl Matcher {
     #[new]
     fn new(tokens: Vec<(String, u32)>) -> PyResult<Matcher> {
-        Ok(Matcher { inner: special::Matcher::new(&tokens).map_err(to_py_err)? })
+        Ok(Matcher { inner: special::Matcher::new(&tokens)? })
     }
 
     /// The first of these special tokens in `text`, or None. UnicodeEncodeError if `text` holds surrogates.
@@ -53,9 +52,6 @@ pub(super) struct Encoder {
     integers: Integers,
 }
 
-/// The texts of a batch: borrowed from Python, or with surrogates repaired.
-type Texts<'a> = Vec<Cow<'a, str>>;
-
 impl Encoder {
     /// Encode, treating special tokens as plain text.
     pub(super) fn encode_ordinary<'py>(&self, text: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
@@ -74,9 +70,11 @@ impl Encoder {
         threads: usize,
         special: Option<&Bound<'_, Matcher>>,
     ) -> PyResult<(Vec<u32>, Vec<u64>)> {
-        let (texts, special) = (texts_of(texts)?, matcher(special));
+        // Borrowed from Python, or with surrogates repaired.
+        let texts: Vec<Cow<'_, str>> = texts.iter().map(text_of).collect::<PyResult<_>>()?;
         let rows: Vec<Row<'_>> = texts.iter().map(|text| Row::Text(text)).collect();
-        py.detach(|| self.vocabulary.encode_rows(&rows, special, threads)).map_err(to_py_err)
+        let special = matcher(special);
+        Ok(py.detach(|| self.vocabulary.encode_rows(&rows, special, threads))?)
     }
 
     fn list<'py>(
@@ -85,7 +83,7 @@ impl Encoder {
         text: &str,
         special: Option<&special::Matcher>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let ids = detached(py, text, |text| self.ids(text, special)).map_err(to_py_err)?;
+        let ids = detached(py, text.len(), || self.ids(text, special))?;
         self.integers.list(py, &ids)
     }
 
@@ -110,7 +108,7 @@ impl Encoder {
         id.extract::<u32>().map_err(|error| {
             if error.is_instance_of::<PyOverflowError>(id.py()) && id.is_instance_of::<PyInt>() {
                 let highest = self.vocabulary.n_vocab() - 1;
-                return to_py_err(Error::UnknownToken(format!("no token has the id {id}: ids go from 0 to {highest}")));
+                return Error::UnknownToken(format!("no token has the id {id}: ids go from 0 to {highest}")).into();
             }
             error
         })
@@ -129,10 +127,6 @@ fn numbers<T: Element + Into<u32>>(buffer: &Bound<'_, PyAny>) -> Option<PyResult
 
 fn matcher<'a>(special: Option<&'a Bound<'_, Matcher>>) -> Option<&'a special::Matcher> {
     special.map(|matcher| &matcher.get().inner)
-}
-
-fn texts_of<'a>(texts: &'a [Bound<'_, PyAny>]) -> PyResult<Texts<'a>> {
-    texts.iter().map(text_of).collect()
 }
 
 #[pymethods]
@@ -181,7 +175,7 @@ impl Encoder {
     #[pyo3(signature = (text, special=None))]
     fn encode_buffer(&self, text: &Bound<'_, PyAny>, special: Option<&Bound<'_, Matcher>>) -> PyResult<Buffer> {
         let special = matcher(special);
-        with_text(text, |text| self.ids(text, special))?.map(Buffer::from).map_err(to_py_err)
+        with_text(text, |text| self.ids(text, special)).map(Buffer::from)
     }
 
     /// The ids of several texts, each as a list.
@@ -222,31 +216,29 @@ impl Encoder {
         let (data, offsets) = (data.to_vec(py)?, offsets.to_vec(py)?);
         let rows: Option<Vec<&[u8]>> =
             offsets.windows(2).map(|o| data.get(usize::try_from(o[0]).ok()?..usize::try_from(o[1]).ok()?)).collect();
-        let rows =
-            rows.ok_or_else(|| to_py_err(Error::Corpus("the column's offsets do not lie within its data".into())))?;
-        let encoded = py.detach(|| {
+        let rows = rows.ok_or_else(|| Error::Corpus("the column's offsets do not lie within its data".into()))?;
+        let (ids, offsets) = py.detach(|| {
             let rows: Vec<Row<'_>> = rows.into_iter().map(Row::new).collect();
             self.vocabulary.encode_rows(&rows, None, threads)
-        });
-        let (ids, offsets) = encoded.map_err(to_py_err)?;
+        })?;
         Ok((ids.into(), offsets.into()))
     }
 
     /// The ids of the beginning of `data`, as far as they do not depend on what follows, and how many bytes that is; of all of it, if it is
     /// the document's `last`.
     fn encode_stretch(&self, py: Python<'_>, data: &[u8], last: bool, threads: usize) -> PyResult<(Buffer, usize)> {
-        let encoded = py.detach(|| self.vocabulary.encode_stretch(data, last, threads));
-        encoded.map(|(ids, end)| (ids.into(), end)).map_err(to_py_err)
+        let (ids, end) = py.detach(|| self.vocabulary.encode_stretch(data, last, threads))?;
+        Ok((ids.into(), end))
     }
 
-    fn encode_bytes(&self, py: Python<'_>, data: &[u8]) -> PyResult<Vec<u32>> {
+    fn encode_bytes(&self, py: Python<'_>, data: &[u8]) -> Result<Vec<u32>> {
         let mut ids = Vec::new();
-        py.detach(|| self.vocabulary.encode_bytes(data, &mut ids)).map_err(to_py_err)?;
+        py.detach(|| self.vocabulary.encode_bytes(data, &mut ids))?;
         Ok(ids)
     }
 
-    fn encode_bytes_as_tiktoken(&self, py: Python<'_>, data: &[u8]) -> PyResult<Vec<u32>> {
-        py.detach(|| self.vocabulary.encode_bytes_as_tiktoken(data)).map_err(to_py_err)
+    fn encode_bytes_as_tiktoken(&self, py: Python<'_>, data: &[u8]) -> Result<Vec<u32>> {
+        py.detach(|| self.vocabulary.encode_bytes_as_tiktoken(data))
     }
 
     fn encode_piece(&self, py: Python<'_>, piece: &[u8]) -> Vec<u32> {
@@ -262,10 +254,8 @@ impl Encoder {
         special: Option<&Bound<'_, Matcher>>,
     ) -> PyResult<(Vec<u32>, Vec<Vec<u32>>)> {
         let (copy, special) = (text_of(text)?, matcher(special));
-        let (ids, completions) = text
-            .py()
-            .detach(|| self.vocabulary.encode_with_unstable(&copy, special, self.sorted()))
-            .map_err(to_py_err)?;
+        let (ids, completions) =
+            text.py().detach(|| self.vocabulary.encode_with_unstable(&copy, special, self.sorted()))?;
         Ok((ids, completions.into_iter().collect()))
     }
 
@@ -278,38 +268,32 @@ impl Encoder {
         special: Option<&Bound<'_, Matcher>>,
     ) -> PyResult<(Vec<u32>, Offsets)> {
         let special = matcher(special);
-        with_text(text, |text| self.vocabulary.encode_with_offsets(text, special, characters))?.map_err(to_py_err)
+        with_text(text, |text| self.vocabulary.encode_with_offsets(text, special, characters))
     }
 
     /// How many tokens `text` has, at most `limit`.
     fn count(&self, text: &Bound<'_, PyAny>, limit: usize) -> PyResult<usize> {
-        let counted = with_text(text, |text| {
+        with_text(text, |text| {
             let mut counted = Counted::up_to(limit);
             if limit > 0 {
                 self.vocabulary.encode_ordinary(text, &mut counted)?;
             }
             Ok(counted.tokens)
-        })?;
-        counted.map_err(to_py_err)
+        })
     }
 
     /// The longest prefix of `text` that lies within the first `limit` tokens and ends on a character.
     fn truncate<'py>(&self, text: &Bound<'py, PyAny>, limit: usize) -> PyResult<Bound<'py, PyString>> {
         let copy = text_of(text)?;
-        let end = text.py().detach(|| self.vocabulary.truncated(&copy, limit)).map_err(to_py_err)?;
+        let end = text.py().detach(|| self.vocabulary.truncated(&copy, limit))?;
         Ok(PyString::new(text.py(), &copy[..end]))
     }
 
     fn decode_bytes<'py>(&self, ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-        let ids_vec = self.extract_ids(ids)?;
+        let (py, ids) = (ids.py(), self.extract_ids(ids)?);
         let mut bytes = Vec::new();
-        let decoded = if ids_vec.len() < WORTH_DETACHING {
-            self.vocabulary.decode(&ids_vec, &mut bytes)
-        } else {
-            ids.py().detach(|| self.vocabulary.decode(&ids_vec, &mut bytes))
-        };
-        decoded.map_err(to_py_err)?;
-        Ok(PyBytes::new(ids.py(), &bytes))
+        detached(py, ids.len(), || self.vocabulary.decode(&ids, &mut bytes))?;
+        Ok(PyBytes::new(py, &bytes))
     }
 
     fn decode_bytes_batch<'py>(
@@ -327,11 +311,11 @@ impl Encoder {
             .into_iter()
             .collect()
         });
-        Ok(decoded.map_err(to_py_err)?.iter().map(|bytes| PyBytes::new(py, bytes)).collect())
+        Ok(decoded?.iter().map(|bytes| PyBytes::new(py, bytes)).collect())
     }
 
     fn decode_token<'py>(&self, id: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-        let bytes = self.vocabulary.bytes_of_id(self.extract_id(id)?).map_err(to_py_err)?;
+        let bytes = self.vocabulary.bytes_of_id(self.extract_id(id)?)?;
         Ok(PyBytes::new(id.py(), bytes))
     }
 

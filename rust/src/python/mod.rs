@@ -21,28 +21,30 @@ use crate::error::Error;
 use crate::split::{PATTERNS, SEQUENCES};
 use crate::vocab::UNICODE_VERSION;
 
-/// The Python exception for `error`: of a class of `minbpe.errors`, or a built-in one.
-pub(crate) fn to_py_err(error: Error) -> PyErr {
-    static CLASSES: [PyOnceLock<Py<PyType>>; 6] = [const { PyOnceLock::new() }; 6];
-    let (class, name, message) = match error {
-        Error::Pattern(message) => (0, "PatternError", message),
-        Error::Vocabulary(message) => (1, "VocabularyError", message),
-        Error::SpecialToken(message) => (2, "SpecialTokenError", message),
-        Error::UnknownToken(message) => (3, "UnknownTokenError", message),
-        Error::Corpus(message) => (4, "CorpusError", message),
-        Error::Format(message) => (5, "FormatError", message),
-        Error::Memory(message) => return PyMemoryError::new_err(message),
-        Error::Io(message) => return PyOSError::new_err(message),
-        // The number twice, because Windows has two; from it Python picks FileNotFoundError and the like.
-        Error::File(path, code, message) => {
-            return PyOSError::new_err((code, message, path.into_os_string(), code));
-        }
-        Error::Interrupted => return PyKeyboardInterrupt::new_err(()),
-    };
-    Python::attach(|py| match CLASSES[class].import(py, "minbpe.errors", name) {
-        Ok(class) => PyErr::from_type(class.clone(), message),
-        Err(error) => error,
-    })
+/// The Python exception for an error: of a class of `minbpe.errors`, or a built-in one.
+impl From<Error> for PyErr {
+    fn from(error: Error) -> PyErr {
+        static CLASSES: [PyOnceLock<Py<PyType>>; 6] = [const { PyOnceLock::new() }; 6];
+        let (class, name, message) = match error {
+            Error::Pattern(message) => (0, "PatternError", message),
+            Error::Vocabulary(message) => (1, "VocabularyError", message),
+            Error::SpecialToken(message) => (2, "SpecialTokenError", message),
+            Error::UnknownToken(message) => (3, "UnknownTokenError", message),
+            Error::Corpus(message) => (4, "CorpusError", message),
+            Error::Format(message) => (5, "FormatError", message),
+            Error::Memory(message) => return PyMemoryError::new_err(message),
+            Error::Io(message) => return PyOSError::new_err(message),
+            // The number twice, because Windows has two; from it Python picks FileNotFoundError and the like.
+            Error::File(path, code, message) => {
+                return PyOSError::new_err((code, message, path.into_os_string(), code));
+            }
+            Error::Interrupted => return PyKeyboardInterrupt::new_err(()),
+        };
+        Python::attach(|py| match CLASSES[class].import(py, "minbpe.errors", name) {
+            Ok(class) => PyErr::from_type(class.clone(), message),
+            Err(error) => error,
+        })
+    }
 }
 
 /// Use only the instructions that every processor has, or again all. Tests encode both ways.
@@ -74,5 +76,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<counted::Counter>()?;
     module.add_class::<counted::Counted>()?;
     module.add_class::<counted::Survey>()?;
-    training::register(module)
+    module.add_class::<training::PieceCounts>()?;
+    module.add_function(wrap_pyfunction!(training::tokens_at_start, module)?)?;
+    module.add_function(wrap_pyfunction!(training::train, module)?)
 }

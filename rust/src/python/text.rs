@@ -6,8 +6,10 @@ use pyo3::exceptions::{PyTypeError, PyUnicodeEncodeError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
+use crate::error::Result;
+
 /// Below this length, releasing the interpreter lock costs more than it gains.
-pub(super) const WORTH_DETACHING: usize = 1024;
+const WORTH_DETACHING: usize = 1024;
 
 /// `value` as a `str`, or a TypeError that says what it is.
 pub(super) fn expect_str<'a, 'py>(value: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyString>> {
@@ -32,11 +34,12 @@ pub(super) fn text_of<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, str>>
 }
 
 /// Runs `work` on the text of `value`, without the interpreter lock if the text is long.
-pub(super) fn with_text<T: Send>(value: &Bound<'_, PyAny>, work: impl FnOnce(&str) -> T + Send) -> PyResult<T> {
-    Ok(detached(value.py(), &text_of(value)?, work))
+pub(super) fn with_text<T: Send>(value: &Bound<'_, PyAny>, work: impl FnOnce(&str) -> Result<T> + Send) -> PyResult<T> {
+    let text = text_of(value)?;
+    Ok(detached(value.py(), text.len(), || work(&text))?)
 }
 
-/// Runs `work(text)`, without the interpreter lock if the text is long.
-pub(super) fn detached<T: Send>(py: Python<'_>, text: &str, work: impl FnOnce(&str) -> T + Send) -> T {
-    if text.len() < WORTH_DETACHING { work(text) } else { py.detach(|| work(text)) }
+/// Runs `work`, without the interpreter lock if what it is for, a text or ids, has a large `length`.
+pub(super) fn detached<T: Send>(py: Python<'_>, length: usize, work: impl FnOnce() -> T + Send) -> T {
+    if length < WORTH_DETACHING { work() } else { py.detach(work) }
 }

@@ -11,24 +11,17 @@ use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
-use super::counted::{Counted, opened};
+use super::counted::Counted;
 use super::text::text_of;
-use super::to_py_err;
 use super::vocabulary::Vocabulary;
 use crate::count;
 use crate::error::{Error, Result};
+use crate::file::NamedFile;
 use crate::progress::Progress;
 use crate::train::{End, Merge, Options, Start, TieBreak};
 
 /// How often Python hears of work in progress, and may stop it: by a signal, or by an exception from the caller's progress function.
 const INTERVAL: Duration = Duration::from_millis(50);
-
-/// Adds the classes and functions of this file to the module.
-pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<PieceCounts>()?;
-    module.add_function(wrap_pyfunction!(tokens_at_start, module)?)?;
-    module.add_function(wrap_pyfunction!(train, module)?)
-}
 
 /// Runs `work(progress)` without the interpreter lock. Ctrl-C, or an exception from `callback(done, total)`, stops it and is raised.
 pub(super) fn watched<T: Send>(
@@ -71,7 +64,7 @@ fn watched_by<T: Send>(
             }
         })
     });
-    result.map_err(|error| raised.unwrap_or_else(|| to_py_err(error)))
+    result.map_err(|error| raised.unwrap_or_else(|| error.into()))
 }
 
 /// The bytes of a Python `bytes`, or the UTF-8 of a `str`; None for anything else.
@@ -96,7 +89,7 @@ pub(super) struct PieceCounts {
 }
 
 fn wrap(counts: Result<count::PieceCounts>) -> PyResult<PieceCounts> {
-    Ok(PieceCounts { inner: Arc::new(counts.map_err(to_py_err)?) })
+    Ok(PieceCounts { inner: Arc::new(counts?) })
 }
 
 #[pymethods]
@@ -123,7 +116,7 @@ impl PieceCounts {
     /// The counts that begin at byte `start` of a file. `progress` is told the bytes read.
     #[staticmethod]
     fn read(py: Python<'_>, path: PathBuf, start: u64, progress: Option<Py<PyAny>>) -> PyResult<PieceCounts> {
-        let file = opened(&path, start)?;
+        let file = NamedFile::open(&path, start)?;
         wrap(Ok(watched(py, progress.as_ref(), |progress| count::PieceCounts::read(file, progress))?))
     }
 
@@ -188,18 +181,11 @@ fn item_of(item: &Bound<'_, PyAny>) -> PyResult<(Vec<u8>, u64)> {
     let bytes = bytes_of(&piece)?
         .ok_or_else(|| PyTypeError::new_err(format!("a piece is bytes or str, not {}", shown(&piece))))?;
     let count = count.extract().map_err(|error: PyErr| {
+        let (piece, count) = (shown(&piece), shown(&count));
         if !error.is_instance_of::<PyOverflowError>(item.py()) {
-            return PyTypeError::new_err(format!(
-                "the count of {} must be an int, not {}",
-                shown(&piece),
-                shown(&count)
-            ));
+            return PyTypeError::new_err(format!("the count of {piece} must be an int, not {count}"));
         }
-        to_py_err(Error::Corpus(format!(
-            "the count of {} is {}: counts are whole numbers from 0 to 2^63 - 1",
-            shown(&piece),
-            shown(&count)
-        )))
+        Error::Corpus(format!("the count of {piece} is {count}: counts are whole numbers from 0 to 2^63 - 1")).into()
     })?;
     Ok((bytes.into_owned(), count))
 }
@@ -212,7 +198,7 @@ fn shown(value: &Bound<'_, PyAny>) -> String {
 /// What training starts from.
 #[derive(FromPyObject)]
 #[expect(clippy::large_enum_variant, reason = "there is one, for the length of a call")]
-enum Begin<'py> {
+pub(super) enum Begin<'py> {
     Vocabulary(Bound<'py, Vocabulary>),
     Bytes([u8; 256]),
     /// A vocabulary that gets a further stage.
@@ -231,7 +217,7 @@ impl Begin<'_> {
 
 /// How many tokens the corpus has before the first merge.
 #[pyfunction]
-fn tokens_at_start(py: Python<'_>, counts: &Bound<'_, PieceCounts>, start: Begin<'_>) -> PyResult<u128> {
+pub(super) fn tokens_at_start(py: Python<'_>, counts: &Bound<'_, PieceCounts>, start: Begin<'_>) -> PyResult<u128> {
     let (counts, start) = (&counts.get().inner, start.start());
     watched(py, None, |progress| crate::train::tokens_at_start(counts, start, progress))
 }
@@ -241,7 +227,7 @@ fn tokens_at_start(py: Python<'_>, counts: &Bound<'_, PieceCounts>, start: Begin
 /// afterwards. Returns whether training ended because a vocabulary can hold no more bytes.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "Python passes each option by itself")]
-fn train(
+pub(super) fn train(
     py: Python<'_>,
     counted: &Bound<'_, Counted>,
     start: Begin<'_>,

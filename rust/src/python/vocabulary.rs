@@ -8,8 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 use super::pattern::Pattern;
-use super::to_py_err;
-use crate::error::Error;
+use crate::error::Result;
 use crate::split::Engine;
 use crate::staged::Stage;
 use crate::vocab;
@@ -22,8 +21,8 @@ pub(super) struct Vocabulary {
 
 type Special = Vec<(String, u32)>;
 
-fn wrap(vocabulary: Result<vocab::Vocabulary, Error>) -> PyResult<Vocabulary> {
-    Ok(Vocabulary { inner: Arc::new(vocabulary.map_err(to_py_err)?) })
+fn wrap(vocabulary: Result<vocab::Vocabulary>) -> PyResult<Vocabulary> {
+    Ok(Vocabulary { inner: Arc::new(vocabulary?) })
 }
 
 #[pymethods]
@@ -137,7 +136,7 @@ impl Vocabulary {
 
     /// The bytes of the token with this id, special tokens included.
     fn bytes_of_id<'py>(&self, py: Python<'py>, id: u32) -> PyResult<Bound<'py, PyBytes>> {
-        Ok(PyBytes::new(py, self.inner.bytes_of_id(id).map_err(to_py_err)?))
+        Ok(PyBytes::new(py, self.inner.bytes_of_id(id)?))
     }
 
     /// The id of the ordinary token with these bytes.
@@ -147,13 +146,13 @@ impl Vocabulary {
     }
 
     /// The pieces into which the pattern splits `data`, as the byte offsets of their ends.
-    fn split(&self, data: &[u8]) -> PyResult<Vec<usize>> {
+    fn split(&self, data: &[u8]) -> Result<Vec<usize>> {
         let mut all = Vec::new();
-        let ended = self.inner.splitter().split_bytes(data, &mut Default::default(), |base, ends| {
+        self.inner.splitter().split_bytes(data, &mut Default::default(), |base, ends| {
             all.extend(ends.iter().map(|&end| base + end as usize));
             ControlFlow::Continue(())
-        });
-        ended.map(|()| all).map_err(to_py_err)
+        })?;
+        Ok(all)
     }
 
     fn canonical<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
