@@ -158,7 +158,7 @@ impl Cache {
             return;
         }
         let Some(mut larger) = Cache::empty(most).filter(|larger| larger.shift < self.shift) else { return };
-        if tokens.whole_pieces() {
+        if tokens.whole_pieces {
             larger.seed(tokens);
         }
         for entry in self.lines.as_slice().iter().flat_map(|line| [Entry::read(line, 1), Entry::read(line, 0)]) {

@@ -183,7 +183,7 @@ impl Vocabulary {
                 None => self.encode_part(piece, ids, sink),
                 Some(last) => {
                     ids.clear();
-                    last.narrower().encode_piece(piece, ids);
+                    last.narrower.encode_piece(piece, ids);
                     last.merge(self, ids, staged);
                     sink.ids(self, ids)
                 }
@@ -301,7 +301,7 @@ impl Pieces<'_> {
             && ends.iter().any(|&end| serves(end as usize))
         {
             self.wanted = None;
-            self.cache = self.vocabulary.caches().take(self.vocabulary.tokens(), bytes);
+            self.cache = self.vocabulary.caches.take(self.vocabulary.tokens(), bytes);
         }
         if let Some(cache) = &mut self.cache {
             let pipeline = self.pipeline.get_or_insert_default();
@@ -324,7 +324,7 @@ impl Pieces<'_> {
                 let _ = pipeline.send(self.vocabulary, &mut cache, sink);
             }
             pipeline.clear();
-            self.vocabulary.caches().give_back(cache);
+            self.vocabulary.caches.give_back(cache);
         }
     }
 }

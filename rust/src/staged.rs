@@ -25,7 +25,7 @@ pub struct Stage {
 /// The last stage of a vocabulary that has several.
 pub(crate) struct LastStage {
     /// The vocabulary of the earlier stages, without special tokens.
-    narrower: Vocabulary,
+    pub(crate) narrower: Vocabulary,
     /// The merges of this stage alone.
     pairs: PairTable,
 }
@@ -40,11 +40,6 @@ impl LastStage {
             pairs.insert(left, right, merged);
         }
         LastStage { narrower, pairs }
-    }
-
-    /// The vocabulary of the earlier stages.
-    pub(crate) fn narrower(&self) -> &Vocabulary {
-        &self.narrower
     }
 
     /// Applies the merges of this stage to `ids`, which the earlier stages made. O(n log n).

@@ -34,7 +34,7 @@ pub struct Tokens {
     /// Which bytes stand side by side in tokens; made for the first huge piece.
     meetings: OnceLock<Meetings>,
     /// Whether a piece that equals a token becomes it without merging. True if each token's bytes merge to it, and by definition for ranks.
-    whole_pieces: bool,
+    pub(crate) whole_pieces: bool,
     index_of_id: IdIndex,
 }
 
@@ -199,11 +199,6 @@ impl Tokens {
             if self.parents.is_empty() { None } else { Seams::new(tokens) }
         });
         seams.as_ref()
-    }
-
-    /// Whether a piece that equals a token becomes it without merging.
-    pub(crate) fn whole_pieces(&self) -> bool {
-        self.whole_pieces
     }
 
     /// The token that equals `piece`, if tokens may be used whole and their table is made.

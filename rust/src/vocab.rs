@@ -24,7 +24,8 @@ const MOST_STAGES: usize = 16;
 #[derive(Clone)]
 pub struct Vocabulary {
     tokens: Arc<Tokens>,
-    caches: Arc<Pool>,
+    /// The caches that no thread is using.
+    pub(crate) caches: Arc<Pool>,
     /// The last stage's splitter.
     splitter: Arc<Splitter>,
     /// The patterns of the splitter, in sequence.
@@ -182,7 +183,7 @@ impl Vocabulary {
         let mut other = self.clone();
         other.caches = Arc::new(Pool::new(bytes));
         if let Some(last) = &self.last_stage {
-            let narrower = last.narrower().with_cache_size(bytes);
+            let narrower = last.narrower.with_cache_size(bytes);
             other.last_stage = Some(Arc::new(LastStage::new(narrower, self.tokens.parents())));
         }
         other
@@ -206,9 +207,9 @@ impl Vocabulary {
             )));
         }
         if let Some(last) = &self.last_stage
-            && count <= last.narrower().tokens().count()
+            && count <= last.narrower.tokens().count()
         {
-            return last.narrower().with_special(self.special.clone())?.truncate(count);
+            return last.narrower.with_special(self.special.clone())?.truncate(count);
         }
         let ids = self.tokens.ids();
         let kept = &ids[..count];
@@ -221,19 +222,13 @@ impl Vocabulary {
         let groups = (first..).zip(self.special.chunk_by(|(_, a), (_, b)| a == b));
         let moved = groups.flat_map(|(id, group)| group.iter().map(move |(text, _)| (text.clone(), id))).collect();
         let last_stage =
-            self.last_stage.as_ref().map(|last| LastStage::new(last.narrower().clone(), tokens.parents()).into());
+            self.last_stage.as_ref().map(|last| LastStage::new(last.narrower.clone(), tokens.parents()).into());
         Vocabulary::assemble(Arc::new(tokens), self.splitter.clone(), last_stage, moved, self.patterns.clone())
     }
 
     /// The ordinary tokens.
     pub fn tokens(&self) -> &Tokens {
         &self.tokens
-    }
-
-    /// The caches that no thread is using.
-    #[inline]
-    pub(crate) fn caches(&self) -> &Pool {
-        &self.caches
     }
 
     /// The last stage, if there are several.
@@ -244,7 +239,7 @@ impl Vocabulary {
 
     /// The vocabulary after each stage. The last is this one; the others have no special tokens.
     pub fn after_each_stage(&self) -> Vec<&Vocabulary> {
-        let mut stages = self.last_stage.as_ref().map_or(vec![], |last| last.narrower().after_each_stage());
+        let mut stages = self.last_stage.as_ref().map_or(vec![], |last| last.narrower.after_each_stage());
         stages.push(self);
         stages
     }

@@ -90,7 +90,7 @@ impl<'a> Alphabet<'a> {
     fn of(vocabulary: &'a Vocabulary, splits: bool) -> Result<Alphabet<'a>> {
         let tokens = vocabulary.tokens();
         let mut encoder = Encoder { vocabulary, splits, numbers: vec![0; tokens.count()] };
-        if tokens.by_rank() || !(tokens.whole_pieces() || encoder.has_stages()) {
+        if tokens.by_rank() || !(tokens.whole_pieces || encoder.has_stages()) {
             return Err(Error::Vocabulary(
                 "only a vocabulary in which merging the bytes of each token gives that token can be extended, and this one \
                  has a token that merges do not reach: a merge that is learnt could make it a second time"
