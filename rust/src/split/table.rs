@@ -54,7 +54,7 @@ pub(super) struct Table {
     /// * Rows, from `ROWS` on: a column for each symbol, for the end of the text, for a byte inside a character (`nop`), for `pending`
     ///   (from the slot last written to the first one that is not settled), then one for each kind of pair of ASCII symbols.
     /// * The trie, from `TRIE` on.
-    words: Vec<u32>,
+    pub(super) words: Vec<u32>,
     width: usize,
     height: usize,
     symbols: usize,
@@ -72,10 +72,6 @@ impl Table {
         let table = rows.into_table(machine, &symbols)?;
         // Cannot happen; but it is cheap to look, and costly to be wrong.
         if table.is_sound() { Ok(table) } else { Err(Refused("its table breaks an invariant")) }
-    }
-
-    pub(super) fn words(&self) -> &[u32] {
-        &self.words
     }
 
     /// What the end of the text does in the state of `row`.

@@ -261,7 +261,7 @@ fn walk<const N: usize>(
         let settled = lane.slot + table.pending(lane.row);
         assert!(settled >= 0 && settled as usize + length + SPARE <= slots.len(), "no room for a lane");
     }
-    let words = table.words().as_ptr();
+    let words = table.words.as_ptr();
     let out = slots.as_mut_ptr();
     let mut runs = lanes.map(|lane| Run { row: lane.row, node: lane.node, slot: out.wrapping_offset(lane.slot) });
     // This byte's position in the low half, the next one's in the high half.

@@ -163,8 +163,8 @@ impl<C: Cell> Cells<C> {
             long.extend(&laid.long);
             large.extend(&laid.large);
         }
-        let bytes = alphabet.lengths().iter().take_while(|&&length| length == 1).count() as u32;
-        Ok(Cells { cells, parts, starts, long, large, lengths: alphabet.lengths().to_vec(), bytes })
+        let bytes = alphabet.lengths.iter().take_while(|&&length| length == 1).count() as u32;
+        Ok(Cells { cells, parts, starts, long, large, lengths: alphabet.lengths.to_vec(), bytes })
     }
 
     /// Adds the token that a merge makes, and returns its number, the next one free.
@@ -327,7 +327,7 @@ fn lay<'a, C: Cell>(
         if alphabet.encode(piece.bytes, &mut tokens)? {
             let mut at = 0;
             for &token in &tokens {
-                let length = alphabet.lengths()[token as usize] as usize;
+                let length = alphabet.lengths[token as usize] as usize;
                 inside[at..at + length].fill(C::INSIDE);
                 inside[at] = C::of(token);
                 inside[at + length - 1] = C::of(token);
@@ -335,7 +335,7 @@ fn lay<'a, C: Cell>(
             }
         } else {
             for (cell, &byte) in inside.iter_mut().zip(piece.bytes) {
-                *cell = C::of(alphabet.bytes()[usize::from(byte)]);
+                *cell = C::of(alphabet.bytes[usize::from(byte)]);
             }
         }
         rest[0] = C::BORDER;

@@ -49,7 +49,7 @@ impl Merger {
     ) -> Result<Merged<'_>> {
         let (first, second) = pair.tokens;
         let length = cells.length(token) as u32;
-        let wanted = index.wanted();
+        let wanted = index.wanted;
         let mut merged = 0;
         self.left.make_room(cells.tokens());
         self.right.make_room(cells.tokens());

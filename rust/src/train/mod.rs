@@ -131,7 +131,7 @@ pub fn each_merge<'a>(
 ) -> Result<End> {
     let alphabet = Alphabet::new(options.start)?;
     alphabet.check_room(options.merges)?;
-    if alphabet.lengths().len() + options.merges <= u16::TOKENS {
+    if alphabet.lengths.len() + options.merges <= u16::TOKENS {
         merge_all::<u16>(counts, &alphabet, options, each, progress)
     } else {
         merge_all::<u32>(counts, &alphabet, options, each, progress)
@@ -149,7 +149,7 @@ fn merge_all<'a, C: Cell>(
     let mut pulse = Pulse::new(progress, options.merges as u64);
     let mut cells = Cells::<C>::new(&counts, alphabet, side_by_side(options.threads), &mut pulse)?;
     let mut spelling = alphabet.spelling();
-    let mut bytes: usize = alphabet.lengths().iter().map(|&length| length as usize).sum();
+    let mut bytes: usize = alphabet.lengths.iter().map(|&length| length as usize).sum();
     let mut made = 0;
     let least = options.min_count.max(1);
     let mut floor = first_floor(&counts, alphabet.merges() + options.merges).max(least);

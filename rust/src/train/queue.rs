@@ -35,7 +35,7 @@ impl Queue {
     /// Adds a pair whose count is at most that of the last one popped.
     pub(super) fn push<C: Cell>(&mut self, pair: PairId, index: &mut Index, cells: &Cells<C>) {
         let count = index.count(pair);
-        if count < index.wanted().floor {
+        if count < index.wanted.floor {
             return;
         }
         match (count ^ self.best).checked_ilog2() {

@@ -26,8 +26,10 @@ pub enum Start<'a> {
 /// The tokens at the start, by number.
 pub(super) struct Alphabet<'a> {
     ids: Vec<u32>,
-    lengths: Vec<u32>,
-    bytes: [u32; 256],
+    /// The length of each token in bytes, by number.
+    pub(super) lengths: Vec<u32>,
+    /// The number of each byte.
+    pub(super) bytes: [u32; 256],
     encoder: Option<Encoder<'a>>,
     next_id: u64,
 }
@@ -109,16 +111,6 @@ impl<'a> Alphabet<'a> {
             encoder: Some(encoder),
             next_id: vocabulary.n_vocab(),
         })
-    }
-
-    /// The length of each token in bytes, by number.
-    pub(super) fn lengths(&self) -> &[u32] {
-        &self.lengths
-    }
-
-    /// The number of each byte.
-    pub(super) fn bytes(&self) -> &[u32; 256] {
-        &self.bytes
     }
 
     /// Writes the token numbers of a piece to `out`. Returns false, and writes nothing, if its tokens are its bytes.
