@@ -32,14 +32,14 @@ const FEWEST: usize = 1 << 12;
 pub(crate) const MOST_IDS: usize = 4;
 
 /// Where the bytes of a piece lie in the ring, followed by so many ids.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct Listed {
     at: u32,
     count: u32,
 }
 
 /// A piece with its ids: two to a line, which has both keys first. The key's second half has the number of ids.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 struct Entry {
     key: Key,
     ids: PackedIds,
@@ -78,7 +78,6 @@ impl Entry {
 }
 
 /// One thread's cache.
-#[derive(Debug)]
 pub(crate) struct Cache {
     /// How many bytes it has served, those of the cache that it grew from included.
     served: usize,

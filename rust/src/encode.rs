@@ -49,7 +49,7 @@ impl Sink for Vec<u32> {
 }
 
 /// All ids, and how many there are at the end of each row.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Rows {
     pub(crate) ids: Vec<u32>,
     pub(crate) ends: Vec<usize>,

@@ -6,7 +6,6 @@ use crate::error::Result;
 use crate::tokens::invalid;
 
 /// From an id to an index: by position where ids are dense, by hash where they are scattered.
-#[derive(Debug)]
 pub(crate) enum IdIndex {
     /// Each token except the bytes has its index as its id, and the bytes have the ids below 256. Holds the byte of each of these ids, and
     /// the number of tokens. This is nearly always so, and takes no memory that loading a vocabulary would wait for.

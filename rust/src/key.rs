@@ -121,7 +121,7 @@ impl Key {
 }
 
 /// What keys are hashed with.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct Seeds([u64; 2]);
 
 impl Seeds {

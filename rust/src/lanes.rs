@@ -21,7 +21,7 @@ const NONE: u32 = u32::MAX << 5;
 const NOBODY: u32 = MAX_TOKENS as u32 - 1;
 
 /// A piece that is being merged.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 #[repr(align(64))]
 struct Lane {
     /// For each place, the merge of its token with the right neighbour, as `merged - 1 << 5 | place`: one minimum gives the lowest rank
@@ -111,7 +111,6 @@ fn key(merged: u32, place: usize) -> u32 {
 }
 
 /// The lanes, and which of them are at work.
-#[derive(Debug)]
 pub(crate) struct Lanes {
     lanes: [Lane; LANES],
     /// The numbers of all lanes, those at work first.

@@ -27,7 +27,6 @@ pub(crate) fn on_large_pages<T>(memory: &mut [T]) {
 pub(crate) type Line = [u64; 8];
 
 /// A line's words begin at a multiple of 64 bytes.
-#[derive(Debug)]
 pub(crate) struct Lines {
     words: Vec<u64>,
     first: usize,

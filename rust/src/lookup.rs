@@ -32,7 +32,6 @@ const STEP: usize = 32;
 const RING: usize = 256;
 
 /// A ring of pieces that wait to be looked up: those at turns `first..last`. The cache lines of those before `fetched` are on the way.
-#[derive(Debug)]
 struct Waiting {
     first: usize,
     fetched: usize,
@@ -75,7 +74,7 @@ impl Waiting {
 }
 
 /// A piece that was not found, or is longer than a key; or a mark.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Deferred {
     pub(crate) key: Key,
     /// The cache line where the piece belongs.
@@ -109,7 +108,7 @@ impl Deferred {
 }
 
 /// How many ids were found, and how many pieces deferred.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Clone, Copy, Default)]
 struct Filled {
     found: usize,
     deferred: usize,
@@ -124,7 +123,6 @@ pub(crate) struct Stopped {
 }
 
 /// Pieces that were looked up, and some that still wait.
-#[derive(Debug)]
 pub(crate) struct Batch {
     waiting: Waiting,
     found: [u32; ROOM + BLOCK],

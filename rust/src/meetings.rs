@@ -3,7 +3,6 @@
 //! Random letters may be cut at one place in 40, signs at one in 4, white space at one in 8 (cl100k).
 
 /// A bit for each pair of bytes.
-#[derive(Debug)]
 pub(crate) struct Meetings(Vec<[u64; 4]>);
 
 impl Meetings {

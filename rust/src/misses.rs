@@ -14,7 +14,7 @@ const RECENT: usize = 256;
 const AHEAD: usize = 8;
 
 /// Where a piece's ids are.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Clone, Copy, Default)]
 struct Made {
     first: u32,
     count: u32,
@@ -23,7 +23,7 @@ struct Made {
 }
 
 /// The ids of deferred pieces, by number.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Misses {
     made: Vec<Made>,
     ids: Vec<u32>,

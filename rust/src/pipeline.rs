@@ -14,7 +14,7 @@ use crate::processor::{Instructions, Work, widest};
 use crate::vocab::Vocabulary;
 
 /// Something that stands between pieces.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) enum Event {
     /// A special token: its id, and the length in bytes of its text.
     Special(u32, usize),
@@ -36,7 +36,7 @@ impl Event {
 }
 
 /// What a thread needs to encode, kept between calls.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Pipeline {
     batch: Batch,
     /// The event that each mark in the batch stands for.

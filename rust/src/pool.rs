@@ -8,7 +8,6 @@ use crate::tokens::Tokens;
 
 /// The caches that no thread is using. The lock is held for some 10 ns, so it is tried a few times and never waited for: after a fork it
 /// may be held by a thread that the child does not have. Then threads work without a cache, or make one for a long call.
-#[derive(Debug)]
 pub(crate) struct Pool {
     free: Mutex<Vec<Cache>>,
     /// The most bytes of each cache.

@@ -16,7 +16,6 @@ use crate::hash::{MULTIPLIER, NumberMap};
 const CHARACTERS: usize = 1 << 16;
 
 /// Which characters tokens cross between.
-#[derive(Debug)]
 pub(crate) struct Seams {
     /// For each character, its class on the left of a seam and its class on the right: `left << 16 | right`.
     classes: Vec<u32>,

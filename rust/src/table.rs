@@ -26,7 +26,6 @@ const LINE: usize = 8;
 /// Lines have eight slots, half of them full on average, and are filled from the first slot on; a merge that finds its line full goes into
 /// the next. All eight are compared at once, without a branch, so a lookup costs its cache line: [`Pairs::place`] names it ahead of time,
 /// [`Pairs::prefetch`] fetches it, [`Pairs::get_at`] reads it.
-#[derive(Debug)]
 pub(crate) struct PairTable {
     /// `left << 42 | right << 21 | merged`; 0 is empty, as no merge has index 0.
     lines: Lines,
@@ -166,7 +165,6 @@ impl Pairs<'_> {
 }
 
 /// From a token's bytes to its index. The bytes themselves lie in the vocabulary's arena, and are compared there.
-#[derive(Debug, Clone)]
 pub(crate) struct TokenTable {
     /// `hash << 32 | index + 1`; 0 is empty.
     slots: Vec<u64>,

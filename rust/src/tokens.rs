@@ -16,7 +16,6 @@ use crate::table::{MAX_TOKENS, PairTable, Pairs, TokenTable};
 pub(crate) const MAX_BYTES: usize = 1 << 30;
 
 /// Ordinary tokens by index, with the tables that find them.
-#[derive(Debug)]
 pub struct Tokens {
     /// The bytes of all tokens, one after the other. For a packaged vocabulary they are put together on first use: encoding a short text
     /// does without them.

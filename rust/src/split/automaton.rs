@@ -18,7 +18,7 @@ pub(super) const DEAD: u32 = 0;
 pub(super) const START: u32 = 1;
 
 /// What ends just before a symbol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Hit {
     /// Nothing.
     None,
@@ -29,7 +29,7 @@ pub(super) enum Hit {
 }
 
 /// What reading a symbol does.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct Step {
     /// What ends before the symbol.
     pub(super) hit: Hit,

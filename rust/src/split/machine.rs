@@ -25,7 +25,7 @@ struct Level {
 }
 
 /// What a symbol does to the output, and the state after it. States are classes of chains that behave the same for ever.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct Move {
     /// The position before the symbol goes to this slot behind the settled ends (dead, if nothing ended).
     pub(super) slot: u8,

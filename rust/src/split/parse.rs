@@ -15,7 +15,7 @@ const MAX_NODES: usize = 8192;
 const MAX_CLASSES: usize = 128;
 
 /// Why the compiled engine refuses a pattern.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Refused(pub(super) &'static str);
 
 /// The result of a stage that may refuse.
