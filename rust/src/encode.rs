@@ -22,8 +22,11 @@ pub trait Sink {
 
     /// Takes the next ids, of any number of pieces and parts of pieces; of one whole piece if `PIECE_BY_PIECE`.
     fn ids(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> ControlFlow<()>;
-    /// Takes the id of a special token, and the `length` in bytes of its text: several texts may share an id.
-    fn special(&mut self, id: u32, length: usize) -> ControlFlow<()>;
+
+    /// Takes the id of a special token, and the length in bytes of its text: several texts may share an id.
+    fn special(&mut self, vocabulary: &Vocabulary, id: u32, _length: usize) -> ControlFlow<()> {
+        self.ids(vocabulary, &[id])
+    }
 
     /// Ends one of several texts that are encoded together.
     fn end(&mut self) {}
@@ -39,11 +42,6 @@ impl Sink for Vec<u32> {
     #[inline(always)]
     fn ids(&mut self, _: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
         self.extend_from_slice(ids);
-        ControlFlow::Continue(())
-    }
-
-    fn special(&mut self, id: u32, _: usize) -> ControlFlow<()> {
-        self.push(id);
         ControlFlow::Continue(())
     }
 }
@@ -67,10 +65,6 @@ impl Sink for Rows {
         self.ids.ids(vocabulary, ids)
     }
 
-    fn special(&mut self, id: u32, length: usize) -> ControlFlow<()> {
-        self.ids.special(id, length)
-    }
-
     fn end(&mut self) {
         self.ends.push(self.ids.len());
     }
@@ -78,33 +72,24 @@ impl Sink for Rows {
 
 /// Counts tokens, up to a limit.
 #[derive(Debug)]
-pub struct Counted {
+pub struct TokenCount {
     /// Tokens so far; never more than the limit.
     pub tokens: usize,
     limit: usize,
 }
 
-impl Counted {
+impl TokenCount {
     /// Counts up to `limit` tokens; `limit` is at least 1.
-    pub fn up_to(limit: usize) -> Counted {
-        Counted { tokens: 0, limit }
-    }
-
-    #[inline(always)]
-    fn add(&mut self, tokens: usize) -> ControlFlow<()> {
-        self.tokens = self.limit.min(self.tokens + tokens);
-        if self.tokens == self.limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    pub fn up_to(limit: usize) -> TokenCount {
+        TokenCount { tokens: 0, limit }
     }
 }
 
-impl Sink for Counted {
+impl Sink for TokenCount {
     #[inline(always)]
     fn ids(&mut self, _: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
-        self.add(ids.len())
-    }
-
-    fn special(&mut self, _: u32, _: usize) -> ControlFlow<()> {
-        self.add(1)
+        self.tokens = self.limit.min(self.tokens + ids.len());
+        if self.tokens == self.limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     fn appetite(&self, bytes: usize) -> usize {
@@ -240,7 +225,7 @@ impl Encoder<'_> {
                 self.pieces.encode(stretch.as_bytes(), base, ends, sink)
             })?;
             let Some(found) = found else { return ControlFlow::Continue(()) };
-            self.special(found.id, found.end - found.start, sink)?;
+            self.mark(Event::Special(found.id, found.end - found.start), sink)?;
             from = found.end;
         }
     }
@@ -256,21 +241,12 @@ impl Encoder<'_> {
         self.pieces.encode(piece, 0, &[piece.len() as u32], sink)
     }
 
-    /// Adds a special token that stands for `length` bytes.
-    pub(crate) fn special(&mut self, id: u32, length: usize, sink: &mut impl Sink) -> Flow {
-        self.mark(Event::Special(id, length), sink)
-    }
-
-    /// Ends a text.
-    pub(crate) fn end(&mut self, sink: &mut impl Sink) -> Flow {
-        self.mark(Event::End, sink)
-    }
-
-    fn mark(&mut self, event: Event, sink: &mut impl Sink) -> Flow {
+    /// Puts a special token, or the end of a text, after the pieces so far.
+    pub(crate) fn mark(&mut self, event: Event, sink: &mut impl Sink) -> Flow {
         let Pieces { vocabulary, cache, pipeline, .. } = &mut self.pieces;
         let flow = match (cache, pipeline) {
             (Some(cache), Some(pipeline)) => pipeline.mark(event, vocabulary, cache, sink),
-            _ => event.tell(sink),
+            _ => event.tell(vocabulary, sink),
         };
         flow.map_break(Ok)
     }

@@ -77,7 +77,7 @@ impl Sink for WithEnds {
         ControlFlow::Continue(())
     }
 
-    fn special(&mut self, id: u32, length: usize) -> ControlFlow<()> {
+    fn special(&mut self, _: &Vocabulary, id: u32, length: usize) -> ControlFlow<()> {
         self.push(id, length);
         ControlFlow::Continue(())
     }
@@ -101,10 +101,6 @@ impl Sink for Prefix<'_> {
         }
         self.left = self.left.saturating_sub(ids.len());
         if self.left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
-
-    fn special(&mut self, _: u32, _: usize) -> ControlFlow<()> {
-        ControlFlow::Break(())
     }
 
     fn appetite(&self, bytes: usize) -> usize {

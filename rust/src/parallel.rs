@@ -7,6 +7,7 @@ use std::ops::{ControlFlow, Range};
 
 use crate::encode::{Rows, room_for};
 use crate::error::Result;
+use crate::pipeline::Event;
 use crate::special::Matcher;
 use crate::threads::in_parallel;
 use crate::vocab::Vocabulary;
@@ -179,10 +180,10 @@ impl Vocabulary {
                     Row::Bytes(bytes) => encoder.bytes(&bytes[part.range.clone()], sink)?,
                 }
                 if let Some(id) = part.special {
-                    encoder.special(id, 0, sink)?;
+                    encoder.mark(Event::Special(id, 0), sink)?;
                 }
                 if part.last {
-                    encoder.end(sink)?;
+                    encoder.mark(Event::End, sink)?;
                 }
             }
             ControlFlow::Continue(())

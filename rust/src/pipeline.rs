@@ -24,9 +24,9 @@ pub(crate) enum Event {
 
 impl Event {
     /// Passes the event to the sink.
-    pub(crate) fn tell(self, sink: &mut impl Sink) -> ControlFlow<()> {
+    pub(crate) fn tell(self, vocabulary: &Vocabulary, sink: &mut impl Sink) -> ControlFlow<()> {
         match self {
-            Event::Special(id, length) => sink.special(id, length),
+            Event::Special(id, length) => sink.special(vocabulary, id, length),
             Event::End => {
                 sink.end();
                 ControlFlow::Continue(())
@@ -150,7 +150,7 @@ impl Pipeline {
         for (&event, &to) in self.events.iter().zip(&self.marks) {
             sink.ids(vocabulary, &self.ordered[from..to])?;
             from = to;
-            event.tell(sink)?;
+            event.tell(vocabulary, sink)?;
         }
         sink.ids(vocabulary, &self.ordered[from..])
     }

@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use crate::encode::{Rows, Sink};
 use crate::error::{Error, Result};
 use crate::merge::Chain;
+use crate::pipeline::Event;
 use crate::split::Flow;
 use crate::table::PairTable;
 use crate::vocab::Vocabulary;
@@ -72,7 +73,7 @@ impl LastStage {
                 let piece = &text[start..base + end as usize];
                 start = base + end as usize;
                 encoder.bytes(piece, narrow)?;
-                encoder.end(narrow)
+                encoder.mark(Event::End, narrow)
             })
         });
         if let Err(error) = narrowed {

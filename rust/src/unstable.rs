@@ -25,7 +25,7 @@ impl Sink for WithLastPiece {
         self.ids.ids(vocabulary, ids)
     }
 
-    fn special(&mut self, id: u32, _: usize) -> ControlFlow<()> {
+    fn special(&mut self, _: &Vocabulary, id: u32, _: usize) -> ControlFlow<()> {
         self.last_piece = 0;
         self.ids.push(id);
         ControlFlow::Continue(())

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use minbpe_core::encode::{Counted, Sink};
+use minbpe_core::encode::{Sink, TokenCount};
 use minbpe_core::error::Error;
 use minbpe_core::special::Matcher;
 use minbpe_core::threads::in_parallel;
@@ -157,7 +157,7 @@ proptest! {
     fn counting_and_cutting_agree_with_the_ids(merges in trained_merges(), text in "[abcé☕]{0,80}", limit in 1..60usize) {
         let vocabulary = vocabulary(&merges);
         let ids = encode(&vocabulary, &text);
-        let mut counted = Counted::up_to(limit);
+        let mut counted = TokenCount::up_to(limit);
         vocabulary.encode_ordinary(&text, &mut counted).unwrap();
         prop_assert_eq!(counted.tokens, ids.len().min(limit));
         let end = vocabulary.truncated(&text, limit).unwrap();
@@ -214,7 +214,7 @@ fn long_text_through_the_cache_equals_its_pieces_one_by_one() {
     for _ in 0..2 {
         assert_eq!(encode(&vocabulary, &text), expected);
     }
-    let mut counted = Counted::up_to(usize::MAX);
+    let mut counted = TokenCount::up_to(usize::MAX);
     vocabulary.encode_ordinary(&text, &mut counted).unwrap();
     assert_eq!(counted.tokens, expected.len());
 }
@@ -245,9 +245,6 @@ fn a_sink_that_breaks_ends_the_work() {
         fn ids(&mut self, _: &Vocabulary, _: &[u32]) -> ControlFlow<()> {
             self.0 += 1;
             ControlFlow::Break(())
-        }
-        fn special(&mut self, _: u32, _: usize) -> ControlFlow<()> {
-            ControlFlow::Continue(())
         }
     }
     let mut once = Once(0);

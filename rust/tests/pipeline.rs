@@ -180,7 +180,7 @@ impl Sink for UntilSpecial {
         ControlFlow::Continue(())
     }
 
-    fn special(&mut self, _: u32, _: usize) -> ControlFlow<()> {
+    fn special(&mut self, _: &Vocabulary, _: u32, _: usize) -> ControlFlow<()> {
         assert!(!self.ended, "called after it broke");
         self.ended = true;
         ControlFlow::Break(())

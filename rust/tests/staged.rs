@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use minbpe_core::count::{Counter, Document, PieceCounts};
-use minbpe_core::encode::Counted;
+use minbpe_core::encode::TokenCount;
 use minbpe_core::error::Error;
 use minbpe_core::progress::unwatched;
 use minbpe_core::split::Splitter;
@@ -134,7 +134,7 @@ proptest! {
                 ids.clear();
                 staged.encode_ordinary(text, &mut ids).unwrap();
                 prop_assert_eq!(&ids, &expected);
-                let mut counted = Counted::up_to(3);
+                let mut counted = TokenCount::up_to(3);
                 staged.encode_ordinary(text, &mut counted).unwrap();
                 prop_assert_eq!(counted.tokens, expected.len().min(3));
             }

@@ -12,7 +12,7 @@ use super::buffer::Buffer;
 use super::integers::Integers;
 use super::text::{detached, expect_str, text_of, with_text};
 use super::vocabulary::Vocabulary;
-use crate::encode::{Counted, room_for};
+use crate::encode::{TokenCount, room_for};
 use crate::error::{Error, Result};
 use crate::offsets::Offsets;
 use crate::parallel::Row;
@@ -274,7 +274,7 @@ impl Encoder {
     /// How many tokens `text` has, at most `limit`.
     fn count(&self, text: &Bound<'_, PyAny>, limit: usize) -> PyResult<usize> {
         with_text(text, |text| {
-            let mut counted = Counted::up_to(limit);
+            let mut counted = TokenCount::up_to(limit);
             if limit > 0 {
                 self.vocabulary.encode_ordinary(text, &mut counted)?;
             }
