@@ -12,7 +12,6 @@
 use std::ops::ControlFlow;
 
 mod automaton;
-mod batch;
 mod fallback;
 mod machine;
 mod parse;
@@ -25,8 +24,7 @@ mod walk;
 
 pub use patterns::{NamedPattern, NamedSequence, PATTERNS, SEQUENCES};
 
-use crate::error::Result;
-use batch::Batch;
+use crate::error::{Error, Result};
 use fallback::Backtracker;
 use table::Table;
 use walk::Splitting;
@@ -47,7 +45,8 @@ enum Split {
 /// Whether splitting goes on, with a value if it does. Breaks with an error, or with `Ok` where the caller wants no more pieces.
 pub type Flow<T = ()> = ControlFlow<Result<()>, T>;
 
-/// Receives batches of piece ends, as described at `Splitter::split`.
+/// Receives batches of piece ends, as described at `Splitter::split`. Ends are 32 bits wide, relative to the start of their batch: a text may
+/// have any length, but a single piece may not pass 4 GiB.
 pub(crate) type Each<'a> = dyn FnMut(usize, &[u32]) -> Flow + 'a;
 
 /// Buffers that a thread keeps between calls.
@@ -149,7 +148,7 @@ impl Splitter {
     /// Like `split`, for a text that begins at `base`.
     pub(crate) fn text(&self, text: &str, base: usize, scratch: &mut Scratch, each: &mut Each<'_>) -> Flow {
         match &self.splits[..] {
-            [] => whole(base, text.len(), scratch, each),
+            [] => whole(base, text.len(), each),
             [only] => only.text(text, base, scratch, each),
             [first, rest @ ..] => sequence::split(first, rest, text, base, scratch, each),
         }
@@ -158,20 +157,20 @@ impl Splitter {
     /// Like `split_bytes`.
     pub(crate) fn bytes(&self, bytes: &[u8], scratch: &mut Scratch, each: &mut Each<'_>) -> Flow {
         if self.splits.is_empty() {
-            return whole(0, bytes.len(), scratch, each);
+            return whole(0, bytes.len(), each);
         }
         let (mut at, mut end) = (0, 0);
         while end < bytes.len() {
             match invalid(&bytes[end..]) {
                 0 => {
-                    whole(at, end - at, scratch, each)?;
+                    whole(at, end - at, each)?;
                     at = end + self.text_of(&bytes[end..], end, scratch, each)?;
                     end = at;
                 }
                 length => end += length,
             }
         }
-        whole(at, end - at, scratch, each)
+        whole(at, end - at, each)
     }
 
     /// Splits the valid UTF-8 that `bytes` begin with, and returns its length.
@@ -221,8 +220,18 @@ impl Split {
 }
 
 /// Sends `length` bytes from `base` as one piece; zero bytes make no piece.
-fn whole(base: usize, length: usize, scratch: &mut Scratch, each: &mut Each<'_>) -> Flow {
-    let mut batch = Batch::new(&mut scratch.ends, base, each);
-    batch.push(base + length)?;
-    batch.flush()
+fn whole(base: usize, length: usize, each: &mut Each<'_>) -> Flow {
+    match u32::try_from(length) {
+        Ok(0) => ControlFlow::Continue(()),
+        Ok(end) => each(base, &[end]),
+        Err(_) => too_long(length),
+    }
+}
+
+/// The error for a piece that no 32-bit offset can hold.
+fn too_long<T>(bytes: usize) -> Flow<T> {
+    ControlFlow::Break(Err(Error::Corpus(format!(
+        "one piece of {bytes} bytes, and a piece may not pass 4 GiB: \
+         split the text into documents, or use a pattern that cuts it"
+    ))))
 }

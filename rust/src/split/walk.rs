@@ -15,11 +15,10 @@
 
 use std::ops::ControlFlow;
 
-use super::batch::too_long;
 use super::machine::MAX_LEVELS;
 use super::table::{Entry, ROWS, TRIE, Table};
 use super::trie::TrieEntry;
-use super::{Each, Flow, Scratch};
+use super::{Each, Flow, Scratch, too_long};
 
 /// How many lanes.
 const LANES: usize = 4;
