@@ -44,30 +44,33 @@ impl Tokens {
         if merges.len() != ids.len() {
             return Err(invalid(format!("{} merges have {} ids: give one id for each merge", merges.len(), ids.len())));
         }
-        let all_ids: Vec<u32> = byte_ids.iter().chain(ids).copied().collect();
-        let index_of_id = IdIndex::new(&all_ids)?;
-        let mut parents = Vec::with_capacity(merges.len());
-        for (rank, &(left, right)) in merges.iter().enumerate() {
-            let parent = |id: u32| match index_of_id.get(id) {
-                Some(index) if (index as usize) < 256 + rank => Ok(index),
-                Some(_) => Err(invalid(format!(
-                    "merge {rank} joins ({left}, {right}), but {id} is made by a later merge: order the merges by rank"
-                ))),
-                None => Err(invalid(format!("merge {rank} joins ({left}, {right}), but no token has the id {id}"))),
-            };
-            parents.push((parent(left)?, parent(right)?));
-        }
-        let mut tokens = Tokens::from_parents(parents, all_ids, index_of_id)?;
+        let all_ids = byte_ids.iter().chain(ids).copied().collect();
+        let mut tokens = Tokens::from_sound_merges(all_ids, merges.iter().copied())?;
         tokens.table = token_table(tokens.arena(), &tokens.starts, &tokens.ids)?.into();
         tokens.whole_pieces = tokens.each_token_merges_to_itself();
         Ok(tokens)
     }
 
-    /// Makes tokens from merges known to be sound, as a packaged table's are: parents as indices, in rank order. Skips the checks that no
-    /// two tokens are equal and that each merges to itself, which a test does for each packaged table.
-    pub(crate) fn from_parents(parents: Vec<(u32, u32)>, ids: Vec<u32>, index_of_id: IdIndex) -> Result<Tokens> {
-        let count = 256 + parents.len();
+    /// The same, with the ids of all tokens by index. Skips the checks that no two tokens are equal and that each merges to itself, which a test
+    /// does for each packaged table.
+    pub(crate) fn from_sound_merges(ids: Vec<u32>, merges: impl Iterator<Item = (u32, u32)>) -> Result<Tokens> {
+        let count = ids.len();
         check_count(count)?;
+        let index_of_id = IdIndex::new(&ids)?;
+        let mut parents = Vec::with_capacity(count - 256);
+        for (rank, (left, right)) in merges.enumerate() {
+            let parent = |id: u32| index_of_id.get(id).filter(|&index| (index as usize) < 256 + rank);
+            if let (Some(left), Some(right)) = (parent(left), parent(right)) {
+                parents.push((left, right));
+                continue;
+            }
+            let id = if parent(left).is_none() { left } else { right };
+            let why = match index_of_id.get(id) {
+                Some(_) => format!("{id} is made by a later merge: order the merges by rank"),
+                None => format!("no token has the id {id}"),
+            };
+            return Err(invalid(format!("merge {rank} joins ({left}, {right}), but {why}")));
+        }
         let mut starts: Vec<u32> = Vec::with_capacity(count + 1);
         starts.extend(0..=256);
         for (rank, &(left, right)) in parents.iter().enumerate() {

@@ -2,12 +2,10 @@
 //!
 //! Checked once, when made; never changed after. Vocabularies that differ only in special tokens share the rest.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::cache::Cache;
 use crate::error::{Error, Result};
-use crate::id_index::IdIndex;
 use crate::pool::Pool;
 use crate::split::Splitter;
 use crate::staged::{LastStage, Stage};
@@ -34,8 +32,6 @@ pub struct Vocabulary {
     last_stage: Option<Arc<LastStage>>,
     /// Sorted by id, then text.
     special: Vec<(String, u32)>,
-    /// The text that a special id decodes to: if several special tokens share the id, the first by text.
-    special_by_id: HashMap<u32, String>,
 }
 
 impl Vocabulary {
@@ -122,19 +118,12 @@ impl Vocabulary {
         }
         ids.extend((256..).take(merges.len()));
         ids.extend(extra.iter().map(|&(_, _, id)| id));
-        let mut parents = Vec::with_capacity(merges.len() + extra.len());
         let merges = merges
             .iter()
-            .map(|m| (u32::from_le_bytes([m[0], m[1], m[2], 0]), u32::from_le_bytes([m[3], m[4], m[5], 0])));
-        let index_of_id = IdIndex::new(&ids)?;
-        for (rank, (left, right)) in merges.chain(extra.iter().map(|&(left, right, _)| (left, right))).enumerate() {
-            let parent = |id: u32| index_of_id.get(id).filter(|&index| (index as usize) < 256 + rank);
-            match (parent(left), parent(right)) {
-                (Some(left), Some(right)) => parents.push((left, right)),
-                _ => return Err(damaged("a merge joins what is not there")),
-            }
-        }
-        Vocabulary::new(Tokens::from_parents(parents, ids, index_of_id)?, special, patterns)
+            .map(|m| (u32::from_le_bytes([m[0], m[1], m[2], 0]), u32::from_le_bytes([m[3], m[4], m[5], 0])))
+            .chain(extra.iter().map(|&(left, right, _)| (left, right)));
+        let tokens = Tokens::from_sound_merges(ids, merges).map_err(|error| damaged(&error.to_string()))?;
+        Vocabulary::new(tokens, special, patterns)
     }
 
     fn new(
@@ -172,9 +161,8 @@ impl Vocabulary {
         if let Some(two) = texts.windows(2).find(|two| two[0] == two[1]) {
             return Err(Error::SpecialToken(format!("the special token {:?} is given twice", two[0])));
         }
-        let special_by_id = special.iter().rev().map(|(text, id)| (*id, text.clone())).collect();
         let caches = Arc::new(Pool::new(Cache::ample(tokens.count())));
-        Ok(Vocabulary { tokens, caches, splitter, patterns, last_stage, special, special_by_id })
+        Ok(Vocabulary { tokens, caches, splitter, patterns, last_stage, special })
     }
 
     /// The same vocabulary, with a cache of at most `bytes` bytes for each thread that encodes; with none if that is less than 288 KB. By
@@ -289,14 +277,13 @@ impl Vocabulary {
     /// The bytes of an id, special tokens included.
     #[inline]
     pub fn bytes_of_id(&self, id: u32) -> Result<&[u8]> {
-        match self.tokens.index_of_id(id) {
-            Some(index) => Ok(self.tokens.bytes(index)),
-            None => match self.special_by_id.get(&id) {
-                Some(text) => Ok(text.as_bytes()),
-                None => {
-                    Err(Error::UnknownToken(format!("no token has the id {id}: ids go up to {}", self.n_vocab() - 1)))
-                }
-            },
+        if let Some(index) = self.tokens.index_of_id(id) {
+            return Ok(self.tokens.bytes(index));
+        }
+        // If special tokens share an id, it decodes to the first of them by text.
+        match self.special.get(self.special.partition_point(|&(_, other)| other < id)) {
+            Some((text, found)) if *found == id => Ok(text.as_bytes()),
+            _ => Err(Error::UnknownToken(format!("no token has the id {id}: ids go up to {}", self.n_vocab() - 1))),
         }
     }
 
