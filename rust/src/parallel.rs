@@ -40,18 +40,22 @@ impl<'a> Row<'a> {
     fn len(self) -> usize {
         self.bytes().len()
     }
+
+    fn part(self, range: Range<usize>) -> Row<'a> {
+        match self {
+            Row::Text(text) => Row::Text(&text[range]),
+            Row::Bytes(bytes) => Row::Bytes(&bytes[range]),
+        }
+    }
 }
 
 /// A row or a part of one.
-struct Part {
-    row: usize,
-    range: Range<usize>,
+struct Part<'a> {
+    row: Row<'a>,
     /// Whether special tokens are still to be looked for in it.
     unsearched: bool,
-    /// The special token that follows.
-    special: Option<u32>,
-    /// Whether the row ends with it.
-    last: bool,
+    /// What follows it: a special token, the end of the row, or nothing, where it was cut.
+    then: Option<Event>,
 }
 
 impl Vocabulary {
@@ -74,18 +78,18 @@ impl Vocabulary {
         threads: usize,
     ) -> Result<(Vec<u32>, Vec<u64>)> {
         let parts = self.parts(rows, special, threads);
-        let work: Vec<&[Part]> = if threads == 1 { vec![&parts] } else { together(&parts) };
+        let work: Vec<&[Part<'_>]> = if threads == 1 { vec![&parts] } else { together(&parts) };
         let each = rows.iter().map(|row| row.len()).sum::<usize>() / threads.max(1);
-        let done = in_parallel(work.len(), threads, |i| self.encode_parts(rows, work[i], special, each));
+        let done = in_parallel(work.len(), threads, |i| self.encode_parts(work[i], special, each));
         let done = done.into_iter().collect::<Result<Vec<_>>>()?;
         let mut offsets = Vec::with_capacity(rows.len() + 1);
         offsets.push(0);
         let mut before = 0;
-        for (ids, ends) in &done {
+        for Rows { ids, ends } in &done {
             offsets.extend(ends.iter().map(|&end| before + end as u64));
             before += ids.len() as u64;
         }
-        let mut done = done.into_iter().map(|(ids, _)| ids);
+        let mut done = done.into_iter().map(|rows| rows.ids);
         let mut ids = done.next().unwrap_or_default();
         ids.reserve_exact(before as usize - ids.len());
         done.for_each(|more| ids.extend_from_slice(&more));
@@ -111,20 +115,20 @@ impl Vocabulary {
         Ok((ids, end))
     }
 
-    fn parts(&self, rows: &[Row<'_>], special: Option<&Matcher>, threads: usize) -> Vec<Part> {
+    fn parts<'a>(&self, rows: &[Row<'a>], special: Option<&Matcher>, threads: usize) -> Vec<Part<'a>> {
         let mut parts = Vec::with_capacity(rows.len());
-        for (number, &row) in rows.iter().enumerate() {
+        for &row in rows {
             if threads > 1 && row.len() > 2 * PART {
-                self.cut(number, row, special, &mut parts);
+                self.cut(row, special, &mut parts);
             } else {
-                parts.push(Part { row: number, range: 0..row.len(), unsearched: true, special: None, last: true });
+                parts.push(Part { row, unsearched: true, then: Some(Event::End) });
             }
         }
         parts
     }
 
     /// Cuts a long row: at special tokens, then wherever a piece must end.
-    fn cut(&self, number: usize, row: Row<'_>, special: Option<&Matcher>, parts: &mut Vec<Part>) {
+    fn cut<'a>(&self, row: Row<'a>, special: Option<&Matcher>, parts: &mut Vec<Part<'a>>) {
         let mut start = 0;
         loop {
             let found = match row {
@@ -135,12 +139,11 @@ impl Vocabulary {
             while end - start > 2 * PART
                 && let Some(cut) = self.next_cut(&row.bytes()[start..end])
             {
-                let range = start..start + cut;
-                parts.push(Part { row: number, range, unsearched: false, special: None, last: false });
+                parts.push(Part { row: row.part(start..start + cut), unsearched: false, then: None });
                 start += cut;
             }
-            let (special, last) = (found.as_ref().map(|found| found.id), found.is_none());
-            parts.push(Part { row: number, range: start..end, unsearched: false, special, last });
+            let then = found.map_or(Event::End, |found| Event::Special(found.id, found.end - found.start));
+            parts.push(Part { row: row.part(start..end), unsearched: false, then: Some(then) });
             match found {
                 Some(found) => start = found.end,
                 None => return,
@@ -162,41 +165,30 @@ impl Vocabulary {
 
     /// The ids of some parts, and how many there are at the end of each row that ends among them. A thread is expected to encode `expected`
     /// bytes in all.
-    fn encode_parts(
-        &self,
-        rows: &[Row<'_>],
-        parts: &[Part],
-        special: Option<&Matcher>,
-        expected: usize,
-    ) -> Result<(Vec<u32>, Vec<usize>)> {
-        let bytes: usize = parts.iter().map(|part| part.range.len()).sum();
+    fn encode_parts(&self, parts: &[Part<'_>], special: Option<&Matcher>, expected: usize) -> Result<Rows> {
+        let bytes: usize = parts.iter().map(|part| part.row.len()).sum();
         let mut sink = Rows { ids: room_for(bytes), ends: Vec::with_capacity(parts.len()) };
         self.with_encoder(bytes.max(expected), &mut sink, |encoder, sink| {
-            for part in parts {
-                match rows[part.row] {
-                    Row::Text(text) => {
-                        encoder.text(&text[part.range.clone()], special.filter(|_| part.unsearched), sink)?
-                    }
-                    Row::Bytes(bytes) => encoder.bytes(&bytes[part.range.clone()], sink)?,
+            for &Part { row, unsearched, then } in parts {
+                match row {
+                    Row::Text(text) => encoder.text(text, special.filter(|_| unsearched), sink)?,
+                    Row::Bytes(bytes) => encoder.bytes(bytes, sink)?,
                 }
-                if let Some(id) = part.special {
-                    encoder.mark(Event::Special(id, 0), sink)?;
-                }
-                if part.last {
-                    encoder.mark(Event::End, sink)?;
+                if let Some(event) = then {
+                    encoder.mark(event, sink)?;
                 }
             }
             ControlFlow::Continue(())
         })?;
-        Ok((sink.ids, sink.ends))
+        Ok(sink)
     }
 }
 
 /// Parts that follow each other, enough for a thread.
-fn together(parts: &[Part]) -> Vec<&[Part]> {
+fn together<'p, 'a>(parts: &'p [Part<'a>]) -> Vec<&'p [Part<'a>]> {
     let mut bytes = 0;
     let groups = parts.chunk_by(|part, _| {
-        bytes += part.range.len();
+        bytes += part.row.len();
         let more = bytes < PART / 4;
         if !more {
             bytes = 0;
@@ -220,7 +212,7 @@ mod tests {
         let invalid = [&[0xff], text.as_bytes(), &[0xff]].concat();
         for row in [Row::Text(&text), Row::Bytes(&invalid)] {
             let parts = vocabulary.parts(&[row], None, 2);
-            let longest = parts.iter().map(|part| part.range.len()).max();
+            let longest = parts.iter().map(|part| part.row.len()).max();
             assert!(parts.len() >= 7 && longest < Some(6 * PART), "{} parts, of up to {longest:?} bytes", parts.len());
             assert_eq!(vocabulary.encode_rows(&[row], None, 2), vocabulary.encode_rows(&[row], None, 1));
         }
