@@ -53,13 +53,6 @@ pub(crate) struct Rows {
     pub(crate) ends: Vec<usize>,
 }
 
-impl Rows {
-    pub(crate) fn clear(&mut self) {
-        self.ids.clear();
-        self.ends.clear();
-    }
-}
-
 impl Sink for Rows {
     fn ids(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
         self.ids.ids(vocabulary, ids)

@@ -65,7 +65,8 @@ impl LastStage {
         sink: &mut impl Sink,
     ) -> Flow {
         // The earlier stages encode all pieces together, so that their merges run side by side.
-        work.narrow.clear();
+        work.narrow.ids.clear();
+        work.narrow.ends.clear();
         let length = ends.last().map_or(0, |&end| end as usize);
         let narrowed = self.narrower.with_encoder(length, &mut work.narrow, |encoder, narrow| {
             let mut start = base;

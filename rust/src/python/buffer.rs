@@ -13,6 +13,7 @@ use pyo3::types::PyBytes;
 #[pyclass(frozen, module = "minbpe._core")]
 pub(super) struct Buffer {
     numbers: Numbers,
+    format: &'static CStr,
     shape: [isize; 1],
     strides: [isize; 1],
 }
@@ -22,24 +23,15 @@ enum Numbers {
     U64(Vec<u64>),
 }
 
-impl Numbers {
-    fn format(&self) -> &'static CStr {
-        match self {
-            Numbers::U32(_) => c"I",
-            Numbers::U64(_) => c"Q",
-        }
-    }
-}
-
 impl From<Vec<u32>> for Buffer {
     fn from(numbers: Vec<u32>) -> Buffer {
-        Buffer { shape: [numbers.len() as isize], strides: [4], numbers: Numbers::U32(numbers) }
+        Buffer { format: c"I", shape: [numbers.len() as isize], strides: [4], numbers: Numbers::U32(numbers) }
     }
 }
 
 impl From<Vec<u64>> for Buffer {
     fn from(numbers: Vec<u64>) -> Buffer {
-        Buffer { shape: [numbers.len() as isize], strides: [8], numbers: Numbers::U64(numbers) }
+        Buffer { format: c"Q", shape: [numbers.len() as isize], strides: [8], numbers: Numbers::U64(numbers) }
     }
 }
 
@@ -86,6 +78,7 @@ impl Buffer {
             Numbers::U64(numbers) => numbers.as_ptr().cast(),
         };
         let asked = |flag: c_int| flags & flag == flag;
+        let (shape, strides, format) = (this.shape.as_ptr(), this.strides.as_ptr(), this.format.as_ptr());
         // SAFETY: `view` is valid for writing. All it points to is static or belongs to the object, which is frozen, never moved by Python,
         // and alive as long as `view.obj`, a new reference to it. Tests: tests/test_encoding_batches.py reads buffers in every form.
         unsafe {
@@ -94,18 +87,10 @@ impl Buffer {
                 len: this.shape[0] * this.strides[0],
                 readonly: 1,
                 itemsize: this.strides[0],
-                format: if asked(ffi::PyBUF_FORMAT) {
-                    this.numbers.format().as_ptr().cast_mut()
-                } else {
-                    std::ptr::null_mut()
-                },
+                format: if asked(ffi::PyBUF_FORMAT) { format.cast_mut() } else { std::ptr::null_mut() },
                 ndim: 1,
-                shape: if asked(ffi::PyBUF_ND) { this.shape.as_ptr().cast_mut() } else { std::ptr::null_mut() },
-                strides: if asked(ffi::PyBUF_STRIDES) {
-                    this.strides.as_ptr().cast_mut()
-                } else {
-                    std::ptr::null_mut()
-                },
+                shape: if asked(ffi::PyBUF_ND) { shape.cast_mut() } else { std::ptr::null_mut() },
+                strides: if asked(ffi::PyBUF_STRIDES) { strides.cast_mut() } else { std::ptr::null_mut() },
                 suboffsets: std::ptr::null_mut(),
                 internal: std::ptr::null_mut(),
                 obj: slf.clone().into_any().into_ptr(),
