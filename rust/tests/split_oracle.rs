@@ -84,7 +84,7 @@ struct Pair {
 /// The named patterns and sequences, then `MORE`.
 static PAIRS: LazyLock<Vec<Pair>> = LazyLock::new(|| {
     let patterns = PATTERNS.iter().map(|named| (named.name, from_ref(&named.pattern)));
-    let sequences = SEQUENCES.iter().map(|named| (named.name, named.patterns));
+    let sequences = SEQUENCES.iter().map(|named| (named.name, named.pattern));
     let more = MORE.iter().map(|pattern| (*pattern, from_ref(pattern)));
     patterns.chain(sequences).chain(more).map(|(name, patterns)| Pair::new(name, patterns)).collect()
 });

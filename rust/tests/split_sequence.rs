@@ -10,7 +10,7 @@ use minbpe_core::error::Error;
 use minbpe_core::split::{Engine, PATTERNS, SEQUENCES, Scratch, Splitter};
 use proptest::prelude::*;
 
-const DEEPSEEK: &[&str] = SEQUENCES[0].patterns;
+const DEEPSEEK: &[&str] = SEQUENCES[0].pattern;
 /// That of SmolLM, StarCoder and others, from the same file as the named sequence: digits, then GPT-2's pattern, which leaves gaps.
 const DIGITS: &[&str] = &[r"\p{N}", r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)"];
 /// Lines, then words; and words, then a pattern that looks behind.

@@ -62,7 +62,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("PATTERNS", patterns)?;
     let sequences = PyDict::new(module.py());
     for named in SEQUENCES {
-        sequences.set_item(named.name, PyTuple::new(module.py(), named.patterns)?)?;
+        sequences.set_item(named.name, PyTuple::new(module.py(), named.pattern)?)?;
     }
     module.add("SEQUENCES", sequences)?;
     module.add("UNICODE_VERSION", UNICODE_VERSION)?;

@@ -22,7 +22,7 @@ mod table;
 mod trie;
 mod walk;
 
-pub use patterns::{NamedPattern, NamedSequence, PATTERNS, SEQUENCES};
+pub use patterns::{Named, PATTERNS, SEQUENCES};
 
 use crate::error::{Error, Result};
 use fallback::Backtracker;

@@ -1,31 +1,20 @@
 //! The named split patterns, each with the source its string was read from.
 
-/// A split pattern by name.
+/// A split pattern by name, or several, each of which splits the pieces of the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NamedPattern {
+pub struct Named<P> {
     /// The name that `pattern=` takes.
     pub name: &'static str,
-    /// The regular expression.
-    pub pattern: &'static str,
-    /// Where the string comes from, character for character.
-    pub source: &'static str,
-}
-
-/// Several patterns under one name, each of which splits the pieces of the one before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NamedSequence {
-    /// The name that `pattern=` takes.
-    pub name: &'static str,
-    /// The regular expressions.
-    pub patterns: &'static [&'static str],
+    /// The regular expression, or all of them.
+    pub pattern: P,
     /// Where the strings come from, character for character.
     pub source: &'static str,
 }
 
 /// All named sequences.
-pub const SEQUENCES: &[NamedSequence] = &[NamedSequence {
+pub const SEQUENCES: &[Named<&[&str]>] = &[Named {
     name: "deepseek",
-    patterns: &[
+    pattern: &[
         r"\p{N}{1,3}",
         r"[一-龥぀-ゟ゠-ヿ]+",
         r##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"##,
@@ -34,28 +23,28 @@ pub const SEQUENCES: &[NamedSequence] = &[NamedSequence {
 }];
 
 /// All named patterns. "gpt4" is not "cl100k": they differ on white space at the end of a text that holds a newline.
-pub const PATTERNS: &[NamedPattern] = &[
-    NamedPattern {
+pub const PATTERNS: &[Named<&str>] = &[
+    Named {
         name: "gpt2",
         pattern: r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
         source: "karpathy/minbpe, minbpe/regex.py, GPT2_SPLIT_PATTERN",
     },
-    NamedPattern {
+    Named {
         name: "gpt4",
         pattern: r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+",
         source: "karpathy/minbpe, minbpe/regex.py, GPT4_SPLIT_PATTERN",
     },
-    NamedPattern {
+    Named {
         name: "r50k",
         pattern: r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s",
         source: "tiktoken 0.14.0, tiktoken_ext/openai_public.py, gpt2, r50k_base, p50k_base, p50k_edit",
     },
-    NamedPattern {
+    Named {
         name: "cl100k",
         pattern: r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s",
         source: "tiktoken 0.14.0, tiktoken_ext/openai_public.py, cl100k_base",
     },
-    NamedPattern {
+    Named {
         name: "o200k",
         pattern: concat!(
             r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|",
@@ -64,17 +53,17 @@ pub const PATTERNS: &[NamedPattern] = &[
         ),
         source: "tiktoken 0.14.0, tiktoken_ext/openai_public.py, o200k_base, o200k_harmony",
     },
-    NamedPattern {
+    Named {
         name: "llama3",
         pattern: r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
         source: "meta-llama/llama-models, models/llama3/tokenizer.py, pat_str",
     },
-    NamedPattern {
+    Named {
         name: "qwen2",
         pattern: r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
         source: "huggingface/transformers, src/transformers/models/qwen2/tokenization_qwen2.py, PRETOKENIZE_REGEX",
     },
-    NamedPattern {
+    Named {
         name: "tekken",
         pattern: concat!(
             r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|",
@@ -83,7 +72,7 @@ pub const PATTERNS: &[NamedPattern] = &[
         ),
         source: "ggml-org/llama.cpp, src/llama-vocab.cpp, LLAMA_VOCAB_PRE_TYPE_TEKKEN, \"original regex from tokenizer.json\"",
     },
-    NamedPattern {
+    Named {
         name: "kimi_k2",
         pattern: concat!(
             r"[\p{Han}]+|",
