@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::parse::{Compiled, Nfa, Node, NodeId, Refused};
+use super::parse::{Compiled, Nfa, Node, NodeId};
 use super::symbols::Symbols;
 
 /// Limits on what a pattern may cost to compile: 60 times what the largest named pattern needs.
@@ -61,7 +61,7 @@ impl Automaton {
                 let (hit, set) = closure.read(&sets[state], symbol)?;
                 let to = match ids.get(&set) {
                     Some(&to) => to,
-                    None if sets.len() == MAX_STATES => return Err(Refused("it needs too many states")),
+                    None if sets.len() == MAX_STATES => return Err("it needs too many states"),
                     None => {
                         ids.insert(set.clone(), sets.len() as u32);
                         sets.push(set);
@@ -132,7 +132,7 @@ impl Closure<'_> {
         while let Some(node) = stack.pop() {
             self.visits += 1;
             if self.visits > MAX_VISITS {
-                return Err(Refused("it takes too long to compile"));
+                return Err("it takes too long to compile");
             }
             if std::mem::replace(&mut self.seen[node as usize], self.round) == self.round {
                 continue;

@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 
 use super::automaton::{Automaton, DEAD, Hit, START};
-use super::parse::{Compiled, Refused};
+use super::parse::Compiled;
 
 /// The longest chain. A pattern that needs a longer one looks ahead without bound, as `a+b|a` does, and is refused. Named patterns need 3.
 pub(super) const MAX_LEVELS: usize = 7;
@@ -59,7 +59,7 @@ impl Machine {
                 let (mut step, chain) = advance(automaton, &chains[moves.len()], symbol)?;
                 if symbol == automaton.symbols {
                     if step.settle != step.slot + 1 && !moves.is_empty() {
-                        return Err(Refused("it cannot read every text to its end"));
+                        return Err("it cannot read every text to its end");
                     }
                 } else {
                     step.to = *ids.entry(chain).or_insert_with_key(|chain| {
@@ -67,7 +67,7 @@ impl Machine {
                         chains.len() - 1
                     });
                     if chains.len() > MAX_CHAINS {
-                        return Err(Refused("it looks ahead in too many ways"));
+                        return Err("it looks ahead in too many ways");
                     }
                 }
                 row.push(step);
@@ -140,7 +140,7 @@ fn advance(automaton: &Automaton, chain: &[Level], symbol: usize) -> Compiled<(M
                     after.remove(1);
                     continue;
                 }
-                Level { state: DEAD, matched: Hit::Gap } => return Err(Refused("it looks ahead from inside a gap")),
+                Level { state: DEAD, matched: Hit::Gap } => return Err("it looks ahead from inside a gap"),
                 _ => break,
             }
         }
@@ -148,7 +148,7 @@ fn advance(automaton: &Automaton, chain: &[Level], symbol: usize) -> Compiled<(M
         settle += 1;
     }
     if !at_end && after[0] == (Level { state: DEAD, matched: Hit::None }) {
-        return Err(Refused("it may match the empty string"));
+        return Err("it may match the empty string");
     }
     // A run that is sure to match later needs neither its last match nor the runs behind it.
     if let Some(level) = after.iter().position(|run| automaton.sure(run.state)) {
@@ -156,7 +156,7 @@ fn advance(automaton: &Automaton, chain: &[Level], symbol: usize) -> Compiled<(M
         after.truncate(level + 1);
     }
     if after.len() > MAX_LEVELS {
-        return Err(Refused("it looks ahead without bound"));
+        return Err("it looks ahead without bound");
     }
     let fresh = settle > 0 && slot == settle - 1 && !at_end && after == [begun(symbol)];
     Ok((Move { slot: slot as u8, settle: settle as u8, to: 0, fresh }, after))

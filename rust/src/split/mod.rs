@@ -204,7 +204,7 @@ impl Split {
     fn new(pattern: &str) -> Result<Split> {
         Ok(match Table::compile(pattern) {
             Ok(table) => Split::Compiled(table),
-            Err(refused) => Split::Backtracking(Backtracker::new(pattern)?, refused.0),
+            Err(reason) => Split::Backtracking(Backtracker::new(pattern)?, reason),
         })
     }
 

@@ -14,12 +14,8 @@ use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Dot, Hir, HirKin
 const MAX_NODES: usize = 8192;
 const MAX_CLASSES: usize = 128;
 
-/// Why the compiled engine refuses a pattern.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Refused(pub(super) &'static str);
-
-/// The result of a stage that may refuse.
-pub(super) type Compiled<T> = Result<T, Refused>;
+/// The result of a stage that may refuse a pattern, saying why: "it looks behind".
+pub(super) type Compiled<T> = Result<T, &'static str>;
 
 /// A node's number.
 pub(super) type NodeId = u16;
@@ -68,7 +64,7 @@ pub(super) struct Nfa {
 impl Nfa {
     /// Reads `pattern`. Also refuses what does not parse: the caller's other engine has the better message.
     pub(super) fn parse(pattern: &str) -> Compiled<Nfa> {
-        let tree = Expr::parse_tree(pattern).map_err(|_| Refused("it does not parse"))?;
+        let tree = Expr::parse_tree(pattern).map_err(|_| "it does not parse")?;
         let mut nfa = Nfa { nodes: Vec::new(), classes: Vec::new(), start: 0 };
         let matched = nfa.add(Node::Match)?;
         let pattern = nfa.build(&tree.expr, matched)?;
@@ -81,7 +77,7 @@ impl Nfa {
 
     fn add(&mut self, node: Node) -> Compiled<NodeId> {
         if self.nodes.len() == MAX_NODES {
-            return Err(Refused("it is too large"));
+            return Err("it is too large");
         }
         self.nodes.push(node);
         Ok((self.nodes.len() - 1) as NodeId)
@@ -92,7 +88,7 @@ impl Nfa {
             return Ok(known as u16);
         }
         if self.classes.len() == MAX_CLASSES {
-            return Err(Refused("it has too many character classes"));
+            return Err("it has too many character classes");
         }
         self.classes.push(class);
         Ok((self.classes.len() - 1) as u16)
@@ -119,20 +115,20 @@ impl Nfa {
             Expr::Assertion(_) => self.ahead(expr, false, next),
             Expr::LookAround(inner, LookAround::LookAhead) => self.ahead(inner, false, next),
             Expr::LookAround(inner, LookAround::LookAheadNeg) => self.ahead(inner, true, next),
-            Expr::LookAround(..) => Err(Refused("it looks behind")),
+            Expr::LookAround(..) => Err("it looks behind"),
             Expr::Repeat { child, lo, hi, greedy } => self.repeat(child, *lo, *hi, *greedy, next, next),
             Expr::AtomicGroup(inner) => match &**inner {
                 Expr::Repeat { child, lo, hi, greedy: true } => {
                     let Ok(class) = character(child) else {
-                        return Err(Refused("it has a possessive repetition of more than one character class"));
+                        return Err("it has a possessive repetition of more than one character class");
                     };
                     let class = self.class(class)?;
                     let leave = self.add(Node::Ahead(Ahead { class, negated: true, at_end: true }, next))?;
                     self.repeat(child, *lo, *hi, true, leave, next)
                 }
-                _ => Err(Refused("it has an atomic group")),
+                _ => Err("it has an atomic group"),
             },
-            _ => Err(Refused("it has back-references or other constructs beyond classes, choices and repetitions")),
+            _ => Err("it has back-references or other constructs beyond classes, choices and repetitions"),
         }
     }
 
@@ -147,7 +143,7 @@ impl Nfa {
         full: NodeId,
     ) -> Compiled<NodeId> {
         if may_be_empty(child) || hi < lo {
-            return Err(Refused("it repeats something that may be empty"));
+            return Err("it repeats something that may be empty");
         }
         let order = |round, leave| if greedy { vec![round, leave] } else { vec![leave, round] };
         let mut node = if lo == hi { full } else { leave };
@@ -183,7 +179,7 @@ fn condition(expr: &Expr) -> Compiled<(ClassUnicode, bool)> {
         Expr::Assertion(Assertion::EndLine { crlf: false }) => {
             Ok((ClassUnicode::new([ClassUnicodeRange::new('\n', '\n')]), true))
         }
-        Expr::Assertion(_) => Err(Refused("it asks for the character before")),
+        Expr::Assertion(_) => Err("it asks for the character before"),
         Expr::Group(inner) => condition(inner),
         Expr::Alt(choices) => {
             let (mut class, mut at_end) = (ClassUnicode::empty(), false);
@@ -205,13 +201,13 @@ fn character(expr: &Expr) -> Compiled<ClassUnicode> {
     }
     match <[_; 1]>::try_from(characters(expr)?) {
         Ok([class]) => Ok(class),
-        Err(_) => Err(Refused("it looks ahead further than one character")),
+        Err(_) => Err("it looks ahead further than one character"),
     }
 }
 
 /// A class for each character of a leaf.
 fn characters(expr: &Expr) -> Compiled<Vec<ClassUnicode>> {
-    let parse = |text: &str| regex_syntax::parse(text).map_err(|_| Refused("it does not parse"));
+    let parse = |text: &str| regex_syntax::parse(text).map_err(|_| "it does not parse");
     let hir = match expr {
         Expr::Any { newline: true, .. } => Hir::dot(Dot::AnyChar),
         Expr::Any { crlf: true, .. } => Hir::dot(Dot::AnyCharExceptCRLF),
@@ -220,7 +216,7 @@ fn characters(expr: &Expr) -> Compiled<Vec<ClassUnicode>> {
         Expr::Literal { val, casei: true } => parse(&format!("(?i:{})", regex_syntax::escape(val)))?,
         Expr::Delegate { inner, casei: false } => parse(inner)?,
         Expr::Delegate { inner, casei: true } => parse(&format!("(?i:{inner})"))?,
-        _ => return Err(Refused("it looks ahead further than one character")),
+        _ => return Err("it looks ahead further than one character"),
     };
     let mut classes = Vec::new();
     flatten(&hir, &mut classes)?;
@@ -231,7 +227,7 @@ fn flatten(hir: &Hir, classes: &mut Vec<ClassUnicode>) -> Compiled<()> {
     match hir.kind() {
         HirKind::Class(Class::Unicode(class)) => classes.push(class.clone()),
         HirKind::Literal(literal) => {
-            let text = std::str::from_utf8(&literal.0).map_err(|_| Refused("it matches bytes that are not text"))?;
+            let text = std::str::from_utf8(&literal.0).map_err(|_| "it matches bytes that are not text")?;
             classes.extend(text.chars().map(|c| ClassUnicode::new([ClassUnicodeRange::new(c, c)])));
         }
         HirKind::Concat(parts) => {
@@ -239,7 +235,7 @@ fn flatten(hir: &Hir, classes: &mut Vec<ClassUnicode>) -> Compiled<()> {
                 flatten(part, classes)?;
             }
         }
-        _ => return Err(Refused("it has a class that no character is in, or one of bytes")),
+        _ => return Err("it has a class that no character is in, or one of bytes"),
     }
     Ok(())
 }

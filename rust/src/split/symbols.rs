@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use regex_syntax::hir::ClassUnicode;
 
-use super::parse::{Compiled, Refused};
+use super::parse::Compiled;
 
 /// Patterns with more symbols than this are refused.
 const MAX_SYMBOLS: usize = 120;
@@ -44,7 +44,7 @@ impl Symbols {
             let symbol = *known.entry(inside).or_insert(symbols.count as u8);
             if symbol as usize == symbols.count {
                 if symbols.count == MAX_SYMBOLS {
-                    return Err(Refused("its classes tell too many kinds of characters apart"));
+                    return Err("its classes tell too many kinds of characters apart");
                 }
                 symbols.count += 1;
                 for (class, members) in symbols.members.iter_mut().enumerate() {

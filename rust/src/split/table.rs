@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::automaton::Automaton;
 use super::machine::{MAX_LEVELS, Machine, Move};
-use super::parse::{Compiled, Nfa, Refused};
+use super::parse::{Compiled, Nfa};
 use super::symbols::Symbols;
 use super::trie::{self, TrieEntry};
 
@@ -71,7 +71,7 @@ impl Table {
         let rows = Rows::new(&machine, &symbols)?;
         let table = rows.into_table(machine, &symbols)?;
         // Cannot happen; but it is cheap to look, and costly to be wrong.
-        if table.is_sound() { Ok(table) } else { Err(Refused("its table breaks an invariant")) }
+        if table.is_sound() { Ok(table) } else { Err("its table breaks an invariant") }
     }
 
     /// What the end of the text does in the state of `row`.
@@ -222,12 +222,12 @@ impl Rows {
                     row.push(match next - slot {
                         1 => rows.cell(slot, false, second.to, after(second) + 1),
                         ..=0 => rows.cell(next, true, second.to, after(second)),
-                        _ => return Err(Refused("its matches may lie too far apart")),
+                        _ => return Err("its matches may lie too far apart"),
                     });
                 }
             }
             if (rows.rows.len() + 1) * row.len() > MAX_CELLS {
-                return Err(Refused("its table is too large"));
+                return Err("its table is too large");
             }
             rows.rows.push(row);
         }
@@ -260,7 +260,7 @@ impl Rows {
             .collect();
         let (width, height) = (kept.len(), self.rows.len());
         if width * height > TRIE - ROWS {
-            return Err(Refused("its table is too large"));
+            return Err("its table is too large");
         }
         let mut words = vec![0; TRIE];
         for (second, first) in (0..128).flat_map(|second| (0..128).map(move |first| (second, first))) {

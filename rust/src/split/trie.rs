@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::parse::{Compiled, Refused};
+use super::parse::Compiled;
 use super::symbols::Symbols;
 
 /// An entry: the next row << 16 | on the last byte of a character, how many of its bytes came before << 8 | symbol.
@@ -121,7 +121,7 @@ impl Builder<'_> {
             fresh
         });
         if at - 128 > u16::MAX as usize {
-            return Err(Refused("its classes are too scattered"));
+            return Err("its classes are too scattered");
         }
         Ok(TrieEntry::new(at - 128, 0, self.nop).0)
     }
