@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 from cyclopts import App, Parameter
 
@@ -195,11 +195,11 @@ def _runner(benchmark: str, common: Common, patience: float = PATIENCE) -> Itera
     }
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        out = common.out
-        if not out and not common.quick:
-            out = RESULTS / f"{benchmark}-{datetime.now():%Y-%m-%d-%H%M}.jsonl"
-            out.parent.mkdir(exist_ok=True)
-        sink = stack.enter_context(out.open("w", encoding="utf-8")) if out else None
+        sink: TextIO | None = None
+        if common.out:
+            sink = stack.enter_context(common.out.open("w", encoding="utf-8"))
+        elif not common.quick:
+            sink = stack.enter_context(_new_results(benchmark))
         runner = Runner(benchmark, engines, 1 if common.quick else common.runs, scratch, about, sink, patience)
         runner.refuse()
         yield runner
@@ -207,6 +207,12 @@ def _runner(benchmark: str, common: Common, patience: float = PATIENCE) -> Itera
             print("\n".join(map(json.dumps, runner.rows)))
         else:
             print(tables.markdown(runner.rows), end="")
+
+
+def _new_results(benchmark: str) -> TextIO:
+    """Open a new file in benchmarks/results; FileExistsError if another run of this benchmark began in the same second."""
+    RESULTS.mkdir(exist_ok=True)
+    return (RESULTS / f"{benchmark}-{datetime.now():%Y-%m-%d-%H%M%S}.jsonl").open("x", encoding="utf-8")
 
 
 def _relevant(engine: Engine, benchmark: str) -> bool:
@@ -230,7 +236,7 @@ def main() -> int:
     """Run the command line; errors are reported without a traceback."""
     try:
         app()
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, OSError) as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 1
     return 0

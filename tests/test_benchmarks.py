@@ -3,12 +3,16 @@
 import json
 import subprocess
 import sys
+from datetime import datetime
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import minbpe
+from benchmarks import __main__ as main
 from benchmarks import corpora, tables, worst
 from benchmarks.__main__ import _command, app
 from benchmarks.engine import Encoder, Engine, Setting, Trained
@@ -255,6 +259,18 @@ def test_an_unknown_engine_is_told_with_those_that_there_are() -> None:
 
 def test_every_engine_of_the_table_encodes_or_trains() -> None:
     assert all(engine.encoder or engine.trainer for engine in ENGINES.values())
+
+
+def test_two_runs_of_a_minute_write_two_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(main, "RESULTS", tmp_path)
+    opened = []
+    for second in (1, 2):
+        monkeypatch.setattr(main, "datetime", SimpleNamespace(now=partial(datetime, 2026, 1, 1, 0, 0, second)))
+        opened.append(main._new_results("encode"))
+    with opened[0] as first, opened[1] as later:
+        assert first.name != later.name
+        with pytest.raises(FileExistsError):
+            main._new_results("encode")
 
 
 def test_results_tell_the_command_without_the_machines_paths() -> None:
