@@ -393,6 +393,15 @@ class Encoding(BaseEncoding):
 
     def decode(self, tokens: Iterable[int], errors: str = "replace") -> str:
         """Decode ids to text. Bytes that are not UTF-8 are handled as `errors` says, by default replaced by U+FFFD.
+    def encode_up_to(self, text: str, n: int) -> list[int]:
+        """Return the first `n` ids of `encode_ordinary(text)`, or all if there are fewer; stops reading there.
+
+        >>> import minbpe
+        >>> minbpe.get_encoding("gpt2").encode_up_to("hello world, and so on and so on", 2)
+        [31373, 995]
+        """
+        return self._core.encode_up_to(text, _limit(n))
+
 
         >>> import minbpe
         >>> minbpe.get_encoding("gpt2").decode([31373, 995])

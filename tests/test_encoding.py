@@ -160,6 +160,13 @@ def test_a_count_is_the_number_of_ids_up_to_a_limit(encoding: Encoding, text: st
     assert encoding.count_up_to(text, n) == min(n, len(ids))
 
 
+@given(text=texts, n=st.integers(0, 40))
+def test_the_first_ids_are_those_of_the_whole(encoding: Encoding, text: str, n: int) -> None:
+    ids = encoding.encode_ordinary(text)
+    assert encoding.encode_up_to(text, n) == ids[:n]
+    assert encoding.encode_up_to(text * 1000, n) == encoding.encode_ordinary(text * 1000)[:n]
+
+
 def truncated(encoding: Encoding, text: str, n: int) -> str:
     """The longest prefix made of at most n whole tokens that is valid text and encodes to at most n tokens, by trying each."""
     parts = encoding.decode_tokens_bytes(encoding.encode_ordinary(text))
@@ -182,6 +189,7 @@ def test_a_limit_beyond_all_numbers_is_no_limit() -> None:
     encoding = minbpe.get_encoding("gpt2")
     assert encoding.truncate("hello world", 10**30) == "hello world"
     assert encoding.count_up_to("hello world", 10**30) == 2
+    assert encoding.encode_up_to("hello world", 10**30) == encoding.encode_ordinary("hello world")
 
 
 def test_text_beyond_the_limit_is_not_read() -> None:
@@ -191,8 +199,11 @@ def test_text_beyond_the_limit_is_not_read() -> None:
     text = "x." * 50_000 + "a" * 5_000
     with pytest.raises(minbpe.errors.PatternError, match="gave up"):
         encoding.count(text)
-    assert encoding.count_up_to(text, 3) == 3
-    assert encoding.truncate(text, 3) == "x.x"
+    for begins in ("x." * 50_000, "x." * 50_000_000):
+        text = begins + "a" * 5_000
+        assert encoding.count_up_to(text, 3) == 3
+        assert encoding.encode_up_to(text, 3) == encoding.encode_ordinary("x.x")
+        assert encoding.truncate(text, 3) == "x.x"
 
 
 # Offsets

@@ -80,6 +80,7 @@ def test_every_way_to_encode_gives_the_same_ids(
     assert encoding.encode_to_numpy(text, disallowed_special=()).tolist() == ids
     assert encoding.encode_batch_flat([text], disallowed_special=())[0].tolist() == ids
     assert (encoding.count(text), encoding.count_up_to(text, limit)) == (len(ids), min(limit, len(ids)))
+    assert encoding.encode_up_to(text, limit) == ids[:limit]
     assert encoding.decode_bytes(encoding.encode_bytes(data)) == data
     with_offsets, offsets = encoding.encode_with_offsets(text, unit="byte", disallowed_special=())
     assert with_offsets == ids

@@ -63,35 +63,28 @@ impl Sink for Rows {
     }
 }
 
-/// Counts tokens, up to a limit.
-#[derive(Debug)]
-pub struct TokenCount {
-    /// Tokens so far; never more than the limit.
-    pub tokens: usize,
-    limit: usize,
+/// Hands over the first ids, up to a number that is at least 1.
+struct UpTo<F> {
+    left: usize,
+    each: F,
 }
 
-impl TokenCount {
-    /// Counts up to `limit` tokens; `limit` is at least 1.
-    pub fn up_to(limit: usize) -> TokenCount {
-        TokenCount { tokens: 0, limit }
-    }
-}
-
-impl Sink for TokenCount {
+impl<F: FnMut(&[u32])> Sink for UpTo<F> {
     #[inline(always)]
     fn ids(&mut self, _: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
-        self.tokens = self.limit.min(self.tokens + ids.len());
-        if self.tokens == self.limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        let ids = &ids[..ids.len().min(self.left)];
+        self.left -= ids.len();
+        (self.each)(ids);
+        if self.left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     fn appetite(&self, bytes: usize) -> usize {
-        bytes.min(self.limit.saturating_mul(BYTES_A_TOKEN))
+        bytes.min(self.left.saturating_mul(BYTES_A_TOKEN))
     }
 }
 
 /// More bytes per token than nearly any text has.
-pub(crate) const BYTES_A_TOKEN: usize = 16;
+const BYTES_A_TOKEN: usize = 16;
 
 /// A buffer for the ids of `bytes` bytes of text: for a short text, what English takes; for a long one, what any script takes, on large
 /// pages, because making pages takes half the time of writing the ids.
@@ -137,6 +130,12 @@ impl Vocabulary {
     /// Encodes `text` into `sink`, with special tokens treated as plain text.
     pub fn encode_ordinary(&self, text: &str, sink: &mut impl Sink) -> Result<()> {
         self.encode(text, None, sink)
+    }
+
+    /// Gives the first `limit` ids of `text` to `each`, any number at a time, with special tokens treated as plain text. Nothing is read past
+    /// the last of them, except the pieces that are encoded together with its own.
+    pub fn encode_up_to(&self, text: &str, limit: usize, each: impl FnMut(&[u32])) -> Result<()> {
+        if limit == 0 { Ok(()) } else { self.encode_ordinary(text, &mut UpTo { left: limit, each }) }
     }
 
     /// Encodes `text` into `sink`. What `special` finds becomes that special token, and the text before it is split as if it ended there,

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::encode::{BYTES_A_TOKEN, Sink};
+use crate::encode::Sink;
 use crate::error::Result;
 use crate::special::Matcher;
 use crate::vocab::Vocabulary;
@@ -45,14 +45,19 @@ impl Vocabulary {
         let mut text = text;
         // A prefix can have more tokens than the text had there, where the pattern splits its end differently: then it is cut once more.
         loop {
-            let mut prefix = Prefix { text, left: limit, place: 0, end: 0 };
-            if limit > 0 {
-                self.encode_ordinary(text, &mut prefix)?;
+            let (mut place, mut end) = (0, 0);
+            self.encode_up_to(text, limit, |ids| {
+                for &id in ids {
+                    place += self.length_of_id(id);
+                    if text.is_char_boundary(place) {
+                        end = place;
+                    }
+                }
+            })?;
+            if end == text.len() {
+                return Ok(end);
             }
-            if prefix.end == text.len() {
-                return Ok(prefix.end);
-            }
-            text = &text[..prefix.end];
+            text = &text[..end];
         }
     }
 }
@@ -80,30 +85,5 @@ impl Sink for WithEnds {
     fn special(&mut self, _: &Vocabulary, id: u32, length: usize) -> ControlFlow<()> {
         self.push(id, length);
         ControlFlow::Continue(())
-    }
-}
-
-/// Finds the end of the last token that ends on a character, among the first `left` tokens.
-struct Prefix<'a> {
-    text: &'a str,
-    left: usize,
-    place: usize,
-    end: usize,
-}
-
-impl Sink for Prefix<'_> {
-    fn ids(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
-        for &id in ids.iter().take(self.left) {
-            self.place += vocabulary.length_of_id(id);
-            if self.text.is_char_boundary(self.place) {
-                self.end = self.place;
-            }
-        }
-        self.left = self.left.saturating_sub(ids.len());
-        if self.left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
-
-    fn appetite(&self, bytes: usize) -> usize {
-        bytes.min(self.left.saturating_mul(BYTES_A_TOKEN))
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use minbpe_core::encode::{Sink, TokenCount};
+use minbpe_core::encode::Sink;
 use minbpe_core::error::Error;
 use minbpe_core::special::Matcher;
 use minbpe_core::threads::in_parallel;
@@ -154,12 +154,12 @@ proptest! {
     }
 
     #[test]
-    fn counting_and_cutting_agree_with_the_ids(merges in trained_merges(), text in "[abcé☕]{0,80}", limit in 1..60usize) {
+    fn counting_and_cutting_agree_with_the_ids(merges in trained_merges(), text in "[abcé☕]{0,80}", limit in 0..60usize) {
         let vocabulary = vocabulary(&merges);
         let ids = encode(&vocabulary, &text);
-        let mut counted = TokenCount::up_to(limit);
-        vocabulary.encode_ordinary(&text, &mut counted).unwrap();
-        prop_assert_eq!(counted.tokens, ids.len().min(limit));
+        let mut first = Vec::new();
+        vocabulary.encode_up_to(&text, limit, |ids| first.extend_from_slice(ids)).unwrap();
+        prop_assert_eq!(&first, &ids[..ids.len().min(limit)]);
         let end = vocabulary.truncated(&text, limit).unwrap();
         let cut = &text[..end];
         prop_assert!(encode(&vocabulary, cut).len() <= limit);
@@ -214,9 +214,23 @@ fn long_text_through_the_cache_equals_its_pieces_one_by_one() {
     for _ in 0..2 {
         assert_eq!(encode(&vocabulary, &text), expected);
     }
-    let mut counted = TokenCount::up_to(usize::MAX);
-    vocabulary.encode_ordinary(&text, &mut counted).unwrap();
-    assert_eq!(counted.tokens, expected.len());
+    for limit in [1, 2, 1000, expected.len() - 1, expected.len(), usize::MAX] {
+        let mut first = Vec::new();
+        vocabulary.encode_up_to(&text, limit, |ids| first.extend_from_slice(ids)).unwrap();
+        assert_eq!(first, expected[..expected.len().min(limit)]);
+    }
+}
+
+#[test]
+fn text_is_read_as_far_as_its_first_ids_go() {
+    let bytes: [u32; 256] = std::array::from_fn(|byte| byte as u32);
+    let pattern = r"x\.|(a|aa)+\1b|a+"; // on a long run of a it tries every way to divide it, and gives up
+    let vocabulary = Vocabulary::from_merges(&bytes, &[], &[], vec![], Some(pattern.into())).unwrap();
+    let text = ["x.".repeat(50_000), "a".repeat(5_000)].concat();
+    assert!(matches!(vocabulary.encode_ordinary(&text, &mut Vec::new()), Err(Error::Pattern(_))));
+    let mut first = Vec::new();
+    vocabulary.encode_up_to(&text, 3, |ids| first.extend_from_slice(ids)).unwrap();
+    assert_eq!(first, *b"x.x".map(u32::from).as_slice());
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::buffer::Buffer;
 use super::integers::Integers;
 use super::text::{detached, expect_str, text_of, with_text};
 use super::vocabulary::Vocabulary;
-use crate::encode::{TokenCount, room_for};
+use crate::encode::room_for;
 use crate::error::{Error, Result};
 use crate::offsets::Offsets;
 use crate::parallel::Row;
@@ -274,11 +274,9 @@ impl Encoder {
     /// How many tokens `text` has, at most `limit`.
     fn count(&self, text: &Bound<'_, PyAny>, limit: usize) -> PyResult<usize> {
         with_text(text, |text| {
-            let mut counted = TokenCount::up_to(limit);
-            if limit > 0 {
-                self.vocabulary.encode_ordinary(text, &mut counted)?;
-            }
-            Ok(counted.tokens)
+            let mut tokens = 0;
+            self.vocabulary.encode_up_to(text, limit, |ids| tokens += ids.len())?;
+            Ok(tokens)
         })
     }
 
@@ -287,6 +285,16 @@ impl Encoder {
         let copy = text_of(text)?;
         let end = text.py().detach(|| self.vocabulary.truncated(&copy, limit))?;
         Ok(PyString::new(text.py(), &copy[..end]))
+    }
+
+    /// The first `limit` ids of `text`.
+    fn encode_up_to<'py>(&self, text: &Bound<'py, PyAny>, limit: usize) -> PyResult<Bound<'py, PyList>> {
+        let first = with_text(text, |text| {
+            let mut first = Vec::new();
+            self.vocabulary.encode_up_to(text, limit, |ids| first.extend_from_slice(ids))?;
+            Ok(first)
+        })?;
+        self.integers.list(text.py(), &first)
     }
 
     fn decode_bytes<'py>(&self, ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
