@@ -8,6 +8,8 @@ The file is long because tiktoken's class is: three lines in four are docstrings
 
 from __future__ import annotations
 
+import os
+
 from minbpe import _core
 from minbpe._core import BaseEncoding
 from minbpe.errors import MinbpeError, UnknownTokenError, VocabularyError, expect, expect_int
@@ -277,6 +279,37 @@ class Encoding(BaseEncoding):
         ids, offsets = self._core.encode_batch_flat(texts, _threads(num_threads), special)
         return memoryview(ids), memoryview(offsets)
 
+    def encode_files(
+        self, paths: Iterable[str | os.PathLike[str]], *, num_threads: int = 8
+    ) -> tuple[memoryview, memoryview]:
+        """Encode files into two flat buffers, as `encode_batch_flat` does texts; each file is one document.
+
+        A file's bytes are encoded as they are, whether or not they are UTF-8, as by `encode_bytes`. Files are mapped into memory,
+        not read, so none may be cut short meanwhile; small ones, and pipes, are read. Threads share many files or one long one.
+
+        >>> import minbpe, tempfile, pathlib
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     path = pathlib.Path(directory, "a.txt")
+        ...     _ = path.write_bytes(b"hello world")
+        ...     ids, offsets = minbpe.get_encoding("gpt2").encode_files([path, path])
+        >>> ids.tolist(), offsets.tolist()
+        ([31373, 995, 31373, 995], [0, 2, 4])
+
+        Raises:
+            OSError: a file is missing, is a directory, or cannot be read; the error names it.
+            CorpusError: a path is that of a compressed file or of one of records, which `read_documents` reads.
+            TypeError: `paths` is a single path.
+        """
+        from minbpe.documents import refuse_unless_plain
+
+        if isinstance(paths, str | bytes | os.PathLike):
+            raise TypeError(f"paths are given one by one, and this is a single {type(paths).__name__}: write [path]")
+        files = list(paths)
+        for file in files:
+            refuse_unless_plain(file)
+        ids, offsets = self._core.encode_files(files, _threads(num_threads))
+        return memoryview(ids), memoryview(offsets)
+
     def encode_arrow(self, column: Any, *, num_threads: int = 8) -> Any:
         """Encode an Arrow column of text or bytes into a column of lists of uint32, special tokens as plain text.
 
@@ -360,6 +393,15 @@ class Encoding(BaseEncoding):
 
     # Counting and cutting
 
+    def encode_up_to(self, text: str, n: int) -> list[int]:
+        """Return the first `n` ids of `encode_ordinary(text)`, or all if there are fewer; stops reading there.
+
+        >>> import minbpe
+        >>> minbpe.get_encoding("gpt2").encode_up_to("hello world, and so on and so on", 2)
+        [31373, 995]
+        """
+        return self._core.encode_up_to(text, _limit(n))
+
     def count(self, text: str) -> int:
         """Return how many tokens `text` has, special tokens as plain text. Builds no list.
 
@@ -393,15 +435,6 @@ class Encoding(BaseEncoding):
 
     def decode(self, tokens: Iterable[int], errors: str = "replace") -> str:
         """Decode ids to text. Bytes that are not UTF-8 are handled as `errors` says, by default replaced by U+FFFD.
-    def encode_up_to(self, text: str, n: int) -> list[int]:
-        """Return the first `n` ids of `encode_ordinary(text)`, or all if there are fewer; stops reading there.
-
-        >>> import minbpe
-        >>> minbpe.get_encoding("gpt2").encode_up_to("hello world, and so on and so on", 2)
-        [31373, 995]
-        """
-        return self._core.encode_up_to(text, _limit(n))
-
 
         >>> import minbpe
         >>> minbpe.get_encoding("gpt2").decode([31373, 995])

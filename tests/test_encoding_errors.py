@@ -2,6 +2,7 @@
 
 import array
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -229,10 +230,10 @@ def test_fields_that_cannot_be_are_refused(change: dict[str, Any], error: type[E
         (lambda e: e.encode_with_offsets("a", unit="word"), ValueError, 'unit is "char" or "byte", not \'word\''),
         (lambda e: e.count_up_to("a", -1), ValueError, "give 0 or more"),
         (lambda e: e.truncate("a", -1), ValueError, "give 0 or more"),
-        (lambda e: e.truncate("a", 1.5), TypeError, "float"),
         (lambda e: e.encode_up_to("a", -1), ValueError, "a text cannot have -1 tokens: give 0 or more"),
         (lambda e: e.encode_up_to("a", 1.5), TypeError, "a number of tokens is an int, and this is of type float"),
         (lambda e: e.encode_up_to(b"a", 0), TypeError, "expected str, got bytes"),
+        (lambda e: e.truncate("a", 1.5), TypeError, "float"),
         (lambda e: e.truncate("a", None), TypeError, "NoneType"),
         (lambda e: e.truncate("a", "x"), TypeError, "a number of tokens is an int, and this is of type str"),
         (lambda e: e.count_up_to("a", "x"), TypeError, "a number of tokens is an int, and this is of type str"),
@@ -243,6 +244,10 @@ def test_fields_that_cannot_be_are_refused(change: dict[str, Any], error: type[E
         (lambda e: e.encode_bytes(None), TypeError, "None"),
         (lambda e: e.encode_batch_flat(["a", 5]), TypeError, "expected str, got int"),
         (lambda e: e.encode_batch_flat(["a"], num_threads=0), ValueError, "at least one thread"),
+        (lambda e: e.encode_files("a.txt"), TypeError, r"this is a single str: write \[path\]"),
+        (lambda e: e.encode_files(Path("a.txt")), TypeError, "this is a single PosixPath|WindowsPath"),
+        (lambda e: e.encode_files([5]), TypeError, "int"),
+        (lambda e: e.encode_files([], num_threads=0), ValueError, "at least one thread"),
         (lambda e: e.encode_batch(["a"], num_threads=None), TypeError, "num_threads is an int, not NoneType"),
         (lambda e: e.stream_decoder(errors="no such"), LookupError, "no such"),
     ],

@@ -4,7 +4,9 @@
 //! ends, which needs no look at what comes before, and short ones together.
 
 use std::ops::{ControlFlow, Range};
+use std::path::PathBuf;
 
+use crate::count::document::{Contents, Document};
 use crate::encode::{Rows, room_for};
 use crate::error::Result;
 use crate::pipeline::Event;
@@ -14,6 +16,11 @@ use crate::vocab::Vocabulary;
 
 /// About so many bytes are encoded by a thread at a time: some milliseconds.
 const PART: usize = 1 << 20;
+
+/// How many files are opened at a time: fewer than a process may have open, and far fewer than it may map.
+const FILES: usize = 256;
+/// A file of fewer bytes is read: that is faster than mapping it.
+const MAPPED: u64 = 1 << 16;
 
 /// What is to be encoded.
 #[derive(Debug, Clone, Copy)]
@@ -93,6 +100,36 @@ impl Vocabulary {
         let mut ids = done.next().unwrap_or_default();
         ids.reserve_exact(before as usize - ids.len());
         done.for_each(|more| ids.extend_from_slice(&more));
+        Ok((ids, offsets))
+    }
+
+    /// As `encode_rows`, for the contents of files, whether or not they are UTF-8. What cannot be mapped, such as a pipe, is read to its end.
+    ///
+    /// `Error::File` for the first file that cannot be read.
+    pub fn encode_files(&self, files: &[PathBuf], threads: usize) -> Result<(Vec<u32>, Vec<u64>)> {
+        let (mut ids, mut offsets) = (Vec::new(), vec![0]);
+        let (mut held, mut bytes): (Vec<Contents<'_>>, usize) = (Vec::new(), 0);
+        let mut rounds = files.chunks(FILES).peekable();
+        while let Some(round) = rounds.next() {
+            for opened in in_parallel(round.len(), threads, |i| Document::File(&round[i]).open(MAPPED)) {
+                held.push(opened?);
+                bytes += held.last().map_or(0, |contents| contents.len());
+            }
+            // Small files go together until there is work for all threads.
+            if bytes < threads * PART && rounds.peek().is_some() {
+                continue;
+            }
+            let rows: Vec<_> = held.iter().map(|contents| Row::Bytes(contents)).collect();
+            let (more, ends) = self.encode_rows(&rows, None, threads)?;
+            offsets.extend(ends[1..].iter().map(|end| ids.len() as u64 + end));
+            if ids.is_empty() {
+                ids = more
+            } else {
+                ids.extend(more)
+            }
+            held.clear();
+            bytes = 0;
+        }
         Ok((ids, offsets))
     }
 

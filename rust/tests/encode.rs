@@ -4,9 +4,11 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 
 use minbpe_core::encode::Sink;
 use minbpe_core::error::Error;
+use minbpe_core::parallel::Row;
 use minbpe_core::special::Matcher;
 use minbpe_core::threads::in_parallel;
 use minbpe_core::vocab::Vocabulary;
@@ -299,4 +301,25 @@ fn rows_keep_their_order_on_any_number_of_threads() {
     for threads in [1, 2, 7, 100] {
         assert_eq!(in_parallel(50, threads, |i| i * i), (0..50).map(|i| i * i).collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn the_ids_of_files_are_those_of_their_bytes_and_the_first_that_cannot_be_read_is_named() {
+    let vocabulary = vocabulary(&[(97, 98), (256, 99)]);
+    let directory = std::env::temp_dir().join(format!("minbpe-encode-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let contents: Vec<Vec<u8>> = (0..600).map(|number| b"abc \xff".repeat(number * number % 30_000)).collect();
+    let files: Vec<PathBuf> = (0..600).map(|number| directory.join(number.to_string())).collect();
+    files.iter().zip(&contents).for_each(|(file, bytes)| std::fs::write(file, bytes).unwrap());
+    let rows: Vec<Row<'_>> = contents.iter().map(|bytes| Row::Bytes(bytes)).collect();
+    let expected = vocabulary.encode_rows(&rows, None, 1).unwrap();
+    for threads in 1..4 {
+        assert!(vocabulary.encode_files(&files, threads).unwrap() == expected, "{threads} threads");
+    }
+    for file in [&files[70], &files[500]] {
+        std::fs::remove_file(file).unwrap();
+    }
+    let error = vocabulary.encode_files(&files, 2).unwrap_err();
+    assert!(matches!(&error, Error::File(path, ..) if *path == files[70]), "{error}");
+    std::fs::remove_dir_all(&directory).unwrap();
 }

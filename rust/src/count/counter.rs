@@ -105,7 +105,7 @@ impl Counter {
         documents: &[Document<'_>],
         progress: &mut Progress<'_>,
     ) -> Result<()> {
-        let documents: Vec<Contents> = documents.iter().map(|document| document.open()).collect::<Result<_>>()?;
+        let documents: Vec<Contents> = documents.iter().map(|document| document.open(0)).collect::<Result<_>>()?;
         let Position { source, offset } = self.reached;
         if documents.first().is_some_and(|document| (document.len() as u64) < offset) {
             let shorter = format!("document {source} is shorter than when it was counted up to its byte {offset}");

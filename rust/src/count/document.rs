@@ -1,5 +1,5 @@
-//! One input of a corpus, and its bytes. A file is mapped, and its pages are released once they are counted, so a corpus may be larger than
-//! memory and leaves none of it occupied.
+//! One input of a corpus, and its bytes. A file is mapped, and counting releases its pages behind it, so a corpus may be larger than memory
+//! and leaves none of it occupied.
 
 #![expect(unsafe_code, reason = "files are mapped into memory")]
 
@@ -29,24 +29,25 @@ pub enum Document<'a> {
 }
 
 /// A document's bytes, ready to be read.
-pub(super) enum Contents<'a> {
+pub(crate) enum Contents<'a> {
     Borrowed(&'a [u8]),
     Mapped(Mmap),
     Read(Vec<u8>),
 }
 
 impl<'a> Document<'a> {
-    /// Opens the document. What cannot be mapped (a pipe, a file that claims to be empty) is read.
-    pub(super) fn open(self) -> Result<Contents<'a>> {
+    /// Opens the document. A file of fewer than `mapped` bytes is read, and so is what cannot be mapped: a pipe, a file that claims to be
+    /// empty.
+    pub(crate) fn open(self, mapped: u64) -> Result<Contents<'a>> {
         let path = match self {
             Document::Bytes(bytes) => return Ok(Contents::Borrowed(bytes)),
             Document::File(path) => path,
         };
         let failed = |error: std::io::Error| Error::of_file(path, &error);
         let mut file = File::open(path).map_err(failed)?;
-        if file.metadata().is_ok_and(|data| data.len() > 0) {
+        if file.metadata().is_ok_and(|data| data.len() >= mapped.max(1)) {
             // SAFETY: the map is only read, as bytes, and nothing is assumed of them that could cease to hold. If another process changes
-            // the file meanwhile, the counts differ; if one truncates it, this process ends, as with any mapped file.
+            // the file meanwhile, the result differs; if one truncates it, this process ends, as with any mapped file.
             if let Ok(map) = unsafe { Mmap::map(&file) } {
                 return Ok(Contents::Mapped(map));
             }

@@ -7,7 +7,7 @@
 mod bytes;
 mod counted;
 mod counter;
-mod document;
+pub(crate) mod document;
 mod runs;
 mod spill;
 mod sum;

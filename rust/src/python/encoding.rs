@@ -1,6 +1,7 @@
 //! `_core.Encoder` and `_core.Matcher`: what `minbpe.Encoding` is made of.
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use pyo3::buffer::{Element, PyBuffer};
@@ -224,6 +225,12 @@ impl Encoder {
         Ok((ids.into(), offsets.into()))
     }
 
+    /// The ids of the contents of files one after the other, and their offsets.
+    fn encode_files(&self, py: Python<'_>, paths: Vec<PathBuf>, threads: usize) -> PyResult<(Buffer, Buffer)> {
+        let (ids, offsets) = py.detach(|| self.vocabulary.encode_files(&paths, threads))?;
+        Ok((ids.into(), offsets.into()))
+    }
+
     /// The ids of the beginning of `data`, as far as they do not depend on what follows, and how many bytes that is; of all of it, if it is
     /// the document's `last`.
     fn encode_stretch(&self, py: Python<'_>, data: &[u8], last: bool, threads: usize) -> PyResult<(Buffer, usize)> {
@@ -280,13 +287,6 @@ impl Encoder {
         })
     }
 
-    /// The longest prefix of `text` that lies within the first `limit` tokens and ends on a character.
-    fn truncate<'py>(&self, text: &Bound<'py, PyAny>, limit: usize) -> PyResult<Bound<'py, PyString>> {
-        let copy = text_of(text)?;
-        let end = text.py().detach(|| self.vocabulary.truncated(&copy, limit))?;
-        Ok(PyString::new(text.py(), &copy[..end]))
-    }
-
     /// The first `limit` ids of `text`.
     fn encode_up_to<'py>(&self, text: &Bound<'py, PyAny>, limit: usize) -> PyResult<Bound<'py, PyList>> {
         let first = with_text(text, |text| {
@@ -295,6 +295,13 @@ impl Encoder {
             Ok(first)
         })?;
         self.integers.list(text.py(), &first)
+    }
+
+    /// The longest prefix of `text` that lies within the first `limit` tokens and ends on a character.
+    fn truncate<'py>(&self, text: &Bound<'py, PyAny>, limit: usize) -> PyResult<Bound<'py, PyString>> {
+        let copy = text_of(text)?;
+        let end = text.py().detach(|| self.vocabulary.truncated(&copy, limit))?;
+        Ok(PyString::new(text.py(), &copy[..end]))
     }
 
     fn decode_bytes<'py>(&self, ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
