@@ -7,15 +7,15 @@ the ids decode to them. A long document is encoded a stretch at a time, so it ma
 """
 
 import os
-from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from itertools import accumulate, chain, groupby, islice
+from itertools import chain, groupby, islice, pairwise
 from operator import itemgetter
 from pathlib import Path
 from typing import Literal
 
 from minbpe import shard_file
+from minbpe.batches import batch_bytes, batches, encode_batch
 from minbpe.documents import (
     LONG,
     File,
@@ -43,8 +43,6 @@ EndOfText = Literal["prepend", "append", "none"]
 
 VOCABULARY = "vocabulary"
 """The vocabulary is saved beside its shards, as `vocabulary.model` and `vocabulary.vocab`."""
-BATCH_BYTES = 1 << 21
-"""Bytes of text encoded at once, for each thread that has a core: short documents together, a longer one in stretches."""
 DECODED = 1 << 20
 """How many ids of a document are decoded at once."""
 
@@ -153,9 +151,9 @@ def as_bytes(document: str | bytes | Long) -> bytes:
     >>> as_bytes("é"), as_bytes("\ud83d")
     (b'\xc3\xa9', b'\xef\xbf\xbd')
     """
-    if isinstance(document, Long):
-        return joined(document)
-    return repaired(document).encode() if isinstance(document, str) else document
+    if isinstance(document, bytes):
+        return document
+    return repaired(document).encode() if isinstance(document, str) else joined(document)
 
 
 def _held(documents: Iterable[str | bytes | os.PathLike[str] | Long], directory: Path) -> Iterator[bytes | Rereadable]:
@@ -246,38 +244,19 @@ def _encoded(
     mark = b"" if marker is None else marker.to_bytes(width, "little")
     opening, closing = (mark, b"") if manifest.options.end_of_text == "prepend" else (b"", mark)
     done = manifest.bytes
-    most = min(threads, os.cpu_count() or 1) * BATCH_BYTES
-    for batch in _batches(documents, most):
+    most = batch_bytes(threads)
+    for batch in batches(documents, most):
         if not isinstance(batch, list):
             stretches = encode_stretches(parts_of(batch, most), encoding, threads, after(done, progress))
             yield Document(batch, chain([opening], (ids.pack(width) for ids in stretches), [closing]))
             done += size_of(batch)
             continue
-        starts = array("q", accumulate(map(len, batch), initial=0))
-        flat, offsets = encoding._core.encode_rows(b"".join(batch), starts, threads)
-        ids, ends = flat.pack(width), memoryview(offsets)
-        for text, start, end in zip(batch, ends[:-1], ends[1:], strict=True):
+        flat, ends = encode_batch(batch, encoding, threads)
+        ids = flat.pack(width)
+        for text, (start, end) in zip(batch, pairwise(ends), strict=True):
             yield Document(text, (opening + ids[start * width : end * width] + closing,))
-        done += starts[-1]
+        done += sum(map(len, batch))
         progress(done)
-
-
-def _batches(documents: Iterator[bytes | Rereadable], most: int) -> Iterator[list[bytes] | bytes | Rereadable]:
-    """Group documents up to about `most` bytes, which keeps memory small, with longer ones alone; this changes no id."""
-    batch: list[bytes] = []
-    size = 0
-    for document in documents:
-        long = not isinstance(document, bytes) or len(document) > most
-        if batch and (long or size >= most):
-            yield batch
-            batch, size = [], 0
-        if not isinstance(document, bytes) or long:
-            yield document
-        else:
-            batch.append(document)
-            size += len(document)
-    if batch:
-        yield batch
 
 
 def _numbered(documents: Iterable[Document], manifest: Manifest) -> Iterator[tuple[int, Document]]:

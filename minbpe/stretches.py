@@ -39,7 +39,9 @@ def encode_stretches(
     return _stretches(parts, encode, progress)
 
 
-def encode_stretches_with_special(parts: Iterable[bytes], encoding: "Encoding") -> Iterator[_core.Buffer]:
+def encode_stretches_with_special(
+    parts: Iterable[bytes], encoding: "Encoding", threads: int = 1
+) -> Iterator[_core.Buffer]:
     """Encode a document that comes in parts, recognising the special tokens that its text spells; invalid UTF-8 becomes U+FFFD.
 
     >>> import minbpe
@@ -49,7 +51,7 @@ def encode_stretches_with_special(parts: Iterable[bytes], encoding: "Encoding") 
     """
     special = sorted((text.encode() for text in encoding.special_tokens_set), key=len, reverse=True)
     if not special:
-        return encode_stretches(_as_text(parts), encoding)
+        return encode_stretches(_as_text(parts), encoding, threads)
     found, longest = re.compile(b"|".join(map(re.escape, special))), len(special[0])
     core = encoding._core
 
@@ -60,8 +62,9 @@ def encode_stretches_with_special(parts: Iterable[bytes], encoding: "Encoding") 
         for match in found.finditer(data):
             if match.start() < sure:
                 start = match.end()
-        ids, end = core.encode_stretch(data[start : max(start, sure)], last, 1)
-        return [core.encode_buffer(data[:start].decode(), core.matcher()), ids], start + end
+        ids, end = core.encode_stretch(data[start : max(start, sure)], last, threads)
+        before, _ = core.encode_batch_flat([data[:start].decode()], threads, core.matcher())
+        return [before, ids], start + end
 
     return _stretches(_as_text(parts), encode, lambda done: None)
 
@@ -79,6 +82,7 @@ def _stretches(
             size += len(ahead)
             ahead = next(coming, b"")
         data = b"".join(taken)
+        taken.clear()
         ids, end = encode(data, not ahead)
         yield from ids
         held = data[end:]

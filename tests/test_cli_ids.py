@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
+from io import BufferedReader, BytesIO
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,7 @@ def test_a_long_document_has_one_line_of_all_its_ids(
     stretch: int, documents: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(ids, "STRETCH", stretch)
+    monkeypatch.setattr("minbpe.batches.BATCH_BYTES", stretch)
     files = [argument for file in sorted(documents.iterdir()) for argument in ("--file", file)]
     for options, allowed in ([], set[str]()), (["--special"], GPT2.special_tokens_set):
         expected = [GPT2.encode(text, allowed_special=allowed, disallowed_special=()) for text in TEXTS for _ in "ab"]
@@ -137,6 +140,7 @@ def test_tokens_are_counted(
     stretch: int, documents: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(ids, "STRETCH", stretch)
+    monkeypatch.setattr("minbpe.batches.BATCH_BYTES", stretch)
     files = [argument for file in sorted(documents.glob("*.txt")) for argument in ("--file", file)]
     for options, allowed in ([], set[str]()), (["--special"], GPT2.special_tokens_set):
         expected = [len(GPT2.encode(text, allowed_special=allowed, disallowed_special=())) for text in TEXTS]
@@ -145,6 +149,88 @@ def test_tokens_are_counted(
             assert printed == "".join(f"{number}\n" for number in expected)
     lines = output(capfd, "encode", "-t", "gpt2", "--count", "--lines", "--json", "--file", documents / "0.txt")
     assert [json.loads(line) for line in lines.splitlines()] == [GPT2.count("the theme of the thesis\r")] * 40
+
+
+@pytest.mark.parametrize("stretch", [1, 40, 1 << 20])
+def test_only_the_first_ids_are_printed_or_counted(
+    stretch: int, documents: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ids, "STRETCH", stretch)
+    monkeypatch.setattr("minbpe.batches.BATCH_BYTES", stretch)
+    files = [argument for file in sorted(documents.glob("*.txt")) for argument in ("--file", file)]
+    for options, allowed in ([], set[str]()), (["--special"], GPT2.special_tokens_set):
+        rows = [GPT2.encode(text, allowed_special=allowed, disallowed_special=()) for text in TEXTS]
+        for first in (0, 1, 7, 10**18):
+            for sources in (files, TEXTS):
+                run = ["encode", "-t", "gpt2", "--first", str(first), *options]
+                assert output(capfd, *run, "--json", *sources) == "".join(f"{row[:first]}\n" for row in rows)
+                assert output(capfd, *run, "--count", *sources) == "".join(f"{len(row[:first])}\n" for row in rows)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes and shells are POSIX's")
+@pytest.mark.parametrize("options", ["", "--count", "--special", "--file /dev/stdin"])
+def test_no_more_is_read_than_the_first_ids_need(options: str) -> None:
+    run = f"yes | {sys.executable} -m minbpe encode -t gpt2 --first 3 {options}"
+    done = subprocess.run(run, shell=True, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == (["3"] if options == "--count" else [*map(str, GPT2.encode("y\ny"))])
+
+
+@pytest.mark.parametrize("options", [[], ["--lines"], ["--special"], ["--count"], ["--count", "--lines", "--special"]])
+def test_what_is_printed_does_not_depend_on_threads(
+    options: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    line = "%d roses are red<|endoftext|>, caf\u00e9 \u4e2d\u6587 and so on\n"
+    text = "".join(line % number for number in range(90_000))
+    (tmp_path / "a.txt").write_text(text, encoding="utf-8")
+    for number in range(300):
+        (tmp_path / f"b{number:03}.txt").write_text(text[:number], encoding="utf-8")
+    texts = [text, *(text[:number] for number in range(300))]
+    documents = [row for whole in texts for row in whole.splitlines()] if "--lines" in options else texts
+    allowed = GPT2.special_tokens_set if "--special" in options else set[str]()
+    flat, ends = GPT2.encode_batch_flat(documents, allowed_special=allowed, disallowed_special=())
+    rows = [flat[start:end] for start, end in pairwise(ends)]
+    expected = "".join(f"{len(row) if '--count' in options else ' '.join(map(str, row))}\n" for row in rows)
+    for threads in ("1", "2", "8"):
+        run = ["encode", "-t", "gpt2", "--threads", threads, *options, "--file", str(tmp_path)]
+        assert output(capfd, *run) == expected
+
+
+@pytest.mark.parametrize("threads", ["1", "8"])
+def test_what_comes_before_a_damaged_file_is_printed(
+    threads: str, documents: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("minbpe.documents.LONG", 1 << 24)
+    (documents / "9.txt.gz").write_bytes((documents / "0.txt.gz").read_bytes()[:-9])
+    assert minbpe.cli.main(["encode", "-t", "gpt2", "--count", "--threads", threads, "--file", str(documents)]) == 1
+    printed = capfd.readouterr()
+    assert printed.out == "".join(f"{GPT2.count(text)}\n" for text in TEXTS for _ in "ab")
+    assert "9.txt.gz: damaged or truncated gzip data" in printed.err
+
+
+@given(
+    text=st.lists(st.sampled_from([b"a", b"\n", b"bc", b"\r\n", b"\xff"]), max_size=30).map(b"".join), stretch=STRETCHES
+)
+def test_lines_of_standard_input_are_those_of_a_file(text: bytes, stretch: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ids, "STRETCH", stretch)
+        groups = ids._lines_so_far(BufferedReader(BytesIO(text)))  # type: ignore[arg-type]
+        assert [line for group in groups for line in group] == [line.removesuffix(b"\n") for line in BytesIO(text)]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes are as on POSIX")
+@pytest.mark.parametrize("options", [[], ["--special"], ["--count"]])
+def test_a_line_is_printed_before_the_next_one_comes(options: list[str]) -> None:
+    run = [sys.executable, "-m", "minbpe", "encode", "-t", "gpt2", "--lines", *options]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "env": environment}
+    with subprocess.Popen(run, **pipes) as process:  # type: ignore[call-overload]
+        for text in ("a rose", "is", ""):
+            process.stdin.write(f"{text}\n".encode())
+            process.stdin.flush()
+            row = GPT2.encode(text)
+            printed = str(len(row)) if options == ["--count"] else " ".join(map(str, row))
+            assert process.stdout.readline().decode() == f"{printed}\n"
+        process.stdin.close()
 
 
 def test_tokens_of_standard_input_are_counted() -> None:

@@ -77,7 +77,7 @@ def test_the_files_do_not_depend_on_threads_or_batches(
     threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_shards(TEXTS, GPT2, tmp_path / "one", tokens_per_shard=LIMIT)
-    monkeypatch.setattr("minbpe.shards.BATCH_BYTES", 10)
+    monkeypatch.setattr("minbpe.batches.BATCH_BYTES", 10)
     write_shards(TEXTS, GPT2, tmp_path / "two", tokens_per_shard=LIMIT, threads=threads)
     assert content(tmp_path / "one") == content(tmp_path / "two")
 
@@ -106,7 +106,7 @@ def test_an_interrupted_run_goes_on_to_the_same_files(tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     write_shards(TEXTS, GPT2, whole, tokens_per_shard=3)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("minbpe.shards.BATCH_BYTES", 1)
+        patch.setattr("minbpe.batches.BATCH_BYTES", 1)
         write_shards(interrupted(), GPT2, parts, tokens_per_shard=3)
     assert 0 < len(Manifest.load(parts).shards) < len(TEXTS)
     assert not list(parts.glob("*.tmp"))

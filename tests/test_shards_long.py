@@ -46,7 +46,7 @@ def test_a_document_has_the_ids_that_it_has_as_a_whole(
     directory = tmp_path_factory.mktemp("shards")
     written: list[int] = []
     checked: list[int] = []
-    with patch("minbpe.shards.BATCH_BYTES", stretch), patch("minbpe.shards.DECODED", 3):
+    with patch("minbpe.batches.BATCH_BYTES", stretch), patch("minbpe.shards.DECODED", 3):
         manifest = write_shards(
             documents, encoding, directory, end_of_text="none", tokens_per_shard=30, threads=1, progress=written.append
         )
@@ -65,7 +65,7 @@ def test_a_long_file_is_one_document_that_is_not_read_before(tmp_path: Path, mon
     write_shards(paths, GPT2, tmp_path / "paths", tokens_per_shard=20)
     for module in ("documents", "shards"):
         monkeypatch.setattr(f"minbpe.{module}.LONG", 8)
-    monkeypatch.setattr("minbpe.shards.BATCH_BYTES", 4)
+    monkeypatch.setattr("minbpe.batches.BATCH_BYTES", 4)
     monkeypatch.setattr("minbpe.shard_file.READ", 3)
     assert [type(document) for document in read_documents(paths)] == [File, bytes, File, File, File, bytes]
     write_shards(read_documents(paths), GPT2, tmp_path / "files", tokens_per_shard=20)
@@ -89,7 +89,7 @@ def test_a_file_is_as_long_as_it_was_found_and_one_that_shrinks_is_refused(tmp_p
 
 def test_a_long_compressed_text_is_unpacked_as_it_is_encoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("minbpe.documents.LONG", 8)
-    monkeypatch.setattr("minbpe.shards.BATCH_BYTES", 4)
+    monkeypatch.setattr("minbpe.batches.BATCH_BYTES", 4)
     monkeypatch.setattr("minbpe.shard_file.READ", 3)
     paths = [tmp_path / f"{number}.txt.gz" for number in range(len(TEXTS))]
     for path, text in zip(paths, TEXTS, strict=True):
@@ -117,7 +117,7 @@ def test_what_comes_through_a_pipe_has_the_shards_of_a_file_and_leaves_nothing_e
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("minbpe.documents.LONG", 8)
-    monkeypatch.setattr("minbpe.shards.BATCH_BYTES", 4)
+    monkeypatch.setattr("minbpe.batches.BATCH_BYTES", 4)
     write_shards(TEXTS, GPT2, tmp_path / "texts", tokens_per_shard=20)
     for run in range(2):
         paths = [through_pipe(text.encode(), f"pipe {run} {number}") for number, text in enumerate(TEXTS)]
@@ -133,7 +133,7 @@ def test_a_damaged_archive_leaves_only_the_shards_before_it(
     damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("minbpe.documents.LONG", 8)
-    monkeypatch.setattr("minbpe.shards.BATCH_BYTES", 4)
+    monkeypatch.setattr("minbpe.batches.BATCH_BYTES", 4)
     whole = gzip.compress(bytes(range(256)) * 400, 0)
     wrong = whole[:-9] if damage == "cut" else whole[:-9] + b"?" + whole[-8:]
     for name, data in (("a.gz", whole), ("b.gz", wrong)):
@@ -154,7 +154,7 @@ def test_a_document_of_more_ids_than_a_shard_can_hold_is_refused_and_leaves_noth
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("minbpe.shard_file.LARGEST", 7)
-    monkeypatch.setattr("minbpe.shards.BATCH_BYTES", 4)
+    monkeypatch.setattr("minbpe.batches.BATCH_BYTES", 4)
     with pytest.raises(
         CorpusError, match="more ids than a shard can hold, which are 7: cut it first, or give it as lines"
     ):

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minbpe
+from minbpe.batches import batches
 from minbpe.stretches import encode_stretches, encode_stretches_with_special
 
 MERGES = [(116, 104), (256, 101), (32, 257), (60, 124)]
@@ -59,3 +60,8 @@ def test_no_more_is_read_ahead_than_one_part() -> None:
         next(stretches)
         assert read == [0, 1]
         read.clear()
+
+
+def test_documents_without_text_fill_a_batch_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minbpe.batches.BATCH_DOCUMENTS", 3)
+    assert [len(batch) for batch in batches([b""] * 10, 1 << 20)] == [3, 3, 3, 1]

@@ -5,17 +5,20 @@ import os
 import re
 import sys
 from codecs import getincrementaldecoder
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import chain
+from io import BufferedReader
+from itertools import chain, islice, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
 
 from cyclopts import Parameter
 
-from minbpe.cli.options import Files, Flag, Json, Tokenizer, whole_numbers
+from minbpe.batches import batch_bytes, batches, encode_batch
+from minbpe.cli.freed import give_back_what_is_freed
+from minbpe.cli.options import Files, Flag, Json, Threads, Tokenizer, Whole, whole_numbers
 from minbpe.cli.shared import Reading, UsageError, load_encoding
-from minbpe.documents import Long, parts_of, read_parts
+from minbpe.documents import Long, Piped, parts_of
 from minbpe.errors import CorpusError
 from minbpe.progress import Bars
 from minbpe.shards import as_bytes
@@ -25,7 +28,12 @@ if TYPE_CHECKING:
     from minbpe.encoding import Encoding
 
 STRETCH = 1 << 20
-"""Bytes of text, or of a line of ids, that are held at a time."""
+"""Bytes of a line of ids, or of lines of text from a pipe, that are read at a time."""
+
+PRINTED, WRITTEN = 1 << 12, 1 << 6
+"""How many ids are made into text at a time, and how many such texts are written at a time."""
+BYTES_A_TOKEN = 16
+"""More bytes per token than nearly any text has."""
 
 LONGEST_ID = 1 << 13
 """No number that Python reads has more characters."""
@@ -41,6 +49,8 @@ def encode(
     reading: Reading = Reading(),  # noqa: B008 (frozen)
     special: Flag = False,
     count: Flag = False,
+    first: Annotated[Whole | None, Parameter(metavar="N")] = None,
+    threads: Threads | None = None,
     json: Json = False,
 ) -> None:
     """Print the ids of texts, one document per line.
@@ -52,6 +62,8 @@ def encode(
         special: Let text spell special tokens; otherwise it never does.
         reading: How sources become documents.
         count: Print how many tokens each document has instead of their ids.
+        first: Print, or count, only the first N ids of each document, and read no further in a long one.
+        threads: All cores by default. What is printed does not depend on it.
         json: Print each document as a JSON list.
     """
     if text and file:
@@ -59,13 +71,19 @@ def encode(
             f"{text[0]!r} stands beside --file, and would be encoded as text: write --file before each file, or give texts alone"
         )
     encoding = load_encoding(tokenizer)
+    give_back_what_is_freed()
+    threads = threads or os.cpu_count() or 1
+    most = batch_bytes(threads)
+    if first is not None:
+        most = min(most, max(STRETCH, first * BYTES_A_TOKEN))
     with _printing(), Bars() as bars:
-        for document in _documents(text, file, reading, bars):
-            stretches = _encode(document, encoding, special)
+        groups = _documents(text, file, reading, bars)
+        for documents in _encoded(groups, encoding, special, threads, most):
+            cut = documents if first is None else (_first(first, stretches) for stretches in documents)
             if count:
-                print(sum(map(len, stretches)))
+                _print(f"{sum(map(len, stretches))}\n" for stretches in cut)
             else:
-                _print_ids(stretches, json)
+                _print(part for stretches in cut for part in _line(stretches, json))
 
 
 def decode(
@@ -111,19 +129,32 @@ def _printing() -> Iterator[None]:
 
 def _documents(
     texts: list[str] | None, files: list[Path] | None, reading: Reading, bars: Bars
-) -> Iterator[bytes | Iterator[bytes]]:
-    """Yield each document; a long one comes in parts, which are read as they are encoded."""
+) -> Iterator[Iterable[bytes | Long]]:
+    """Yield documents in groups: lines that have come through a pipe do not wait for those to come."""
     if texts:
-        yield from map(_in_parts, map(_given, texts))
+        yield map(_given, texts)
     if files:
-        for document in reading.documents(files, bars, "encode"):
-            yield _in_parts(document if isinstance(document, Long) else as_bytes(document))
+        documents = reading.documents(files, bars, "encode")
+        yield (as_bytes(document) if isinstance(document, bytes | str) else document for document in documents)
     if not texts and not files:
-        whole = _standard_input("a text")
+        stream = _standard_input("a text")
         if reading.lines:
-            yield from (_in_parts(line.removesuffix(b"\n")) for line in whole)
+            yield from _lines_so_far(stream)
         else:
-            yield read_parts(whole, STRETCH)
+            yield [Piped(Path("standard input"), b"", stream)]
+
+
+def _lines_so_far(stream: BufferedReader) -> Iterator[list[bytes]]:
+    """Yield the lines that have come through a pipe, or from a terminal, without waiting for more."""
+    held: list[bytes] = []
+    while part := stream.read1(STRETCH):
+        lines, newline, rest = part.rpartition(b"\n")
+        if newline:
+            yield b"".join([*held, lines]).split(b"\n")
+            held = []
+        held.append(rest)
+    if last := b"".join(held):
+        yield [last]
 
 
 def _given(argument: str) -> bytes:
@@ -134,33 +165,42 @@ def _given(argument: str) -> bytes:
         return as_bytes(argument)
 
 
-def _in_parts(document: bytes | Long) -> bytes | Iterator[bytes]:
-    if isinstance(document, bytes) and len(document) <= STRETCH:
-        return document
-    return parts_of(document, STRETCH)
+def _encoded(
+    groups: Iterable[Iterable[bytes | Long]], encoding: "Encoding", special: bool, threads: int, most: int
+) -> Iterator[Iterable[Iterator[memoryview]]]:
+    """Yield the ids of each document of a batch, or of a long document alone, some at a time."""
+    of_groups: Iterator[list[bytes] | bytes | Long] = chain.from_iterable(batches(group, most) for group in groups)
+    for batch in of_groups:
+        if isinstance(batch, list):
+            ids, ends = encode_batch(batch, encoding, threads, special=special)
+            of_batch = memoryview(ids)
+            yield (iter([of_batch[start:end]]) for start, end in pairwise(ends))
+        else:
+            encode_long = encode_stretches_with_special if special else encode_stretches
+            yield [map(memoryview, encode_long(parts_of(batch, most), encoding, threads))]
 
 
-def _encode(document: bytes | Iterator[bytes], encoding: "Encoding", special: bool) -> Iterator[Sequence[int]]:
-    """Yield the ids of a document, some at a time if it is long."""
-    if not isinstance(document, bytes):
-        stretches = (encode_stretches_with_special if special else encode_stretches)(document, encoding)
-        yield from (memoryview(ids) for ids in stretches)
-    elif special:
-        yield encoding.encode(document.decode("utf-8", "replace"), allowed_special="all")
-    else:
-        yield encoding.encode_bytes(document)
+def _first(limit: int, stretches: Iterator[memoryview]) -> Iterator[memoryview]:
+    """Yield the first `limit` ids, and take no stretch that comes after them."""
+    while limit > 0 and (ids := next(stretches, None)) is not None:
+        yield ids[:limit]
+        limit -= len(ids)
 
 
-def _print_ids(stretches: Iterable[Sequence[int]], as_json: bool) -> None:
-    """Print the ids of a document as they come, on one line."""
+def _line(stretches: Iterable[memoryview], as_json: bool) -> Iterator[str]:
+    """Yield the line of ids that stands for a document, in parts."""
     opening, between, closing = ("[", ", ", "]\n") if as_json else ("", " ", "\n")
-    ready = opening
-    for number, ids in enumerate(filter(len, stretches)):
-        if number:
-            sys.stdout.write(ready)
-            ready = between
-        ready += between.join(map(str, ids))
-    sys.stdout.write(ready + closing)
+    parts = (ids[start : start + PRINTED] for ids in stretches for start in range(0, len(ids), PRINTED))
+    yield opening
+    for number, ids in enumerate(parts):
+        yield between * (number > 0) + between.join(map(str, ids.tolist()))
+    yield closing
+
+
+def _print(parts: Iterator[str]) -> None:
+    """Print parts of lines, many at a time: a terminal, for one, gets each write at once."""
+    while some := "".join(islice(parts, WRITTEN)):
+        sys.stdout.write(some)
 
 
 def _documents_of_ids(files: list[Path] | None) -> Iterator[Iterator[list[int]]]:
@@ -226,9 +266,9 @@ def _quoted(content: Iterable[bytes]) -> Iterator[bytes]:
     yield opening + json.dumps(decoder.decode(b"", final=True))[1:-1].encode() + b'"'
 
 
-def _standard_input(instead: str) -> BinaryIO:
+def _standard_input(instead: str) -> BufferedReader:
     if sys.stdin is None:
         raise CorpusError(f"standard input is closed: give {instead}, or --file")
     if sys.stdin.isatty():
         print("reading standard input; end it with Ctrl-D", file=sys.stderr)
-    return sys.stdin.buffer
+    return cast("BufferedReader", sys.stdin.buffer)

@@ -1,0 +1,81 @@
+"""Documents in batches: short ones are encoded together, longer ones alone, so threads have work and memory has a bound."""
+
+import os
+from array import array
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+from typing import TYPE_CHECKING, TypeVar
+
+from minbpe import _core
+
+if TYPE_CHECKING:
+    from minbpe.encoding import Encoding
+
+Long = TypeVar("Long")
+"""A document that is not held in memory."""
+
+BATCH_BYTES = 1 << 21
+"""Bytes of text encoded at once, for each thread that has a core: short documents together, a longer one in stretches."""
+BATCH_DOCUMENTS = 1 << 16
+"""Documents in a batch, however short they are."""
+
+
+def batch_bytes(threads: int) -> int:
+    """Return how many bytes of text `threads` threads encode at once."""
+    return min(threads, os.cpu_count() or 1) * BATCH_BYTES
+
+
+def batches(documents: Iterable[bytes | Long], most: int) -> Iterator[list[bytes] | bytes | Long]:
+    """Group documents up to about `most` bytes, which keeps memory small, with longer ones alone; this changes no id.
+
+    >>> list(batches([b"a", b"rose", b"is a rose", b"is"], 4))
+    [[b'a', b'rose'], b'is a rose', [b'is']]
+    """
+    coming = iter(documents)
+    failed: Exception | None = None
+    batch: list[bytes] = []
+    size = 0
+    while True:
+        try:
+            document = next(coming)
+        except StopIteration:
+            break
+        except Exception as error:  # is raised after the documents before it, whose number must not depend on `most`
+            failed = error
+            break
+        short = isinstance(document, bytes) and len(document) <= most
+        if batch and (not short or size >= most or len(batch) >= BATCH_DOCUMENTS):
+            yield batch
+            batch, size = [], 0
+        if short and isinstance(document, bytes):
+            batch.append(document)
+            size += len(document)
+        else:
+            yield document
+    if batch:
+        yield batch
+    if failed:
+        raise failed
+
+
+def encode_batch(
+    batch: list[bytes], encoding: "Encoding", threads: int, *, special: bool = False
+) -> tuple[_core.Buffer, memoryview]:
+    """Encode documents, each as it is, or as text that may spell special tokens.
+
+    Returns:
+        The ids of all documents one after the other, and the offsets where those of each begin and end.
+
+    >>> import minbpe
+    >>> ids, ends = encode_batch([b"hello world", b"", b"hello"], minbpe.get_encoding("gpt2"), threads=1)
+    >>> memoryview(ids).tolist(), ends.tolist()
+    ([31373, 995, 31373], [0, 2, 2, 3])
+    """
+    core = encoding._core
+    if special:
+        texts = [document.decode("utf-8", "replace") for document in batch]
+        ids, ends = core.encode_batch_flat(texts, threads, core.matcher())
+    else:
+        starts = array("q", accumulate(map(len, batch), initial=0))
+        ids, ends = core.encode_rows(b"".join(batch), starts, threads)
+    return ids, memoryview(ends)
