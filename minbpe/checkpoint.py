@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from minbpe import _core
+    from minbpe.dropping import Dropped
     from minbpe.gathering import Progress
     from minbpe.merging import Learned
     from minbpe.patterns import Pattern
@@ -150,8 +151,7 @@ class Keeper:
         self._options = dict(options)
         self._corpus = checkpoint.corpus or name_of(source)
         self._digest: str | None = None
-        self._counted: _core.Counted | None = None
-        self._dropped = (0, 0)
+        self._counted: PieceCounts | None = None
         self.merges: Learned = []
         self._stays = checkpoint.stays or self.path.exists()
         if checkpoint.resume and (self.path / MERGES).exists():
@@ -177,12 +177,12 @@ class Keeper:
                     f"asked for: {WAY_OUT}{self._reusable(name, before, value)}"
                 )
         self.merges = [(left, right, times, places) for left, right, times, places in state["merges"]]
-        self._digest, self._dropped = state["counts"], tuple(state["dropped"])
+        self._digest = state["counts"]
         if self._corpus is not None and self._corpus == state["corpus"]:
             files = check([self.path / COUNTS], progress)
             if files[0].digest != self._digest:
                 raise FormatError(f"{files[0].path} is not the file that the checkpoint was made with: {WAY_OUT}")
-            self._counted = load(files, progress)[0]._counts.counted(1)
+            self._counted = load(files, progress)[0]
 
     def _reusable(self, name: str, before: Any, value: Any) -> str:
         """Say where the counts are, if the option that differs leaves them of use."""
@@ -190,12 +190,12 @@ class Keeper:
             return ""
         return f"; or train on its counts without counting again: {self.path / COUNTS} is a file of them"
 
-    def counted(self) -> tuple[_core.Counted, tuple[int, int]] | None:
+    def counted(self) -> tuple[_core.Counted, Dropped] | None:
         """Hand over the saved counts and what was dropped from them, if they are known to be of the same corpus."""
         counted, self._counted = self._counted, None
-        return counted and (counted, self._dropped)
+        return None if counted is None else (counted._counts.counted(1), counted._dropped)
 
-    def begin(self, counted: _core.Counted, progress: Callable[[Progress], object] | None) -> None:
+    def begin(self, counted: _core.Counted, dropped: Dropped, progress: Callable[[Progress], object] | None) -> None:
         """Save the counts before training consumes them: an interrupted training no longer has any to save.
 
         Raises:
@@ -204,10 +204,9 @@ class Keeper:
         """
         pattern = self._options["pattern"]
         if self._digest is None:
-            self._dropped = counted.dropped
             self.path.mkdir(exist_ok=True)
-            self._digest = save_counted(counted, pattern, self.path / COUNTS, progress)
-        elif self._digest != digest(counted, pattern):
+            self._digest = save_counted(counted, pattern, self.path / COUNTS, progress, dropped)
+        elif self._digest != digest(counted, pattern, dropped):
             if self.parts:
                 self.parts.counter = None
             raise CorpusError(f"the checkpoint in {self.path} is of another corpus: {WAY_OUT}")
@@ -242,7 +241,6 @@ class Keeper:
             "options": self._options,
             "corpus": self._corpus,
             "counts": self._digest,
-            "dropped": self._dropped,
             "merges": max(learned, self.merges, key=len),
         }
         write_state(self.path / MERGES, state)

@@ -9,6 +9,7 @@ from itertools import chain
 
 from minbpe import _core
 from minbpe.ceiling import Ceiling
+from minbpe.dropping import NOTHING, Dropped, added_up
 from minbpe.errors import CorpusError
 from minbpe.gathering import MOST, Progress, telling
 from minbpe.patterns import resolve, shown
@@ -40,19 +41,23 @@ class PieceCounts:
     document where it was first seen, and the byte offset there. Adding two counts keeps each piece's lower place.
     """
 
-    __slots__ = ("_counts", "_pattern")
+    __slots__ = ("_counts", "_dropped", "_pattern")
 
     _counts: _core.PieceCounts
     _pattern: Pattern | EllipsisType
+    _dropped: Dropped
 
     def __init__(self) -> None:
         raise TypeError("PieceCounts are made by minbpe.count, PieceCounts.from_items or PieceCounts.load")
 
     @classmethod
-    def _from_core(cls, core: _core.PieceCounts, pattern: Pattern | EllipsisType) -> PieceCounts:
+    def _from_core(
+        cls, core: _core.PieceCounts, pattern: Pattern | EllipsisType, dropped: Dropped = NOTHING
+    ) -> PieceCounts:
         self = object.__new__(cls)
         object.__setattr__(self, "_counts", core)
         object.__setattr__(self, "_pattern", pattern)
+        object.__setattr__(self, "_dropped", dropped)
         return self
 
     @classmethod
@@ -86,6 +91,9 @@ class PieceCounts:
         >>> a, b = count("one", pattern=None), count(["two", "one"], pattern=None)
         >>> PieceCounts.concatenate([a, b]) == count(["one", "two", "one"], pattern=None)
         True
+
+        Warns:
+            UserWarning: as for `merge`.
 
         Raises:
             CorpusError: as for `merge`.
@@ -130,7 +138,7 @@ class PieceCounts:
         """
         from minbpe.formats.counts import save_counted
 
-        save_counted(self._counts.counted(1), self._pattern, path, progress)
+        save_counted(self._counts.counted(1), self._pattern, path, progress, self._dropped)
 
     def items(self) -> Iterator[tuple[bytes, int]]:
         """Iterate over (piece, count) in first-seen order."""
@@ -157,11 +165,30 @@ class PieceCounts:
         """The pattern that split the corpus, as in `Vocabulary.pattern`; None: each document is one piece; `...`: unknown."""
         return self._pattern
 
+    @property
+    def min_count(self) -> int:
+        """Pieces seen fewer than this many times were left out, of the corpus or of parts that were added up; 1 if none were."""
+        return self._dropped.min_count
+
+    @property
+    def dropped_pieces(self) -> int:
+        """How many pieces were left out as too rare."""
+        return self._dropped.pieces
+
+    @property
+    def dropped_distinct(self) -> int | None:
+        """How many of these were distinct. None in a sum of counts: its parts may have left out the same pieces."""
+        return self._dropped.distinct
+
     def merge(self, *others: PieceCounts) -> PieceCounts:
         """Return the sum of these counts and the others; `a + b` is `a.merge(b)`.
 
         The order of adding does not matter. Documents keep their numbers; for counts made separately, each from document 0
         on, use `concatenate`, which gives the same result as counting everything at once.
+
+        Warns:
+            UserWarning: rare pieces were left out of a part. Seen once in each of ten parts, a piece may be missing from the sum.
+                To be exact, leave rare pieces out of the sum instead, by `at_least`.
 
         Raises:
             CorpusError: the counts add up to 2^63 or more, or different patterns made the pieces. Counts of unknown pattern
@@ -177,14 +204,22 @@ class PieceCounts:
 
         >>> count("a rose is a rose is a rose").at_least(2)
         <PieceCounts of 7 pieces, 3 of them distinct>
+
+        What was left out is remembered, in memory and in files:
+
+        >>> counts = count("a rose is a rose is a rose").at_least(2)
+        >>> counts.min_count, counts.dropped_pieces, counts.dropped_distinct
+        (2, 1, 1)
         """
         if min_count <= 1:
             return self
-        return PieceCounts._from_core(self._counts.at_least(min(min_count, MOST)), self._pattern)
+        core = self._counts.at_least(min(min_count, MOST))
+        dropped = self._dropped.and_then(self.total - core.total, len(self) - len(core), min_count)
+        return PieceCounts._from_core(core, self._pattern, dropped)
 
     def shift_sources(self, by: int) -> PieceCounts:
         """Return the same counts with the documents numbered from `by` on instead of from 0."""
-        return PieceCounts._from_core(self._counts.shift_sources(by), self._pattern)
+        return PieceCounts._from_core(self._counts.shift_sources(by), self._pattern, self._dropped)
 
     def __add__(self, other: PieceCounts) -> PieceCounts:
         return self.merge(other) if isinstance(other, PieceCounts) else NotImplemented
@@ -194,10 +229,11 @@ class PieceCounts:
         return len(self._counts)
 
     def __eq__(self, other: object) -> bool:
-        """Whether the pieces, their counts, their places and the pattern are the same."""
+        """Whether the pieces, their counts and places, the pattern, and what was left out are the same: all that a file holds."""
         if not isinstance(other, PieceCounts):
             return NotImplemented
-        return self._pattern == other._pattern and self._counts == other._counts
+        same = (self._pattern, self._dropped) == (other._pattern, other._dropped)
+        return same and self._counts == other._counts
 
     def __hash__(self) -> int:
         return hash((len(self), self.total))
@@ -212,7 +248,7 @@ class PieceCounts:
         raise AttributeError(f"PieceCounts never change: cannot delete {name}")
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _from_bytes, (self._counts.to_bytes(), self._pattern)
+        return _from_bytes, (self._counts.to_bytes(), self._pattern, self._dropped)
 
     def __copy__(self) -> PieceCounts:
         return self
@@ -221,13 +257,14 @@ class PieceCounts:
         return self
 
 
-def _from_bytes(data: bytes, pattern: Pattern | EllipsisType) -> PieceCounts:
-    return PieceCounts._from_core(_core.PieceCounts.from_bytes(data), pattern)
+def _from_bytes(data: bytes, pattern: Pattern | EllipsisType, dropped: Dropped = NOTHING) -> PieceCounts:
+    return PieceCounts._from_core(_core.PieceCounts.from_bytes(data), pattern, dropped)
 
 
 def _sum(parts: Sequence[PieceCounts]) -> PieceCounts:
     pattern = common_pattern(part.pattern for part in parts)
-    return PieceCounts._from_core(_core.PieceCounts.merge([part._counts for part in parts]), pattern)
+    core = _core.PieceCounts.merge([part._counts for part in parts])
+    return PieceCounts._from_core(core, pattern, added_up((part.total, part._dropped) for part in parts))
 
 
 def common_pattern(patterns: Iterable[Pattern | EllipsisType]) -> Pattern | EllipsisType:
@@ -297,17 +334,17 @@ def count(
         OSError: a file cannot be read, or `spill_to` cannot be written.
 
     Warns:
-        UserWarning: the text is the name of a file.
+        UserWarning: the text is the name of a file; or rare pieces were left out of one of several files of counts.
         PatternWarning: only the slow engine takes the pattern. Shown once per pattern.
     """
     from minbpe.source import counts_of
 
     ceiling = Ceiling(max_memory, spill_to)
     with (
-        counts_of(corpus, pattern, 1, threads, ceiling, checkpoint, progress) as (counted, regex),
+        counts_of(corpus, pattern, 1, threads, ceiling, checkpoint, progress) as (counted, regex, dropped),
         telling("load", progress) as told,
     ):
-        return PieceCounts._from_core(counted.counts(told), regex)
+        return PieceCounts._from_core(counted.counts(told), regex, dropped)
 
 
 def count_to_file(
@@ -338,5 +375,5 @@ def count_to_file(
     from minbpe.source import counts_of
 
     ceiling = Ceiling(max_memory, spill_to)
-    with counts_of(corpus, pattern, min_count, threads, ceiling, checkpoint, progress) as (counted, regex):
-        save_counted(counted, regex, path, progress)
+    with counts_of(corpus, pattern, min_count, threads, ceiling, checkpoint, progress) as (counted, regex, dropped):
+        save_counted(counted, regex, path, progress, dropped)

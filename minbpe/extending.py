@@ -71,6 +71,7 @@ def extend(
 
     Warns:
         VocabularyWarning: the corpus was exhausted before all `tokens` were added.
+        UserWarning: as for `train`.
     """
     limits, ceiling = Limits(min_frequency, max_token_length), Ceiling(max_memory, spill_to)
     return learn_more(vocabulary, source, tokens, tie_break, min_count, limits, threads, ceiling, progress)[0]

@@ -10,6 +10,7 @@ from pathlib import Path
 from minbpe import _core
 from minbpe.ceiling import Ceiling
 from minbpe.counting import PieceCounts, common_pattern
+from minbpe.dropping import NOTHING, Dropped, added_up
 from minbpe.errors import CorpusError, warn
 from minbpe.gathering import MOST, check_min_count, gather, summed, telling
 from minbpe.patterns import GPT4_SPLIT_PATTERN, resolve, shown
@@ -44,7 +45,7 @@ class SavedCounts:
     ...     files = [Path(directory) / name for name in ("a.counts", "b.counts")]
     ...     for text, file in zip(("a rose is", "a rose"), files):
     ...         count(text).save(file)
-    ...     SavedCounts(files).gather(1, Ceiling()).counts(None) == count(["a rose is", "a rose"])._counts
+    ...     SavedCounts(files).gather(1, Ceiling())[0].counts(None) == count(["a rose is", "a rose"])._counts
     True
     """
 
@@ -73,18 +74,25 @@ class SavedCounts:
 
     def gather(
         self, min_count: int, ceiling: Ceiling, progress: Callable[[Progress], object] | None = None
-    ) -> _core.Counted:
-        """Return the sum of all counts, without the pieces seen less than `min_count` times; past the ceiling it is on disk.
+    ) -> tuple[_core.Counted, Dropped]:
+        """Return the sum of all counts, without the pieces seen less than `min_count` times, and all that was ever left out of it.
+
+        Past the ceiling the sum is on disk.
+
+        Warns:
+            UserWarning: rare pieces were left out of one of several files.
 
         Raises:
             CorpusError: the counts add up past 2^63.
         """
         from minbpe.loading import add_up
 
+        before = added_up((file.facts.get("pieces"), file.dropped) for file in self._files)
         counter = _core.Counter(None, 1, ceiling.for_core(), (0, 0))
         try:
             add_up(self._files, counter, progress, one_corpus=False)
-            return summed(counter, min_count, progress)
+            counted = summed(counter, min_count, progress)
+            return counted, before.and_then(*counted.dropped, min_count)
         except CorpusError as error:
             named = [str(file.path) for file in self._files]
             more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
@@ -137,8 +145,10 @@ def counts_of(
     ceiling: Ceiling,
     checkpoint: Checkpoint | str | os.PathLike[str] | None,
     progress: Callable[[Progress], object] | None,
-) -> Iterator[tuple[_core.Counted, Pattern | EllipsisType]]:
-    """Yield the counts of a corpus, be it text or files of counts, and the pattern of its pieces, for a block that saves them.
+) -> Iterator[tuple[_core.Counted, Pattern | EllipsisType, Dropped]]:
+    """Yield the counts of a corpus, be it text or files of counts, the pattern of its pieces, and what was left out of them.
+
+    This is for a block that saves them.
 
     The checkpoint holds what was counted of text until the block ends without an exception; files of counts are on disk anyway.
 
@@ -151,11 +161,13 @@ def counts_of(
     source = recognised(corpus, progress)
     if isinstance(source, SavedCounts):
         regex = source.pattern if pattern is ... else pattern_of(source, pattern)
-        yield source.gather(min_count, ceiling, progress), regex
+        added, dropped = source.gather(min_count, ceiling, progress)
+        yield added, regex, dropped
         return
     regex = pattern_of(source, pattern)
     with keeping(checkpoint, source, regex, progress) as parts:
-        yield gather(source, regex, min_count, threads, ceiling, progress, parts), regex
+        core = gather(source, regex, min_count, threads, ceiling, progress, parts)
+        yield core, regex, NOTHING.and_then(*core.dropped, min_count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +181,8 @@ class Counted:
     """How many pieces there are."""
     size: int
     """The bytes of all of them together."""
-    dropped: tuple[int, int]
-    """How many pieces were left out as too rare, and how many of these were distinct."""
+    dropped: Dropped
+    """What was left out as too rare, now or by whoever counted."""
 
 
 def counted(
@@ -189,19 +201,22 @@ def counted(
     """
     regex = pattern_of(source, pattern)
     parts = keeper.parts if keeper else None
-    dropped = None
+    kept = keeper.counted() if keeper else None
     try:
-        if keeper and (kept := keeper.counted()):
+        if kept:
             core, dropped = kept
-        elif isinstance(source, PieceCounts):
-            core = source._counts.counted(min(min_count, MOST))
         elif isinstance(source, SavedCounts):
-            core = source.gather(min_count, ceiling, progress)
+            core, dropped = source.gather(min_count, ceiling, progress)
         else:
-            # A list of counts, which only stages take, is refused like any list of things that are not documents.
-            core = gather(source, regex, min_count, threads, ceiling, progress, parts)  # type: ignore[arg-type]
-        if keeper and dropped is None:
-            keeper.begin(core, progress)
+            if isinstance(source, PieceCounts):
+                core, before = source._counts.counted(min(min_count, MOST)), source._dropped
+            else:
+                # A list of counts, which only stages take, is refused like any list of things that are not documents.
+                core = gather(source, regex, min_count, threads, ceiling, progress, parts)  # type: ignore[arg-type]
+                before = NOTHING
+            dropped = before.and_then(*core.dropped, min_count)
+        if keeper and not kept:
+            keeper.begin(core, dropped, progress)
         with telling("load", progress) as told:
             core.counts(told)
     except BaseException:
@@ -209,7 +224,7 @@ def counted(
             parts.rescue(progress)
         raise
     pieces, _, size = core.kept
-    return Counted(core, regex, pieces, size, dropped or core.dropped)
+    return Counted(core, regex, pieces, size, dropped)
 
 
 def pattern_of(source: Source, pattern: GivenPattern | EllipsisType) -> Pattern:

@@ -7,12 +7,14 @@ tokens that the earlier stages make of them, and training goes on from there.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import astuple
 from itertools import accumulate, pairwise
 from operator import sub
 from typing import NamedTuple, cast
 
 from minbpe import _core
 from minbpe.counting import PieceCounts
+from minbpe.dropping import NOTHING
 from minbpe.errors import CorpusError, VocabularyError
 from minbpe.merging import run
 from minbpe.patterns import resolve, shown
@@ -88,7 +90,7 @@ def learn_stages(
     begun: list[tuple[int, Pattern]] = []
     pair_counts: list[int] = []
     token_counts: list[int] = []
-    pieces, full = 0, False
+    pieces, dropped, full = 0, NOTHING, False
     parts = _sources(source.each(progress) if isinstance(source, SavedCounts) else source, stages)
     for stage, part in zip(stages, parts, strict=True):
         corpus = counted(part, stage.pattern, 1, threads, ceiling, progress)
@@ -106,10 +108,11 @@ def learn_stages(
         token_counts += [*accumulate((places for *_, places in learned), sub, initial=tokens)][1:]
         pair_counts += (times for _, _, times, _ in learned)
         pieces += corpus.pieces
+        dropped = dropped.and_then(*astuple(corpus.dropped))
         vocabulary = Vocabulary.from_merges(
             [*vocabulary.merges, *((left, right) for left, right, _, _ in learned)], stages=begun, byte_ids=byte_ids
         )
-    return Training(vocabulary, tuple(pair_counts), tuple(token_counts), pieces), full
+    return Training(vocabulary, tuple(pair_counts), tuple(token_counts), pieces, dropped.pieces, dropped.distinct), full
 
 
 def _sources(source: Source, stages: Sequence[Stage]) -> Sequence[Source]:

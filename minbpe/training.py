@@ -58,9 +58,9 @@ class Training:
     pieces: int
     """How many pieces were trained on."""
     dropped_pieces: int = 0
-    """How many pieces were left out because they were seen less than `min_count` times."""
-    dropped_distinct: int = 0
-    """How many of these were distinct."""
+    """How many pieces were left out because they were seen less than `min_count` times, now or when the corpus was counted."""
+    dropped_distinct: int | None = 0
+    """How many of these were distinct; None if not known, as for `PieceCounts.dropped_distinct`."""
 
     def bytes_per_token(self, size: int | None = None) -> float:
         """Return the bytes per token of the corpus when it is encoded by the vocabulary truncated to `size` tokens.
@@ -169,7 +169,7 @@ def train(
             those of one long piece may.
         PatternWarning: only the slow engine takes the pattern. Given once for each pattern.
         UserWarning: the text is the name of a file; or the corpus is an iterator without a name, of which `checkpoint` keeps
-            nothing while it is counted.
+            nothing while it is counted; or rare pieces were left out of one of several files of counts.
     """
     return learn(
         source,
@@ -295,6 +295,6 @@ def learn(
         pair_counts=tuple(times for _, _, times, _ in learned),
         token_counts=tuple(accumulate((places for *_, places in learned), sub, initial=corpus.size)),
         pieces=corpus.pieces,
-        dropped_pieces=corpus.dropped[0],
-        dropped_distinct=corpus.dropped[1],
+        dropped_pieces=corpus.dropped.pieces,
+        dropped_distinct=corpus.dropped.distinct,
     )

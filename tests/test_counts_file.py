@@ -191,7 +191,7 @@ def test_checking_and_loading_tell_how_far_they_are(tmp_path: Path, monkeypatch:
     bodies = [CountsFile(file).size for file in files]
     told: list[Progress] = []
     whole = SavedCounts(files, told.append)
-    counted = whole.gather(1, Ceiling(), told.append).counts(None)
+    counted = whole.gather(1, Ceiling(), told.append)[0].counts(None)
     assert counted == PieceCounts.concatenate(map(PieceCounts.load, files))._counts
     for stage, total in (("check", sum(sizes)), ("load", sum(bodies))):
         done = [progress.done for progress in told if progress.stage == stage]

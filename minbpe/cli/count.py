@@ -80,7 +80,8 @@ def count(
         out: The file to write.
         pattern: gpt2, gpt4 (the default for text), cl100k, o200k, none or a regular expression; or several
             (--pattern A --pattern B): each splits the pieces of the one before.
-        min_count: Leave out pieces seen less often than this.
+        min_count: Leave out pieces seen less often than this. To be exact for a corpus counted in parts, give it only when adding
+            them up or training.
         threads: All cores by default. The counts do not depend on it.
         max_memory: Hold distinct pieces in at most this much memory, such as 4G; the others go to disk, and none is lost.
         spill_to: Directory for pieces beyond --max-memory [default: the system's for temporary files]; no file is left there.
@@ -107,8 +108,8 @@ def count(
         if corpus is files:  # Files of counts are on disk already, and need no checkpoint.
             checkpoint = resuming(resume, checkpoint, "minbpe count")
             corpus = files if whole else reading.documents(sources, bars, "read")
-        with counts_of(corpus, named, min_count, threads, ceiling, checkpoint, tell) as (counted, regex):
-            save_counted(counted, regex, out, tell)
+        with counts_of(corpus, named, min_count, threads, ceiling, checkpoint, tell) as (counted, regex, dropped):
+            save_counted(counted, regex, out, tell, dropped)
     spilled = {"spilled": counted.spilled} if max_memory is not None else {}
     seconds = round(perf_counter() - began, 2)
     print_facts(
@@ -116,7 +117,7 @@ def count(
             "counts": str(out),
             "files": len(files),
             **said(counted, regex, json),
-            **left_out(counted.dropped, min_count),
+            **left_out(dropped.pieces, dropped.distinct, min_count, json),
             **spilled,
             "seconds": seconds,
         },

@@ -103,7 +103,7 @@ def extend(
         with putting_off(VocabularyWarning):
             vocabulary, corpus = learn_more(before, source, add, tie_break, min_count, limits, threads, ceiling, tell)
             if not corpus.size:
-                raise nothing_to_learn(corpus.dropped[0], len(files), min_count)
+                raise nothing_to_learn(corpus.dropped.pieces, len(files), min_count)
         seconds = perf_counter() - began
         vocabulary.save(f"{prefix}.model")
     special = vocabulary.special_tokens
@@ -116,7 +116,7 @@ def extend(
             "special": special if json else shown_special(special),
             "files": len(files),
             "bytes": corpus.size,
-            **left_out(corpus.dropped, min_count),
+            **left_out(corpus.dropped.pieces, corpus.dropped.distinct, min_count, json),
             "seconds": round(seconds, 2),
             "digest": vocabulary.digest,
         },

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from minbpe.cli.count import said, show
 from minbpe.cli.options import Json, Name
-from minbpe.cli.shared import load_encoding, print_facts, shown_special, sizes
+from minbpe.cli.shared import left_out, load_encoding, print_facts, shown_special, sizes
 from minbpe.errors import FormatError, UnknownTokenError
 from minbpe.formats.counts import is_counts
 from minbpe.loading import check, survey
@@ -35,7 +35,10 @@ def inspect(name: Name, /, *, json: Json = False) -> None:
         with Bars() as bars:
             (file,) = check([directory], partial(show, bars))
             counts = survey(file, partial(show, bars))
-        print_facts(said(counts, file.pattern, json), json)
+        dropped = file.dropped
+        below = {"min count": dropped.min_count} if dropped.pieces else {}
+        rare = left_out(dropped.pieces, dropped.distinct, dropped.min_count, json)
+        print_facts({**said(counts, file.pattern, json), **below, **rare}, json)
         return
     shards = directory.is_dir() and (directory / FILE).exists()
     encoding = load_encoding(name)

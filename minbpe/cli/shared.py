@@ -237,6 +237,11 @@ def shown_special(special: Mapping[str, int]) -> str:
 
 def nothing_to_learn(dropped_pieces: int, files: int, min_count: int) -> MinbpeError:
     """Return the error that says why there was nothing to learn from."""
+    if dropped_pieces and min_count == 1:
+        return MinbpeError(
+            f"{'these counts hold' if files > 1 else 'this file of counts holds'} no piece, for all were left out as too rare: "
+            "count the text again with a lower min_count"
+        )
     if dropped_pieces:
         return MinbpeError(
             f"no piece was seen {min_count:,} times, as --min-count asks for: give a lower one, or more text"
@@ -244,9 +249,12 @@ def nothing_to_learn(dropped_pieces: int, files: int, min_count: int) -> MinbpeE
     return MinbpeError(f"there is no text in {several(files, 'file')}, and nothing to learn: name files that hold some")
 
 
-def left_out(dropped: tuple[int, int], min_count: int) -> dict[str, int]:
-    """Return how many pieces were too rare, and how many different ones, if rare ones were to be left out."""
-    return dict(zip(("dropped", "dropped distinct"), dropped, strict=True)) if min_count > 1 else {}
+def left_out(dropped: int, distinct: int | None, min_count: int, as_json: bool) -> dict[str, object]:
+    """Return how many pieces were left out as too rare, and how many different ones, if any were or `min_count` asks for it."""
+    if not dropped and min_count == 1:
+        return {}
+    unknown = None if as_json else "not known: left out of several parts"
+    return {"dropped": dropped, "dropped distinct": unknown if distinct is None else distinct}
 
 
 def print_facts(facts: Mapping[str, object], as_json: bool) -> None:

@@ -166,7 +166,7 @@ def train(
         "files": len(files),
         "bytes": training.token_counts[0],
         "bytes per token": round(training.bytes_per_token(), 3),
-        **left_out((training.dropped_pieces, training.dropped_distinct), min_count),
+        **left_out(training.dropped_pieces, training.dropped_distinct, min_count, json),
         "seconds": round(seconds, 2),
         "digest": vocabulary.digest,
     }

@@ -5,7 +5,9 @@ r"""A file of piece counts: three lines that people can read, then the counts as
     sha256 5c1f3f0a...
 
 The sha256 covers the whole file except its own line. The pattern is null if each document is one piece, a list if several
-split in sequence, and left out if unknown. Reading allocates memory in proportion to the file's size, whatever the file says.
+split in sequence, and left out if unknown. If rare pieces were left out, the second line ends with `"min_count": 2, "dropped":
+{"pieces": 9, "distinct": 8}}`, without the last number in a sum of parts, which may have left out the same pieces. Reading
+allocates memory in proportion to the file's size, whatever the file says.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from typing import TYPE_CHECKING
 from minbpe import _core
 from minbpe.atomic import replacing
 from minbpe.counting import PieceCounts
+from minbpe.dropping import NOTHING, Dropped
 from minbpe.errors import CorpusError, FormatError, warn
 from minbpe.gathering import telling
 from minbpe.naming import naming
@@ -51,15 +54,16 @@ def save_counted(
     pattern: Pattern | EllipsisType,
     path: str | os.PathLike[str],
     progress: Callable[[Progress], object] | None = None,
+    dropped: Dropped = NOTHING,
 ) -> str:
-    """Write counts to a file, and return the sha256 in it, in hex.
+    """Write counts, and what was left out of them, to a file, and return the sha256 in it, in hex.
 
     Counts on disk are streamed from there, never held in memory.
 
     Raises:
         OSError: the file cannot be written; no partial file is left, and an older one stays.
     """
-    head = _line(_head(pattern, counted.sources, *counted.kept))
+    head = _line(_head(pattern, dropped, counted.sources, *counted.kept))
     hashed = hashlib.sha256(MAGIC + head)
     with replacing(Path(path)) as file:
 
@@ -77,9 +81,9 @@ def save_counted(
     return hashed.hexdigest()
 
 
-def digest(counted: _core.Counted, pattern: Pattern) -> str:
+def digest(counted: _core.Counted, pattern: Pattern, dropped: Dropped) -> str:
     """Return the sha256, in hex, that a file of these counts has in it."""
-    hashed = hashlib.sha256(MAGIC + _line(_head(pattern, counted.sources, *counted.kept)))
+    hashed = hashlib.sha256(MAGIC + _line(_head(pattern, dropped, counted.sources, *counted.kept)))
     counted.each_chunk(hashed.update, None)
     return hashed.hexdigest()
 
@@ -119,6 +123,7 @@ class CountsFile:
         try:
             self.facts = json.loads(line)
             self.pattern = from_json(self.facts.get("pattern", ...))
+            self.dropped = Dropped.from_json(self.facts)
         except (ValueError, AttributeError, RecursionError) as error:
             raise _damaged(path, str(error)) from error
         regexes = self.pattern if isinstance(self.pattern, tuple) else (self.pattern,)
@@ -136,7 +141,9 @@ class CountsFile:
     def load(self, heard: Heard = None) -> PieceCounts:
         """Return the counts."""
         try:
-            counts = PieceCounts._from_core(_core.PieceCounts.read(self.path, self.body, heard), self.pattern)
+            counts = PieceCounts._from_core(
+                _core.PieceCounts.read(self.path, self.body, heard), self.pattern, self.dropped
+            )
         except ValueError as error:
             raise _damaged(self.path, str(error)) from error
         except MemoryError as error:
@@ -144,7 +151,7 @@ class CountsFile:
                 f"the counts in {self.path} take more memory than there is: leave out rare pieces (minbpe count {self.path} "
                 "--min-count 2 --max-memory 1G --out fewer.counts), or train on the file itself (minbpe train --min-count)"
             ) from error
-        self._compare(_facts(counts))
+        self._compare(counts.documents, counts.total, len(counts), counts.corpus_bytes)
         return counts
 
     def survey(self, heard: Heard = None) -> _core.Survey:
@@ -153,11 +160,12 @@ class CountsFile:
             survey = _core.Survey(self.path, self.body, heard)
         except ValueError as error:
             raise _damaged(self.path, str(error)) from error
-        self._compare(_head(self.pattern, survey.sources, *survey.kept))
+        self._compare(survey.sources, *survey.kept)
         return survey
 
-    def _compare(self, head: dict[str, object]) -> None:
+    def _compare(self, *numbers: int) -> None:
         """Raise an error if the counts do not match the second line."""
+        head = _head(self.pattern, self.dropped, *numbers)
         facts = {"pattern": ..., **head, "unicode": self.facts.get("unicode")}
         if {**self.facts, "pattern": self.pattern} != facts:
             raise _damaged(self.path, "its second line does not fit the counts")
@@ -204,15 +212,13 @@ def in_a_pipe(path: str | os.PathLike[str]) -> CorpusError:
     )
 
 
-def _facts(counts: PieceCounts) -> dict[str, object]:
-    """Return what the second line says of these counts."""
-    return _head(counts.pattern, counts.documents, counts.total, len(counts), counts.corpus_bytes)
-
-
-def _head(pattern: Pattern | EllipsisType, documents: int, pieces: int, distinct: int, size: int) -> dict[str, object]:
+def _head(
+    pattern: Pattern | EllipsisType, dropped: Dropped, documents: int, pieces: int, distinct: int, size: int
+) -> dict[str, object]:
+    """Return what the second line says."""
     known = {} if pattern is ... else {"pattern": pattern}
     numbers = {"documents": documents, "pieces": pieces, "distinct": distinct, "bytes": size}
-    return {**known, "unicode": _core.UNICODE_VERSION, **numbers}
+    return {**known, "unicode": _core.UNICODE_VERSION, **numbers, **dropped.to_json()}
 
 
 def _line(facts: dict[str, object]) -> bytes:
