@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from minbpe import learn
+from minbpe import extend, learn, train
 from minbpe.counting import PieceCounts, count
 from tests.test_spilling import words
 
@@ -53,6 +53,63 @@ def test_counts_in_files_are_added_up_within_the_ceiling_and_inspected_without_b
     inspected = run("inspect", str(tmp_path / "whole"), "--json")
     assert inspected.returncode == 0, inspected.stderr
     assert json.loads(inspected.stdout.splitlines()[-1])["distinct"] == len(whole)
+
+
+IN_PYTHON = """
+import resource, sys
+from pathlib import Path
+from minbpe.counting import count, count_to_file
+from minbpe.errors import CorpusError
+directory = Path(sys.argv[1])
+files, options = sorted(directory.glob("?.counts")), {"max_memory": 12_000_000, "spill_to": directory}
+count_to_file([directory / "text"], directory / "warm", **options)
+count([directory / "warm"], **options)
+held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (held + (16 << 20),) * 2)
+count_to_file(files, directory / "out", **options)
+try:
+    count(files, **options)
+except CorpusError:
+    pass
+assert len(count(files[:1], max_memory=12_000_000)) < 50_000
+if sys.argv[2:]:
+    count_to_file(files, directory / "out")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the address space and tells its size")
+def test_counts_in_files_are_added_up_within_the_ceiling_by_every_way_there_is(tmp_path: Path) -> None:
+    files = [tmp_path / f"{number}.counts" for number in range(3)]
+    count([" ".join(words(30_000))], pattern="gpt2").save(files[0])
+    for number, file in enumerate(files[1:]):
+        count(words(1_000_000, number), pattern="gpt2").save(file)
+    (tmp_path / "text").write_text("a few words")
+    whole = PieceCounts.concatenate(map(PieceCounts.load, files))
+    paths, out = list(map(str, files)), str(tmp_path / "out")
+    ceiling = ["--max-memory", "12M", "--spill-to", str(tmp_path)]
+
+    def run(code: str, *line: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-c", code, *line], capture_output=True, text=True, check=False)
+
+    text = str(tmp_path / "text")
+    assert "set a ceiling with --max-memory" in run(LIMITED, text, "count", *paths, "--out", out).stderr
+    for min_count in ("1", "3"):
+        added = run(LIMITED, text, "count", *paths, "--out", out, *ceiling, "--min-count", min_count)
+        assert added.returncode == 0, added.stderr
+        assert PieceCounts.load(out) == whole.at_least(int(min_count))
+    small = train("a few words", 260, pattern="gpt2")
+    small.save(tmp_path / "small.model")
+    more = ["--add", "9", "--min-count", "6", "--json"]
+    extended = run(LIMITED, text, "extend", str(tmp_path / "small"), *paths, "--out", out, *ceiling, *more)
+    assert extended.returncode == 0, extended.stderr
+    facts = json.loads(extended.stdout.splitlines()[-1])
+    expected = extend(small, whole, 9, min_count=6)
+    assert (facts["digest"], facts["dropped"]) == (expected.digest, whole.at_least(6).dropped_pieces)
+    in_python = run(IN_PYTHON, str(tmp_path))
+    assert in_python.returncode == 0, in_python.stderr
+    assert PieceCounts.load(out) == whole
+    assert "MemoryError" in run(IN_PYTHON, str(tmp_path), "without a ceiling").stderr
+    assert not [file for file in tmp_path.iterdir() if file.name.startswith("minbpe-")]
 
 
 PEAK = r"""
