@@ -126,6 +126,7 @@ class Counter:
     refusal: str | None
     reached: tuple[int, int] | None
     done: int
+    pieces: int
 
     def __new__(
         cls, pattern: Pattern, threads: int, ceiling: tuple[int, PathLike[str]] | None, reached: tuple[int, int]
@@ -134,10 +135,10 @@ class Counter:
         self,
         documents: Sequence[str | bytes | PathLike[str]],
         seconds: float | None,
-        progress: Callable[[int, int], object] | None,
+        progress: Callable[[int, int, int], object] | None,
     ) -> int: ...
     def add_part(
-        self, data: bytes, last: bool, seconds: float | None, progress: Callable[[int, int], object] | None
+        self, data: bytes, last: bool, seconds: float | None, progress: Callable[[int, int, int], object] | None
     ) -> int: ...
     def absorb(
         self, path: PathLike[str], start: int, first: int, progress: Callable[[int, int], object] | None

@@ -40,6 +40,8 @@ class Progress:
     stage: Literal["check", "load", "count", "sum", "save", "train"]
     done: int
     total: int | None
+    pieces: int = 0
+    """How many pieces are counted so far, distinct or not; 0 in the stages that count no text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Place:
     offset: int = 0
     size: int = 0
     """The number of bytes before this place."""
+    pieces: int = 0
+    """The number of pieces before it."""
 
 
 def gather(
@@ -154,8 +158,8 @@ class _Counting:
     def _patience(self) -> float | None:
         return self._parts.patience if self._parts else None
 
-    def _told(self, last: bool) -> Callable[[int, int], object] | None:
-        return partial(_report, self._progress, self.place.size, last) if self._progress else None
+    def _told(self, last: bool) -> Callable[[int, int, int], object] | None:
+        return partial(_report, self._progress, self.place, last) if self._progress else None
 
     def _keep_in_time(self) -> None:
         if self._parts and not self._parts.patience:
@@ -166,7 +170,7 @@ class _Counting:
         """Return a counter with the counts of the whole corpus."""
         size = self.place.size + self._counter.done
         if self._progress:
-            self._progress(Progress("count", size, size))
+            self._progress(Progress("count", size, size, self.place.pieces + self._counter.pieces))
         return self._parts.add_up(self._counter, self._ceiling, self._progress) if self._parts else self._counter
 
 
@@ -207,5 +211,7 @@ def telling(
         progress(Progress(stage, last, last))
 
 
-def _report(progress: Callable[[Progress], object], before: int, last: bool, done: int, given: int) -> None:
-    progress(Progress("count", before + done, before + given if last else None))
+def _report(
+    progress: Callable[[Progress], object], begun: Place, last: bool, done: int, given: int, pieces: int
+) -> None:
+    progress(Progress("count", begun.size + done, begun.size + given if last else None, begun.pieces + pieces))

@@ -94,7 +94,7 @@ class Parts:
         if reached is None or reached == (self.place.documents, self.place.offset):
             return
         began = monotonic()
-        place = Place(*reached, self.place.size + counter.done)
+        place = Place(*reached, self.place.size + counter.done, self.place.pieces + counter.pieces)
         try:
             if not self._digests and not self._checkpoint.resume:
                 self._checkpoint.remove()

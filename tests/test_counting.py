@@ -231,15 +231,35 @@ def test_merged_counts_past_2_to_the_63_are_an_error() -> None:
 def test_progress_knows_the_total_once_the_corpus_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Progress] = []
     text = prose(1_000_000)
-    count(text, threads=1, progress=told.append)
+    pieces = count(text, threads=1, progress=told.append).total
     size = len(text.encode())
-    assert told[-1] == Progress("count", size, size)
+    assert told[-1] == Progress("count", size, size, pieces)
     assert {progress.total for progress in told} == {size}
     monkeypatch.setattr(corpus, "BATCH_DOCUMENTS", 1)
     told.clear()
     count([text, text], threads=1, progress=told.append)
-    assert told[-1] == Progress("count", 2 * size, 2 * size)
+    assert told[-1] == Progress("count", 2 * size, 2 * size, 2 * pieces)
     assert {progress.total for progress in told} <= {None, 2 * size}
+
+
+SLOW = r"(?<=a)b|[a-z]+|\s"
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("pattern", ["gpt4", ["gpt4", "[a-z]"], SLOW])
+@pytest.mark.filterwarnings("ignore::minbpe.errors.PatternWarning")
+def test_progress_tells_the_pieces_counted_so_far(threads: int, pattern: str | list[str]) -> None:
+    told: list[Progress] = []
+    texts = [prose(3_000_000), "", prose(100)]
+    counts = count(texts, pattern=pattern, threads=threads, progress=told.append)
+    counted = [progress for progress in told if progress.stage == "count"]
+    pieces = [progress.pieces for progress in counted]
+    assert pieces == sorted(pieces)
+    assert pieces[-1] == counts.total
+    assert {progress.pieces for progress in told if progress.stage != "count"} <= {0}
+    between = [progress for progress in counted if 0 < progress.done < counted[-1].done]
+    assert between or pattern != SLOW
+    assert all(0 < progress.pieces < counts.total for progress in between)
 
 
 def test_what_progress_raises_ends_the_counting() -> None:

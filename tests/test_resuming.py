@@ -144,6 +144,10 @@ def test_counts_that_were_stopped_go_on_in_memory_and_to_a_file(
         assert (went_on or PieceCounts.load(tmp_path / "counts")) == expected
         counted = [progress.done for progress in told if progress.stage == "count"]
         assert min(counted) >= state_in(kept)["places"][-1][2] > 0
+        pieces = [progress.pieces for progress in told if progress.stage == "count"]
+        assert pieces == sorted(pieces)
+        assert pieces[0] >= state_in(kept)["places"][-1][3] > 0
+        assert pieces[-1] == expected.total
         assert [stage for stage, _ in groupby(progress.stage for progress in told)][:3] == ["count", "check", "load"]
         assert not (tmp_path / "copy").exists()
     Checkpoint(kept).remove()

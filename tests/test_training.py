@@ -266,7 +266,7 @@ def test_wrong_arguments_are_found_before_the_corpus_is_read() -> None:
 def test_progress_tells_each_stage_to_its_end() -> None:
     told: list[Progress] = []
     train(["some text ", "some more text"], 260, pattern=None, progress=told.append)
-    assert told == [Progress("count", 24, 24), Progress("train", 4, 4)]
+    assert told == [Progress("count", 24, 24, pieces=2), Progress("train", 4, 4)]
     assert pickle.loads(pickle.dumps(told)) == told
 
 

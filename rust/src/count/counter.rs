@@ -39,6 +39,7 @@ pub struct Counter {
     /// Whether all before it is counted, and nothing after it.
     exact: bool,
     done: AtomicU64,
+    pieces: Arc<AtomicU64>,
 }
 
 /// The counts of all workers, from which the result is made as often as it is asked for.
@@ -63,6 +64,7 @@ impl Counter {
             reached: Position::default(),
             exact: true,
             done: AtomicU64::new(0),
+            pieces: Arc::default(),
         }
     }
 
@@ -169,6 +171,7 @@ impl Counter {
             stretches,
             next: AtomicUsize::new(0),
             done: &self.done,
+            pieces: &self.pieces,
             deadline,
             stop: AtomicBool::new(false),
             abandoned: &self.abandoned,
@@ -209,6 +212,11 @@ impl Counter {
     /// The bytes that are counted.
     pub fn done(&self) -> u64 {
         self.done.load(Relaxed)
+    }
+
+    /// The number of pieces that are counted, not those absorbed. It rises while documents are added.
+    pub fn pieces(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.pieces)
     }
 
     /// The counts of all documents.

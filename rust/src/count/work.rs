@@ -45,6 +45,7 @@ pub(super) struct Shared<'a> {
     pub(super) stretches: &'a [Stretch],
     pub(super) next: AtomicUsize,
     pub(super) done: &'a AtomicU64,
+    pub(super) pieces: &'a AtomicU64,
     pub(super) deadline: Option<Instant>,
     pub(super) stop: AtomicBool,
     pub(super) abandoned: &'a AtomicBool,
@@ -138,6 +139,7 @@ impl Worker {
                 return ControlFlow::Break(Err(error));
             }
             shared.done.fetch_add(ends.last().map_or(0, |&end| u64::from(end)), Relaxed);
+            shared.pieces.fetch_add(ends.len() as u64, Relaxed);
             if base - behind >= FINISHED {
                 document.let_go(stretch.start + behind..stretch.start + base);
                 behind = base;

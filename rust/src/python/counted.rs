@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyValueError;
@@ -11,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::pattern::Pattern;
-use super::training::{PieceCounts, bytes_of, watched};
+use super::training::{PieceCounts, bytes_of, watched, watched_by};
 use crate::count::{self, Ceiling, Document, Position, Tally};
 use crate::error::Error;
 use crate::file::NamedFile;
@@ -53,6 +54,7 @@ impl Counter {
     /// Counts documents (str, bytes, or the path of a file), each the next source; the first is the one in which `reached` lies. Stops
     /// soon after `seconds`, and returns how many of them are done. With `seconds`, an exception still lets work in progress finish, so
     /// that `reached` tells how far counting came, unless a second one comes meanwhile; without, an exception ends counting at once.
+    /// `progress` is told the bytes counted, the bytes given so far, and the pieces counted.
     fn add(
         &mut self,
         py: Python<'_>,
@@ -65,13 +67,14 @@ impl Counter {
         let documents: Vec<Document> = held.iter().map(Held::document).collect();
         let counter = &mut self.inner;
         let first = counter.sources();
-        watched(py, progress.as_ref(), |progress| counter.add_until(deadline, &documents, progress))?;
+        let heard = with_pieces(progress, counter.pieces());
+        watched_by(py, heard, |progress| counter.add_until(deadline, &documents, progress))?;
         Ok(counter.sources() - first)
     }
 
     /// Counts more of the document in which `reached` lies. `data` follows there: if it is the document's `last`, all of it is counted,
     /// else the part before the last place where the pattern proves that a piece ends. Returns how many bytes were counted, 0 if there is
-    /// no such place. `seconds` and exceptions are as for `add`.
+    /// no such place. `seconds`, `progress` and exceptions are as for `add`.
     fn add_part(
         &mut self,
         py: Python<'_>,
@@ -82,7 +85,8 @@ impl Counter {
     ) -> PyResult<usize> {
         let deadline = seconds.and_then(after);
         let counter = &mut self.inner;
-        watched(py, progress.as_ref(), |progress| counter.add_part(deadline, data, last, progress))
+        let heard = with_pieces(progress, counter.pieces());
+        watched_by(py, heard, |progress| counter.add_part(deadline, data, last, progress))
     }
 
     /// Adds the counts that begin at byte `start` of a file, of documents numbered from `first`; returns the number after the last.
@@ -112,6 +116,12 @@ impl Counter {
     #[getter]
     fn done(&self) -> u64 {
         self.inner.done()
+    }
+
+    /// The pieces counted.
+    #[getter]
+    fn pieces(&self) -> u64 {
+        self.inner.pieces().load(Relaxed)
     }
 
     /// What was counted, without the pieces that were seen fewer than `min_count` times. Nothing can be added afterwards, but it may be
@@ -242,6 +252,16 @@ impl Survey {
     #[getter]
     fn most_frequent<'py>(&self, py: Python<'py>) -> Vec<(Bound<'py, PyBytes>, u64)> {
         with_bytes(py, &self.inner.most_frequent)
+    }
+}
+
+/// What calls `callback` with (done, total, pieces) as counting reports (done, total).
+fn with_pieces(
+    callback: Option<Py<PyAny>>,
+    pieces: Arc<AtomicU64>,
+) -> impl FnMut(Python<'_>, u64, u64) -> PyResult<()> + Send {
+    move |py, done, total| {
+        callback.as_ref().map_or(Ok(()), |callback| callback.call1(py, (done, total, pieces.load(Relaxed))).map(drop))
     }
 }
 

@@ -37,7 +37,7 @@ fn tell(py: Python<'_>, callback: Option<&Py<PyAny>>, done: u64, total: u64) -> 
 }
 
 /// As `watched`, but calls `heard` instead of a callback.
-fn watched_by<T: Send>(
+pub(super) fn watched_by<T: Send>(
     py: Python<'_>,
     mut heard: impl FnMut(Python<'_>, u64, u64) -> PyResult<()> + Send,
     work: impl FnOnce(&mut Progress<'_>) -> Result<T> + Send,
