@@ -1,5 +1,6 @@
 """Progress bars on stderr for work of more than a second: how far, how fast, how long still. Only on a terminal."""
 
+from math import sqrt
 from time import monotonic
 from types import TracebackType
 from typing import Literal, Self
@@ -33,8 +34,8 @@ class Bars:
             transient=True,
         )
         self._stages: dict[str, tuple[TaskID, float]] = {}
-        self._told = (0, 0)
-        """What the last call reported, drawn or not."""
+        self._told = (0.0, 0.0)
+        """How long the bar of the last call is, and what it is a part of, drawn or not."""
         self._patience = monotonic() + PATIENCE
         self._next = 0.0
 
@@ -47,17 +48,18 @@ class Bars:
         if self._progress.live.is_started:
             self._progress.stop()
 
-    def show(self, stage: str, done: int, total: int | None, unit: Unit = "bytes") -> None:
-        """Report that `done` of `total` is done in `stage`; cheap enough to call for every document."""
+    def show(self, stage: str, done: int, total: int | None, unit: Unit = "bytes", pieces: int = 0) -> None:
+        """Report that `done` of `total` is done in `stage`, perhaps with a number of pieces; cheap enough to call per document."""
         if not self._drawn:
             return
+        completed, whole = (work(done), total and work(total)) if unit == "merges" else (done, total)
         now = monotonic()
         new = stage not in self._stages
         if new:
             for task in self._progress.tasks[-1:]:
                 self._progress.update(task.id, completed=self._told[0], total=self._told[1])
-            self._stages[stage] = (self._progress.add_task(stage, total=total, amount=""), now)
-        self._told = (done, done if total is None else total)
+            self._stages[stage] = (self._progress.add_task(stage, total=whole, amount=""), now)
+        self._told = (completed, completed if whole is None else whole)
         if not new and now < self._next:
             return
         if now < self._patience:
@@ -65,19 +67,35 @@ class Bars:
         self._next = now + INTERVAL
         task_id, began = self._stages[stage]
         self._progress.start()
-        said = amount(done, total, unit, now - began) if done else ""
-        self._progress.update(task_id, completed=done, total=total, amount=said)
+        said = amount(done, total, unit, now - began, pieces) if done else ""
+        self._progress.update(task_id, completed=completed, total=whole, amount=said)
 
 
-def amount(done: int, total: int | None, unit: Unit, seconds: float) -> str:
+def work(merges: int) -> float:
+    """Return how much work these merges are, the first of a training, in a unit that takes about the same time throughout.
+
+    Frequent pairs are merged first, in many places each: half of the merges are done in some four fifths of the time. By the
+    fourth root of their number, a bar is at most a fifth of its length away from the share of the time that has passed.
+
+    >>> round(work(16_384) / work(32_768), 2)
+    0.84
+    """
+    return sqrt(sqrt(merges))
+
+
+def amount(done: int, total: int | None, unit: Unit, seconds: float, pieces: int = 0) -> str:
     """Say how much is done and how fast.
 
     >>> amount(12_500_000, 31_000_000, "bytes", 2.5)
     '12.5 of 31.0 MB, 5.0 MB/s'
+    >>> amount(12_500_000, None, "bytes", 0.1, pieces=3_125_000)
+    '12.5 MB, 3.1 M pieces, 125.0 MB/s'
     >>> amount(1_200, 32_512, "merges", 2.5)
     '1,200 of 32,512 merges'
     """
     if unit == "merges":
         return f"{done:,} of {total:,} merges" if total else f"{done:,} merges"
     size = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB" if total else f"{done / 1e6:.1f} MB"
-    return f"{size}, {done / 1e6 / seconds:.1f} MB/s" if seconds > 0 else size
+    counted = f", {pieces / 1e6:.1f} M pieces" if pieces else ""
+    speed = f", {done / 1e6 / seconds:.1f} MB/s" if seconds > 0 else ""
+    return size + counted + speed

@@ -119,7 +119,7 @@ def test_of_a_damaged_archive_nothing_is_kept(ending: str, tmp_path: Path, hold:
             assert state_in(tmp_path / "kept")["places"][-1][1] > 0
         with pytest.raises(CorpusError, match=f"text{ending}: damaged or truncated"):
             run(DAMAGE["cut"](whole))
-        assert all(offset == 0 for _, offset, _ in state_in(tmp_path / "kept")["places"])
+        assert all(offset == 0 for _, offset, *_ in state_in(tmp_path / "kept")["places"])
     assert run(whole) == count([b"sound", text])
 
 
@@ -145,7 +145,7 @@ def test_a_document_that_has_become_shorter_is_an_error(tmp_path: Path, hold: Ca
 
     with pytest.raises(StoppedError):
         count([b"", Broken(text, 1 << 10)], checkpoint=kept)
-    [*_, (documents, offset, _)] = state_in(tmp_path / "kept")["places"]
+    [*_, (documents, offset, *_)] = state_in(tmp_path / "kept")["places"]
     assert documents == 1
     assert offset > len(text) - (1 << 12)
     with pytest.raises(OSError, match=f"document 1 is shorter than when it was counted up to its byte {offset}"):

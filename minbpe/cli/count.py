@@ -146,4 +146,4 @@ def said(
 def show(bars: Bars, progress: Progress) -> None:
     """Show how far counting or training is."""
     unit: Literal["bytes", "merges"] = "merges" if progress.stage == "train" else "bytes"
-    bars.show(progress.stage, progress.done, progress.total, unit)
+    bars.show(progress.stage, progress.done, progress.total, unit, progress.pieces)
