@@ -75,6 +75,38 @@ def test_more_tokens_than_there_are_ids_for_are_refused_before_anything_is_count
     assert "the corpus has no pairs left" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["train --size 270", "count --min-count 1", "shard --tokenizer gpt2"])
+def test_sources_stand_before_options_after_them_and_on_both_sides(
+    command: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    files = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    for file, text in zip(files, [TEXT, "another text, for the sake of order " * 9], strict=True):
+        file.write_text(text)
+    verb, option, value = command.split()
+    first, second, options = *files, [option, value]
+    said = []
+    for number, line in enumerate([[first, second, *options], [*options, first, second], [first, *options, second]]):
+        out = tmp_path / f"out{number}"
+        facts = json.loads(output(capfd, verb, *line, "--out", out, "--json"))
+        said.append({name: fact for name, fact in facts.items() if name != "seconds" and str(out) not in str(fact)})
+    assert said == [said[0]] * 3
+    assert said[0]["bytes"] == sum(file.stat().st_size for file in files)
+    assert "Unknown option: --odd" in error(capfd, 2, verb, first, option, value, second, "--odd", "--out", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("command", "given"), [("encode", ["a text", "another", "", "--", "-t"]), ("decode", ["31373", "995", "0"])]
+)
+def test_texts_and_ids_stand_before_options_after_them_and_on_both_sides(
+    command: str, given: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    options = ["-t", "gpt2"]
+    expected = output(capfd, command, *options, *given)
+    for before in range(1, 3):
+        assert output(capfd, command, *given[:before], *options, *given[before:]) == expected
+    assert "Unknown option: --odd" in error(capfd, 2, command, *given[:1], "--odd", *options)
+
+
 def test_what_is_missing_is_named(capfd: pytest.CaptureFixture[str]) -> None:
     assert error(capfd, 2, "train", __file__).endswith("error: --out is missing")
     assert error(capfd, 2, "train", "--out", "x").endswith("error: SOURCES is missing")

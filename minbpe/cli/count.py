@@ -53,9 +53,7 @@ SIZE = 32768
 
 
 def count(
-    sources: Sources,
-    /,
-    *,
+    *sources: Sources,
     out: Annotated[Place, Parameter(name=["--out", "-o"], group=OUTPUT)],
     pattern: Annotated[Patterns | None, Parameter(group=SPLITTING)] = None,
     min_count: Annotated[Positive, Parameter(group=OUTPUT)] = 1,

@@ -19,6 +19,7 @@ from minbpe.cli.options import (
     Name,
     Place,
     Positive,
+    Sources,
     Threads,
 )
 from minbpe.cli.shared import (
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 def extend(
     tokenizer: Name,
     /,
-    *sources: Annotated[Place, Parameter(required=True)],  # cyclopts lets only these stand on both sides of options
+    *sources: Sources,
     add: Annotated[Positive, Parameter(metavar="N", group=VOCABULARY)],
     out: Annotated[Name, Parameter(name=["--out", "-o"], metavar="PATH", group=OUTPUT)],
     tie_break: Annotated[Literal["first", "lowest"], Parameter(group=VOCABULARY)] = "first",

@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from codecs import getincrementaldecoder
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedReader
 from itertools import chain, islice, pairwise
@@ -16,7 +16,7 @@ from cyclopts import Parameter
 
 from minbpe.batches import batch_bytes, batches, encode_batch
 from minbpe.cli.freed import give_back_what_is_freed
-from minbpe.cli.options import Files, Flag, Json, Threads, Tokenizer, Whole, whole_numbers
+from minbpe.cli.options import Files, Flag, Json, Threads, Tokenizer, Whole, whole_number
 from minbpe.cli.shared import Reading, UsageError, load_encoding
 from minbpe.documents import Long, Piped, parts_of
 from minbpe.errors import CorpusError
@@ -41,9 +41,7 @@ UP_TO_A_COMMA, UP_TO_A_SPACE = re.compile(rb"(?s).*,"), re.compile(rb"(?s).*\s")
 
 
 def encode(
-    text: list[str] | None = None,
-    /,
-    *,
+    *text: str,
     tokenizer: Tokenizer,
     file: Files | None = None,
     reading: Reading = Reading(),  # noqa: B008 (frozen)
@@ -87,9 +85,7 @@ def encode(
 
 
 def decode(
-    ids: Annotated[list[int] | None, Parameter(converter=whole_numbers)] = None,
-    /,
-    *,
+    *ids: Annotated[int, Parameter(converter=whole_number)],
     tokenizer: Tokenizer,
     file: Files | None = None,
     lines: Flag = False,
@@ -108,7 +104,7 @@ def decode(
     out = sys.stdout.buffer
     end = b""
     with _printing():
-        for document in chain([iter([ids])] if ids else [], _documents_of_ids(file) if file or not ids else []):
+        for document in chain([iter([list(ids)])] if ids else [], _documents_of_ids(file) if file or not ids else []):
             content = map(encoding.decode_bytes, document)
             end = b"\n" if json or lines else b""
             for part in chain(_quoted(content) if json else content, [end]):
@@ -128,7 +124,7 @@ def _printing() -> Iterator[None]:
 
 
 def _documents(
-    texts: list[str] | None, files: list[Path] | None, reading: Reading, bars: Bars
+    texts: Sequence[str], files: list[Path] | None, reading: Reading, bars: Bars
 ) -> Iterator[Iterable[bytes | Long]]:
     """Yield documents in groups: lines that have come through a pipe do not wait for those to come."""
     if texts:

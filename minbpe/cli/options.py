@@ -43,11 +43,6 @@ def whole_number(_: object, tokens: Sequence[Token]) -> int:
     return int(value)
 
 
-def whole_numbers(hint: object, tokens: Sequence[Token]) -> list[int]:
-    """Return numbers written in digits."""
-    return [whole_number(hint, [token]) for token in tokens]
-
-
 def memory(_: object, tokens: Sequence[Token]) -> int:
     """Return the bytes that `4G`, `512M` or a plain number stands for; a G is 2^30, as for ulimit."""
     text = tokens[0].value
@@ -65,7 +60,8 @@ UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 Name = Annotated[str, Parameter(metavar="NAME", converter=name)]
 Place = Annotated[Path, Parameter(converter=path)]
-Sources = Annotated[list[Path], Parameter(converter=paths)]
+Sources = Annotated[Path, Parameter(required=True, converter=path)]
+"""One of `*sources`: cyclopts lets only such arguments stand on both sides of options."""
 Files = Annotated[list[Path], Parameter(name=["--file", "-f"], negative="", metavar="PATH", converter=paths)]
 Tokenizer = Annotated[str, Parameter(name=["--tokenizer", "-t"], metavar="NAME", converter=name)]
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from minbpe.cli.options import Flag, Json, Place, Positive, Sources, Threads, Tokenizer
+from minbpe.cli.options import Flag, Json, Place, Positive, Threads, Tokenizer
 from minbpe.cli.shared import Reading, UsageError, directory_to_write, interruptible, load_encoding, print_facts
 from minbpe.documents import find_files, is_plain_text
 from minbpe.manifest import Manifest
@@ -20,9 +20,7 @@ GOES_ON = "the same command goes on from its shards"
 
 
 def shard(
-    sources: Sources | None = None,
-    /,
-    *,
+    *sources: Place,
     tokenizer: Tokenizer | None = None,
     out: Annotated[Place | None, Parameter(name=["--out", "-o"])] = None,
     verify: Place | None = None,

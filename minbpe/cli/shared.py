@@ -74,7 +74,7 @@ class Reading:
     lines: Flag = False
     """Make each line of a text file a document, not the whole file."""
 
-    def documents(self, sources: list[Path], bars: Bars, stage: str | None) -> Iterator[bytes | str | Long]:
+    def documents(self, sources: Sequence[Path], bars: Bars, stage: str | None) -> Iterator[bytes | str | Long]:
         """Read the documents of `sources`, with a progress bar for `stage` if one is given."""
         files = find_files(sources, glob=self.glob)
         total = sum(file.stat().st_size for file in files)

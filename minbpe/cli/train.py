@@ -52,9 +52,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    sources: Sources,
-    /,
-    *,
+    *sources: Sources,
     out: Annotated[Name, Parameter(name=["--out", "-o"], metavar="PATH", group=OUTPUT)],
     size: Annotated[Size | None, Parameter(group=VOCABULARY)] = None,
     pattern: Annotated[Patterns | None, Parameter(group=SPLITTING)] = None,
