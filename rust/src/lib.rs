@@ -14,6 +14,7 @@ compile_error!("minbpe needs a 64-bit processor: texts, files and counts may be 
 mod blocks;
 mod cache;
 pub mod count;
+mod document;
 pub mod encode;
 pub mod error;
 pub mod file;

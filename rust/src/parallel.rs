@@ -6,7 +6,7 @@
 use std::ops::{ControlFlow, Range};
 use std::path::PathBuf;
 
-use crate::count::document::{Contents, Document};
+use crate::document::{Contents, Document};
 use crate::encode::{Rows, room_for};
 use crate::error::Result;
 use crate::pipeline::Event;

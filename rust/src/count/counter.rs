@@ -8,13 +8,13 @@ use std::time::Instant;
 
 use super::bytes::each_group;
 use super::counted::Counted;
-use super::document::{Contents, Document};
 use super::runs::Runs;
 use super::spill::{Ceiling, Spilled};
 use super::sum::Sums;
 use super::table::Table;
 use super::work::{STRETCH, Shared, Stretch, Worker, share};
 use super::{PieceCounts, Position};
+use crate::document::{Contents, Document};
 use crate::error::{Error, Result};
 use crate::key::Seeds;
 use crate::progress::{Progress, Pulse, unwatched};

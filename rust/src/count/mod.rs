@@ -7,7 +7,6 @@
 mod bytes;
 mod counted;
 mod counter;
-pub(crate) mod document;
 mod runs;
 mod spill;
 mod sum;
@@ -15,9 +14,9 @@ mod survey;
 mod table;
 mod work;
 
+pub use crate::document::Document;
 pub use counted::Counted;
 pub use counter::Counter;
-pub use document::Document;
 pub use spill::{Ceiling, Tally};
 pub use survey::Survey;
 

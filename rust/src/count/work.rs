@@ -10,9 +10,9 @@ use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use super::Position;
-use super::document::Contents;
 use super::spill::Ceiling;
 use super::table::Table;
+use crate::document::Contents;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::split::{Scratch, Splitter};

@@ -60,7 +60,7 @@ impl<'a> Document<'a> {
 
 impl Contents<'_> {
     /// Releases the memory of bytes that are not needed for now, and of what the system has mapped around them. They can still be read.
-    pub(super) fn let_go(&self, bytes: Range<usize>) {
+    pub(crate) fn let_go(&self, bytes: Range<usize>) {
         #[cfg(unix)]
         if let Contents::Mapped(map) = self {
             let start = bytes.start.saturating_sub(AROUND);
