@@ -3,6 +3,7 @@
 A merge depends only on those before it, so only the merges so far and the counts need saving: training resumes from them as
 `extend` does. A checkpoint is a directory of two files: `corpus.counts`, written before the first merge so that merging need
 not hold the counts, and `merges`. Before these exist, while the corpus is being counted, it holds parts of the counts.
+Training in stages has such a directory for each stage inside the checkpoint: `stage-1`, `stage-2`, and so on.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from __future__ import annotations
 import hashlib
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 
+from minbpe.atomic import sync_directory
 from minbpe.counting import PieceCounts
 from minbpe.errors import CorpusError, FormatError, warn
 from minbpe.formats.counts import digest, save_counted
@@ -25,7 +27,7 @@ from minbpe.state import WAY_OUT, read_state, write_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
     from minbpe import _core
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from minbpe.merging import Learned
     from minbpe.patterns import Pattern
 
-COUNTS, MERGES = "corpus.counts", "merges"
+COUNTS, MERGES, STAGE = "corpus.counts", "merges", "stage-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,26 +69,53 @@ class Checkpoint:
 
     def holds_something(self) -> bool:
         """Whether an interrupted run has left something to resume from."""
-        return any((Path(self.path) / name).exists() for name in (MERGES, STATE))
+        kept = any((Path(self.path) / name).exists() for name in (MERGES, STATE))
+        return kept or any(stage.holds_something() for stage in self._stages())
+
+    def stage(self, number: int) -> Checkpoint:
+        """Return where a stage of training in stages is kept; the first has the number 1."""
+        return replace(self, path=Path(self.path) / f"{STAGE}{number}")
+
+    def _stages(self) -> list[Checkpoint]:
+        return [replace(self, path=path) for path in Path(self.path).glob(f"{STAGE}[0-9]*")]
 
     def remove(self) -> None:
         """Remove whatever a training has saved."""
         path = Path(self.path)
+        for stage in self._stages():
+            stage.remove()
         for name in (MERGES, COUNTS, "parts", "corpus.[0-9]*.counts"):
             for file in (*path.glob(name), *path.glob(f"{name}.tmp")):
                 file.unlink(missing_ok=True)
+        self.remove_if_empty()
+
+    def remove_if_empty(self) -> None:
+        """Remove the directory if there is nothing in it."""
+        path = Path(self.path)
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()
 
-    def directory(self) -> Path:
-        """Return the path.
+    def begin(self) -> None:
+        """Make the directory for a first save, without what another run has left there unless that is to be resumed."""
+        if not self.resume:
+            self.remove()
+        path = Path(self.path)
+        if not path.is_dir():
+            path.mkdir()
+            sync_directory(path.parent)
+
+    def directory(self, *, staged: bool = False) -> Path:
+        """Return the path, which is for training in stages or not.
 
         Raises:
+            CorpusError: what is to be resumed there is of the other kind.
             NotADirectoryError: the path is not a directory, and none can be made there.
         """
         path = Path(self.path)
         if not path.parent.is_dir() or (path.exists() and not path.is_dir()):
             raise NotADirectoryError(f"{path} cannot be a directory for a checkpoint: name one that can be made")
+        if self.resume and self.holds_something() and staged != any(map(Checkpoint.holds_something, self._stages())):
+            raise CorpusError(f"the checkpoint in {path} is {'not ' * staged}of training in stages: {WAY_OUT}")
         return path
 
 
@@ -118,6 +147,10 @@ def keeping(
             f"Checkpoint({os.fspath(checkpoint.path)!r}, corpus='name')"
         )
     parts = Parts(checkpoint, name, pattern)
+    if checkpoint.resume and (Path(checkpoint.path) / MERGES).exists():
+        raise CorpusError(
+            f"the checkpoint in {os.fspath(checkpoint.path)} is of training, which has counted its corpus: {WAY_OUT}"
+        )
     try:
         yield parts
     except BaseException:
@@ -139,7 +172,7 @@ class Keeper:
         """Read the checkpoint, if there is one to resume from.
 
         Raises:
-            CorpusError: the checkpoint is of training with other options.
+            CorpusError: the checkpoint is of training of another kind, or with other options.
             FormatError: the checkpoint is damaged, or a later version wrote it.
             OSError: the checkpoint cannot be read, or its directory cannot be made.
         """
@@ -149,6 +182,7 @@ class Keeper:
         self._checkpoint = checkpoint
         self._next = monotonic() + checkpoint.every
         self._options = dict(options)
+        self._is_stage = "earlier_stages" in options
         self._corpus = checkpoint.corpus or name_of(source)
         self._digest: str | None = None
         self._counted: PieceCounts | None = None
@@ -159,23 +193,20 @@ class Keeper:
         self.parts: Parts | None = None
         if self._counted is None and self._corpus is not None:
             self.parts = Parts(checkpoint, self._corpus, options["pattern"])
-        if self._corpus is None and not isinstance(source, PieceCounts | SavedCounts):
+        if (
+            self._corpus is None
+            and not isinstance(source, PieceCounts | SavedCounts)
+            and not options.get("earlier_stages")
+        ):
+            given = self.path.parent if self._is_stage else self.path
             warn(
-                f"{self.path} keeps nothing of an iterator until all of it is counted, for it cannot tell whether the documents "
-                f"are the same next time: give them a name, as in Checkpoint({os.fspath(self.path)!r}, corpus='name')",
+                f"{given} keeps nothing of an iterator until all of it is counted, for it cannot tell whether the documents "
+                f"are the same next time: give them a name, as in Checkpoint({os.fspath(given)!r}, corpus='name')",
                 UserWarning,
             )
 
     def _load(self, progress: Callable[[Progress], object] | None) -> None:
-        state = read_state(self.path / MERGES)
-        for name, value in self._options.items():
-            before = from_json(state["options"].get(name))
-            if before != value:
-                said = shown if name == "pattern" else repr
-                raise CorpusError(
-                    f"the checkpoint in {self.path} is of training with {name}={said(before)}, and {name}={said(value)} is "
-                    f"asked for: {WAY_OUT}{self._reusable(name, before, value)}"
-                )
+        state = read_options(self.path, self._options)
         self.merges = [(left, right, times, places) for left, right, times, places in state["merges"]]
         self._digest = state["counts"]
         if self._corpus is not None and self._corpus == state["corpus"]:
@@ -183,12 +214,6 @@ class Keeper:
             if files[0].digest != self._digest:
                 raise FormatError(f"{files[0].path} is not the file that the checkpoint was made with: {WAY_OUT}")
             self._counted = load(files, progress)[0]
-
-    def _reusable(self, name: str, before: Any, value: Any) -> str:
-        """Say where the counts are, if the option that differs leaves them of use."""
-        if name == "pattern" or (name == "min_count" and value < before):
-            return ""
-        return f"; or train on its counts without counting again: {self.path / COUNTS} is a file of them"
 
     def counted(self) -> tuple[_core.Counted, Dropped] | None:
         """Hand over the saved counts and what was dropped from them, if they are known to be of the same corpus."""
@@ -204,7 +229,8 @@ class Keeper:
         """
         pattern = self._options["pattern"]
         if self._digest is None:
-            self.path.mkdir(exist_ok=True)
+            if not (self.parts and self.parts.kept):
+                self._checkpoint.begin()
             self._digest = save_counted(counted, pattern, self.path / COUNTS, progress, dropped)
         elif self._digest != digest(counted, pattern, dropped):
             if self.parts:
@@ -227,14 +253,18 @@ class Keeper:
         self._next = monotonic() + self._checkpoint.every
 
     def end(self, learned: Learned) -> None:
-        """Save all merges of a training that has ended, if the checkpoint stays or is due for a save."""
-        if self._stays or monotonic() >= self._next:
+        """Save all merges of a training that has ended, if the checkpoint stays, is due for a save, or is of a stage."""
+        if self._stays or self._is_stage or monotonic() >= self._next:
             self.keep(learned)
 
     def close(self) -> None:
         """Remove the checkpoint of a training that has ended, unless it is to stay."""
         if not self._stays:
-            self._checkpoint.remove()
+            self.remove()
+
+    def remove(self) -> None:
+        """Remove the checkpoint."""
+        self._checkpoint.remove()
 
     def _write(self, learned: Learned) -> None:
         state = {
@@ -244,6 +274,78 @@ class Keeper:
             "merges": max(learned, self.merges, key=len),
         }
         write_state(self.path / MERGES, state)
+
+
+@contextmanager
+def keeping_stages(
+    checkpoint: Checkpoint | str | os.PathLike[str] | None,
+    options: Sequence[Mapping[str, Any]],
+    progress: Callable[[Progress], object] | None,
+) -> Iterator[Callable[[int, object], Keeper | None]]:
+    """Yield what returns the keeper of a stage, given its number, from 0, and its corpus; None without a checkpoint.
+
+    What is kept of the stages stays until all are done, and then as after training without stages.
+
+    Raises:
+        CorpusError: the checkpoint is not of training in stages, or one of its stages is of other `options`, one set for each.
+        FormatError: the checkpoint is damaged, or a later version wrote it.
+        OSError: the checkpoint cannot be read, or its directory cannot be made.
+    """
+    if checkpoint is None:
+        yield lambda number, corpus: None
+        return
+    whole = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
+    path, due = whole.directory(staged=True), monotonic() + whole.every
+    stays = whole.stays or path.exists()
+    stages = [whole.stage(number) for number in range(1, len(options) + 1)]
+    if whole.resume:
+        for stage, its_options in zip(stages, options, strict=True):
+            if (Path(stage.path) / MERGES).exists():
+                read_options(Path(stage.path), its_options)
+    whole.begin()
+    try:
+        yield lambda number, corpus: Keeper(stages[number], corpus, options[number], progress)
+        if not stays and monotonic() < due:
+            whole.remove()
+    finally:
+        whole.remove_if_empty()
+
+
+def read_options(path: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the state that a training with these options has left in a directory.
+
+    Raises:
+        CorpusError: the training was of another kind, or had other options.
+        FormatError: the state is damaged, or a later version wrote it.
+        OSError: the state cannot be read.
+    """
+    state = read_state(path / MERGES)
+    kind, wanted = _kind(state["options"]), _kind(options)
+    if kind != wanted:
+        raise CorpusError(f"the checkpoint in {path} is of {kind}, and this is {wanted}: {WAY_OUT}")
+    for name, value in options.items():
+        before = from_json(state["options"].get(name))
+        if before != value:
+            said = {"pattern": shown, "earlier_stages": ", ".join}.get(name, repr)
+            raise CorpusError(
+                f"the checkpoint in {path} is of {kind} with {name}={said(before)}, and {name}={said(value)} is asked for: "
+                f"{WAY_OUT}{_reusable(path, name, before, value)}"
+            )
+    return state
+
+
+def _kind(options: Mapping[str, Any]) -> str:
+    """Return what a run with these options does."""
+    return (
+        "extending" if "vocabulary" in options else "training in stages" if "earlier_stages" in options else "training"
+    )
+
+
+def _reusable(path: Path, name: str, before: Any, value: Any) -> str:
+    """Say where the counts are, if the option that differs leaves them of use to a training on one file of them."""
+    if name in ("pattern", "earlier_stages") or (name == "min_count" and value < before):
+        return ""
+    return f"; or train on its counts without counting again: {path / COUNTS} is a file of them"
 
 
 def name_of(source: object) -> str | None:

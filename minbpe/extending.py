@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from minbpe.ceiling import Ceiling
 from minbpe.counting import PieceCounts
 from minbpe.errors import CorpusError, VocabularyError, expect, expect_int
 from minbpe.gathering import check_min_count
-from minbpe.merging import Limits, check_room, run, warn_of_early_end
+from minbpe.merging import Limits, check_room, grown, run, warn_of_early_end
 from minbpe.patterns import shown
 from minbpe.source import SavedCounts, counted, recognised
 from minbpe.vocabulary import NO_VOCABULARY, Vocabulary
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
+    from minbpe.checkpoint import Checkpoint
     from minbpe.gathering import Progress
     from minbpe.merging import TieBreak
     from minbpe.source import Counted
@@ -34,6 +37,7 @@ def extend(
     threads: int | None = None,
     max_memory: int | None = None,
     spill_to: str | os.PathLike[str] | None = None,
+    checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> Vocabulary:
     """Learn `tokens` more merges on top of a vocabulary, such as 1,000 tokens of your domain on top of cl100k_base.
@@ -60,12 +64,15 @@ def extend(
         threads: as for `train`.
         max_memory: as for `train`.
         spill_to: as for `train`.
+        checkpoint: as for `train`: the same call resumes from it; `tokens` may differ, the vocabulary may not.
         progress: as for `train`.
 
     Raises:
         VocabularyError: `tokens` is negative or more than there is room for, or the vocabulary has a token that its merges do not
             reach.
-        CorpusError: as for `train`, in particular for `PieceCounts` of another pattern.
+        CorpusError: as for `train`, in particular for `PieceCounts` of another pattern; or `checkpoint` is of another vocabulary,
+            another corpus or other options.
+        FormatError: `checkpoint` or a file of counts is damaged.
         TypeError: `vocabulary` is not a Vocabulary, or `source` is not a corpus.
         OSError: a file cannot be read.
 
@@ -74,7 +81,10 @@ def extend(
         UserWarning: as for `train`.
     """
     limits, ceiling = Limits(min_frequency, max_token_length), Ceiling(max_memory, spill_to)
-    return learn_more(vocabulary, source, tokens, tie_break, min_count, limits, threads, ceiling, progress)[0]
+    extended, _ = learn_more(
+        vocabulary, source, tokens, tie_break, min_count, limits, threads, ceiling, checkpoint, progress
+    )
+    return extended
 
 
 def learn_more(
@@ -86,6 +96,7 @@ def learn_more(
     limits: Limits,
     threads: int | None,
     ceiling: Ceiling,
+    checkpoint: Checkpoint | str | os.PathLike[str] | None,
     progress: Callable[[Progress], object] | None,
 ) -> tuple[Vocabulary, Counted]:
     """Return the vocabulary that `extend` makes, and the corpus as it was counted.
@@ -105,16 +116,22 @@ def learn_more(
             f"these piece counts were made with the pattern {shown(source.pattern)}, and the vocabulary splits text by "
             f"{shown(vocabulary.pattern)}: count the corpus again with that"
         )
-    corpus = counted(source, vocabulary.pattern, min_count, threads, ceiling, progress)
-    learned, full = run(corpus.core, vocabulary._core, tokens, tie_break, limits, threads, progress)
-    first = vocabulary.n_vocab
-    extended = Vocabulary.from_merges(
-        [*vocabulary.merges, *((left, right) for left, right, _, _ in learned)],
-        stages=vocabulary.stages,
-        special_tokens=vocabulary.special_tokens,
-        byte_ids=vocabulary.byte_ids,
-        ids=[*vocabulary.ids, *range(first, first + len(learned))],
-    )
+    keeper = None
+    if checkpoint is not None:
+        from minbpe.checkpoint import Keeper
+
+        options = {
+            "pattern": vocabulary.pattern,
+            "vocabulary": vocabulary.digest,
+            "tie_break": tie_break,
+            "min_count": min_count,
+            "min_frequency": limits.min_frequency,
+            "max_token_length": limits.max_token_length,
+        }
+        keeper = Keeper(checkpoint, source, options, progress)
+    grow = partial(grown, vocabulary)
+    corpus = counted(source, vocabulary.pattern, min_count, threads, ceiling, progress, keeper)
+    learned, full = run(corpus.core, vocabulary._core, tokens, tie_break, limits, threads, progress, keeper, None, grow)
     before = len(vocabulary) + len(set(vocabulary.special_tokens.values()))
     warn_of_early_end(len(learned), tokens, before + len(learned), before + tokens, limits, full)
-    return extended, corpus
+    return grow(learned), corpus

@@ -14,11 +14,12 @@ from minbpe.wording import several
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Literal, TypeAlias, TypeVar
 
     from minbpe.checkpoint import Keeper
     from minbpe.counting import PieceCounts
+    from minbpe.patterns import Pattern
 
     TieBreak: TypeAlias = Literal["first", "lowest"]
     ByteOrder: TypeAlias = Literal["identity", "gpt2"]
@@ -116,18 +117,19 @@ def run(
     progress: Callable[[Progress], object] | None,
     keeper: Keeper | None = None,
     seeds: Learned | None = None,
+    grow: Callable[[Learned], Vocabulary] | None = None,
 ) -> tuple[Learned, bool]:
     """Return the merges, and whether training ended because the tokens hold as many bytes as a vocabulary takes.
 
-    This consumes `counted`. With `seeds` or a `keeper`, training starts from bytes and continues after these merges; an
-    exception leaves the new merges with it. A corpus that is refused leaves no new checkpoint: no run could resume from it.
+    This consumes `counted`. With `seeds` or a `keeper`, training continues after these merges, from the vocabulary that `grow`
+    makes of `start` and them; an exception leaves the new merges with the keeper. A corpus that is refused leaves no new
+    checkpoint: no run could resume from it.
     """
     lowest = choice("tie_break", tie_break, TIE_BREAKS)
     # What a keeper has begins with the seeds.
     learned = keeper.merges[:merges] if keeper and keeper.merges else list(seeds or ())
-    if learned and not isinstance(start, _core.Vocabulary | tuple):
-        byte_ids = sorted(range(256), key=start.__getitem__)
-        start = Vocabulary.from_merges([(left, right) for left, right, _, _ in learned], byte_ids=byte_ids)._core
+    if learned and grow:
+        start = grow(learned)._core
 
     def heard(done: int, _total: int) -> None:
         if keeper:
@@ -161,6 +163,18 @@ def run(
     if progress:
         progress(Progress("train", len(learned), len(learned)))
     return learned, full
+
+
+def grown(vocabulary: Vocabulary, learned: Learned, stages: Iterable[tuple[int, Pattern]] | None = None) -> Vocabulary:
+    """Return a vocabulary with further merges, whose tokens get the ids from `n_vocab` on; `stages` replace its own."""
+    first = vocabulary.n_vocab
+    return Vocabulary.from_merges(
+        [*vocabulary.merges, *((left, right) for left, right, _, _ in learned)],
+        stages=vocabulary.stages if stages is None else stages,
+        special_tokens=vocabulary.special_tokens,
+        byte_ids=vocabulary.byte_ids,
+        ids=[*vocabulary.ids, *range(first, first + len(learned))],
+    )
 
 
 def warn_of_early_end(learned: int, wanted: int, tokens: int, vocab_size: int, limits: Limits, full: bool) -> None:

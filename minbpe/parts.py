@@ -96,9 +96,8 @@ class Parts:
         began = monotonic()
         place = Place(*reached, self.place.size + counter.done, self.place.pieces + counter.pieces)
         try:
-            if not self._digests and not self._checkpoint.resume:
-                self._checkpoint.remove()
-            self._path.mkdir(exist_ok=True)
+            if not self._digests:
+                self._checkpoint.begin()
             counted = summed(counter, 1, progress)
             digest = save_counted(counted, self._pattern, self._file(len(self._digests)), progress)
             self._write([*self._digests, digest], [*self._places, place])
@@ -107,7 +106,7 @@ class Parts:
             what = f"{error.strerror or error}: counting cannot be kept in {self._path}; {way_out}"
             raise OSError(what) from error
         finally:
-            self._remove_directory_if_empty()
+            self._checkpoint.remove_if_empty()
         self._next = monotonic() + max(self._checkpoint.every, SHARE * (monotonic() - began))
 
     def _write(self, digests: list[str], places: list[Place]) -> None:
@@ -122,16 +121,12 @@ class Parts:
             return
         if not sound:
             self.remove()
-            self._remove_directory_if_empty()
+            self._checkpoint.remove_if_empty()
             return
         files = [self._file(number) for number in range(len(sound), len(self._places))]
         self._write(self._digests[: len(sound)], sound)
         for file in files:
             file.unlink(missing_ok=True)
-
-    def _remove_directory_if_empty(self) -> None:
-        if self._path.is_dir() and not any(self._path.iterdir()):
-            self._path.rmdir()
 
     def rescue(self, progress: Callable[[Progress], object] | None) -> None:
         """Keep what an exception would lose; after the last document that may still be the sum, or a half-written file.

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import astuple
+from functools import partial
 from itertools import accumulate, pairwise
 from operator import sub
 from typing import NamedTuple, cast
 
 from minbpe import _core
+from minbpe.checkpoint import keeping_stages
 from minbpe.counting import PieceCounts
 from minbpe.dropping import NOTHING
 from minbpe.errors import CorpusError, VocabularyError
-from minbpe.merging import run
+from minbpe.merging import grown, run
 from minbpe.patterns import resolve, shown
 from minbpe.source import SavedCounts, counted
 from minbpe.training import Training
@@ -25,9 +27,12 @@ from minbpe.wording import several
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    import os
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Any
 
     from minbpe.ceiling import Ceiling
+    from minbpe.checkpoint import Checkpoint
     from minbpe.corpus import Corpus
     from minbpe.gathering import Progress
     from minbpe.merging import Limits, TieBreak
@@ -76,13 +81,17 @@ def learn_stages(
     limits: Limits,
     threads: int | None,
     ceiling: Ceiling,
+    checkpoint: Checkpoint | str | os.PathLike[str] | None,
+    options: Mapping[str, Any],
     progress: Callable[[Progress], object] | None,
 ) -> tuple[Training, bool]:
     """Learn a vocabulary without special tokens, stage by stage; a stage that runs out of pairs leaves its merges to the next.
 
+    The `checkpoint` belongs to a training with these `options`, and holds each stage in a directory of its own.
+
     Raises:
-        CorpusError: the source can be read only once, or is counts, but not one set for each stage; or the stages get corpora
-            of different sizes.
+        CorpusError: the source can be read only once, or is counts, but not one set for each stage; the stages get corpora of
+            different sizes; or the checkpoint is of another corpus, or of training with other options.
         PatternError: a pattern does not compile, or gave up on a text.
     """
     byte_ids = sorted(range(256), key=order.__getitem__)
@@ -92,27 +101,41 @@ def learn_stages(
     token_counts: list[int] = []
     pieces, dropped, full = 0, NOTHING, False
     parts = _sources(source.each(progress) if isinstance(source, SavedCounts) else source, stages)
-    for stage, part in zip(stages, parts, strict=True):
-        corpus = counted(part, stage.pattern, 1, threads, ceiling, progress)
-        token_counts = token_counts or [corpus.size]
-        if corpus.size != token_counts[0]:
-            raise CorpusError(
-                f"stage 1 was trained on {several(token_counts[0], 'byte')}, and stage {len(begun) + 1} is given "
-                f"{corpus.size:,}: each stage takes the same corpus, which reads the same each time"
-            )
-        start = (vocabulary._core,) if begun else order
-        tokens = _core.tokens_at_start(corpus.core.counts(None), start)
-        learned, full = run(corpus.core, start, stage.merges - len(pair_counts), tie_break, limits, threads, progress)
-        begun.append((len(pair_counts), corpus.pattern))
-        # [1:] drops what this stage starts with: without a merge of its own it is no stage, and the one before left fewer tokens.
-        token_counts += [*accumulate((places for *_, places in learned), sub, initial=tokens)][1:]
-        pair_counts += (times for _, _, times, _ in learned)
-        pieces += corpus.pieces
-        dropped = dropped.and_then(*astuple(corpus.dropped))
-        vocabulary = Vocabulary.from_merges(
-            [*vocabulary.merges, *((left, right) for left, right, _, _ in learned)], stages=begun, byte_ids=byte_ids
-        )
+    each = [
+        {"pattern": stage.pattern, "earlier_stages": _told(stages[:number]), **options}
+        for number, stage in enumerate(stages)
+    ]
+    with keeping_stages(checkpoint, each, progress) as keeper_of:
+        for number, (stage, part) in enumerate(zip(stages, parts, strict=True)):
+            keeper = keeper_of(number, part)
+            corpus = counted(part, stage.pattern, 1, threads, ceiling, progress, keeper)
+            token_counts = token_counts or [corpus.size]
+            if corpus.size != token_counts[0]:
+                if keeper:
+                    keeper.remove()
+                raise CorpusError(
+                    f"stage 1 was trained on {several(token_counts[0], 'byte')}, and stage {number + 1} is given "
+                    f"{corpus.size:,}: each stage takes the same corpus, which reads the same each time"
+                )
+            start = (vocabulary._core,) if begun else order
+            tokens = _core.tokens_at_start(corpus.core.counts(None), start)
+            begun.append((len(pair_counts), stage.pattern))
+            grow = partial(grown, vocabulary, stages=tuple(begun))
+            merges = stage.merges - len(pair_counts)
+            learned, full = run(corpus.core, start, merges, tie_break, limits, threads, progress, keeper, None, grow)
+            # [1:] drops what this stage starts with: without a merge of its own it is no stage, and the one before left fewer
+            # tokens.
+            token_counts += [*accumulate((places for *_, places in learned), sub, initial=tokens)][1:]
+            pair_counts += (times for _, _, times, _ in learned)
+            pieces += corpus.pieces
+            dropped = dropped.and_then(*astuple(corpus.dropped))
+            vocabulary = grow(learned)
     return Training(vocabulary, tuple(pair_counts), tuple(token_counts), pieces, dropped.pieces, dropped.distinct), full
+
+
+def _told(stages: Sequence[Stage]) -> tuple[str, ...]:
+    """Return stages as a checkpoint and its messages describe them."""
+    return tuple(f"{shown(stage.pattern)} up to {several(stage.merges, 'merge')}" for stage in stages)
 
 
 def _sources(source: Source, stages: Sequence[Stage]) -> Sequence[Source]:

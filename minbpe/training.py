@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import accumulate
 from operator import sub
 
@@ -17,6 +18,7 @@ from minbpe.merging import (
     VocabularyWarning,
     check_room,
     choice,
+    grown,
     learn_merges,
     run,
     warn_of_early_end,
@@ -148,13 +150,14 @@ def train(
         spill_to: the directory for what exceeds `max_memory`, as for `count`.
         checkpoint: a directory to keep counts and merges in, every minute and when an exception such as Ctrl-C ends the
             training. The same training with the same checkpoint resumes from there, and ends with exactly the vocabulary that
-            it would have had; `vocab_size` and the special tokens may differ. An iterator is kept while it is counted only if
-            it has a name, as in `Checkpoint("mine.checkpoint", corpus="name")`; it has to give the same documents again.
+            it would have had; `vocab_size` and the special tokens may differ, and so may the size of the last stage begun. An
+            iterator is kept while it is counted only if it has a name, as in `Checkpoint("mine.checkpoint", corpus="name")`; it
+            has to give the same documents again.
         progress: called some twenty times a second, and at the end of each stage. An exception from it ends the training.
 
     Raises:
         VocabularyError: `vocab_size` leaves no room for the bytes and the special tokens, or is above 2,147,483,136; the stages
-            do not rise to it, or have `pattern`, `min_count` or `checkpoint` beside them.
+            do not rise to it, or have `pattern`, `seed_tokens` or `min_count` beside them.
         SpecialTokenError: a special token is empty, given twice, or has an id that a merge will have.
         PatternError: the pattern does not compile, or gave up on a text.
         CorpusError: counts reach 2^63; distinct pieces take 4 GiB or more, or exceed `max_memory`; `PieceCounts` are of another
@@ -239,6 +242,14 @@ def learn(
             f"give {vocab_size + len(seeds) - wanted} or more"
         )
     source = recognised(source, progress)
+    options = {
+        "tie_break": tie_break,
+        "byte_order": byte_order,
+        "min_count": min_count,
+        "min_frequency": min_frequency,
+        "max_token_length": max_token_length,
+        "seed_tokens": tuple(f"{left} {right}" for left, right in seeds) or None,
+    }
     if stages is not None:
         from minbpe.stages import learn_stages, plan
 
@@ -246,11 +257,6 @@ def learn(
             raise VocabularyError(
                 "stages have patterns of their own, begin with bytes, and make pieces that are rare each: leave out pattern, "
                 "seed_tokens and min_count (min_frequency keeps rare pairs from being merged)"
-            )
-        if checkpoint is not None:
-            raise VocabularyError(
-                "training in stages keeps no checkpoint: leave out checkpoint (--resume); to count only once, keep the "
-                "PieceCounts of each stage and give these in a list"
             )
         training, full = learn_stages(
             source,
@@ -260,6 +266,8 @@ def learn(
             limits=limits,
             threads=threads,
             ceiling=Ceiling(max_memory, spill_to),
+            checkpoint=checkpoint,
+            options=options,
             progress=progress,
         )
         merges = len(training.pair_counts)
@@ -270,25 +278,12 @@ def learn(
     if checkpoint is not None:
         from minbpe.checkpoint import Keeper
 
-        options = {
-            "pattern": pattern_of(source, pattern),
-            "tie_break": tie_break,
-            "byte_order": byte_order,
-            "min_count": min_count,
-            "min_frequency": min_frequency,
-            "max_token_length": max_token_length,
-            "seed_tokens": tuple(f"{left} {right}" for left, right in seeds) or None,
-        }
-        keeper = Keeper(checkpoint, source, options, progress)
+        keeper = Keeper(checkpoint, source, {"pattern": pattern_of(source, pattern), **options}, progress)
     corpus = counted(source, pattern, min_count, threads, Ceiling(max_memory, spill_to), progress, keeper)
     seeded = as_learned(seeds, corpus.core, byte_ids)
-    learned, full = run(corpus.core, order, wanted, tie_break, limits, threads, progress, keeper, seeded)
-    vocabulary = Vocabulary.from_merges(
-        [(left, right) for left, right, _, _ in learned],
-        pattern=corpus.pattern,
-        special_tokens=with_ids(given, 256 + len(learned)),
-        byte_ids=byte_ids,
-    )
+    grow = partial(grown, Vocabulary.from_merges((), pattern=corpus.pattern, byte_ids=byte_ids))
+    learned, full = run(corpus.core, order, wanted, tie_break, limits, threads, progress, keeper, seeded, grow)
+    vocabulary = grow(learned).with_special_tokens(with_ids(given, 256 + len(learned)))
     warn_of_early_end(len(learned), wanted, len(vocabulary) + room, vocab_size, limits, full)
     return Training(
         vocabulary,

@@ -116,7 +116,6 @@ def test_train_takes_stages(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
     assert "leave --size out" in error(capfd, 2, *arguments, "--stage", "none:274")
     output(capfd, *arguments[:-2], "--stage", "gpt4:265", "--stage", "none:275")
     assert minbpe.Vocabulary.load(tmp_path / "tok.model") == expected
-    assert "keeps no checkpoint" in error(capfd, 1, *arguments, "--stage", "none:275", "--resume")
 
 
 def test_stages_take_a_file_of_counts_each(corpus: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -237,9 +237,8 @@ def test_what_an_interrupted_run_has_done_is_not_replaced_unless_asked(
         output(capfd, *line, option)
         assert not Path(kept.path).exists()
         interrupt()
-    # Neither adding up files of counts nor stages use a checkpoint.
+    # Adding up files of counts uses no checkpoint.
     output(capfd, "count", out, "--out", out)
-    output(capfd, "train", *parts, "--out", out, "--size", "260", "--stage", "gpt4:260", "--no-special")
     assert kept.holds_something()
 
 

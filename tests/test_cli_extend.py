@@ -209,15 +209,21 @@ def test_what_is_missing_or_no_number_is_a_wrong_use(capfd: pytest.CaptureFixtur
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("stage", ["count", "train"])
-def test_an_interruption_leaves_the_vocabulary_as_it_was(
+def test_an_interruption_leaves_the_vocabulary_as_it_was_and_the_same_command_goes_on(
     stage: str, how: signal.Signals, corpus: Path, tmp_path: Path
 ) -> None:
-    train(TEXT, 262).save(tmp_path / "own")
+    small = train(TEXT, 262)
+    small.save(tmp_path / "own")
     before = (tmp_path / "own.model").read_bytes()
     arguments = ["extend", "own", str(corpus), "--add", "9", "--out", "own"]
     run = [sys.executable, "-c", INTERRUPTED, str(int(how)), stage, "1", *arguments]
     stopped = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert stopped.returncode == 130
-    assert stopped.stderr == "minbpe: interrupted: nothing half-written is left; nothing is kept\n"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "own.model", "own.vocab"]
+    way_out = "minbpe extend --resume goes on from own.checkpoint"
+    assert stopped.stderr == f"minbpe: interrupted: nothing half-written is left; {way_out}\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "own.checkpoint", "own.model", "own.vocab"]
     assert (tmp_path / "own.model").read_bytes() == before
+    run[4] = "never"
+    subprocess.run([*run, "--resume"], cwd=tmp_path, capture_output=True, check=True)
+    assert Vocabulary.load(tmp_path / "own.model") == extend(small, sorted(corpus.iterdir()), 9)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "own.model", "own.vocab"]

@@ -122,17 +122,6 @@ def test_ctrl_c_while_runs_are_merged_or_saved_loses_nothing(stage: str, tmp_pat
     assert out.read_bytes() == (tmp_path / "whole").read_bytes()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
-def test_stages_that_are_interrupted_do_not_claim_to_go_on(slow: Path, tmp_path: Path) -> None:
-    stages = ["--stage", f"{PATTERN}:300", "--stage", "none:400", "--size", "400"]
-    line = [sys.executable, "-c", INTERRUPTED, str(int(signal.SIGINT)), "count", "2", "train", "texts", *stages]
-    stopped = subprocess.run(
-        [*line, "--out", str(tmp_path / "tok")], cwd=slow, capture_output=True, text=True, check=False
-    )
-    assert stopped.stderr.splitlines()[-1] == "minbpe: interrupted: nothing half-written is left; nothing is kept"
-    assert list(tmp_path.iterdir()) == []
-
-
 KILLED = """
 import sys
 from pathlib import Path

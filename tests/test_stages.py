@@ -301,8 +301,6 @@ def test_stages_that_make_no_sense_are_errors_that_say_why() -> None:
     for beside in ({"pattern": "gpt4"}, {"min_count": 2}):
         with pytest.raises(VocabularyError, match="leave out pattern, seed_tokens and min_count"):
             train("text", 300, stages=[("gpt4", 300)], **beside)
-    with pytest.raises(VocabularyError, match=r"keeps no checkpoint: leave out checkpoint .* give these in a list"):
-        train("text", 300, stages=[("gpt4", 300)], checkpoint="kept")
     with pytest.raises(PatternError, match="no split pattern is named 'gpt5'"):
         train("text", 300, stages=[("gpt5", 300)])
     with pytest.raises(VocabularyError, match="leave out pattern='a'"):

@@ -19,11 +19,13 @@ from minbpe.cli.options import (
     Name,
     Place,
     Positive,
+    Resume,
     Sources,
     Threads,
 )
 from minbpe.cli.shared import (
     Reading,
+    goes_on,
     interruptible,
     left_out,
     load_encoding,
@@ -31,6 +33,7 @@ from minbpe.cli.shared import (
     prefix_to_write,
     print_facts,
     putting_off,
+    resuming,
     shown_special,
     sizes,
     spare,
@@ -57,6 +60,7 @@ def extend(
     max_memory: Annotated[Memory | None, Parameter(group=RESOURCES)] = None,
     spill_to: Annotated[Place | None, Parameter(group=RESOURCES)] = None,
     reading: Annotated[Reading, Parameter(group=CORPUS)] = Reading(),  # noqa: B008 (frozen)
+    resume: Annotated[Resume, Parameter(group=OUTPUT)] = None,
     json: Annotated[Json, Parameter(group=OUTPUT)] = False,
 ) -> None:
     """Learn more tokens on top of a vocabulary.
@@ -64,8 +68,8 @@ def extend(
     Every token that is there, special ones too, keeps its id; new ones get the ids after the highest. From the text that the
     vocabulary was trained on it learns the tokens that training to the larger size at once would have learnt.
 
-    Writes OUT.model, which the other commands take as --tokenizer, and OUT.vocab, which people read; after Ctrl-C neither. Text
-    that takes long to read is best counted first, by minbpe count with the vocabulary's --pattern.
+    Writes OUT.model, which the other commands take as --tokenizer, and OUT.vocab, which people read. Ctrl-C, kill and each
+    minute leave what is done in OUT.checkpoint; the same command with --resume continues from there.
 
     Args:
         tokenizer: A name such as o200k_base, a .model file (with or without .model), or a directory of shards.
@@ -81,8 +85,10 @@ def extend(
         max_memory: Count within so much, such as 4G; what passes it goes to disk, and nothing is lost.
         spill_to: Directory for what passes --max-memory [default: the system's for temporary files]; emptied in the end.
         reading: How sources become documents.
+        resume: Continue from OUT.checkpoint if there is one, to the same result; --no-resume replaces it.
         json: Print the result as JSON.
     """
+    from minbpe.checkpoint import Checkpoint, name_of
     from minbpe.extending import learn_more
     from minbpe.merging import Limits, VocabularyWarning
     from minbpe.source import recognised
@@ -94,19 +100,25 @@ def extend(
         spare(Path(f"{prefix}.{kind}"), files)
     before = load_encoding(tokenizer).vocabulary
     limits = Limits(min_frequency, max_token_length)
+    kept = prefix.with_name(f"{prefix.name}.checkpoint")
+    checkpoint = resuming(resume, Checkpoint(kept, corpus=f"{name_of(files)} {reading}", stays=True), "minbpe extend")
     give_back_what_is_freed()
     began = perf_counter()
-    with Bars() as bars, interruptible(lambda: None):
+    with Bars() as bars, interruptible(lambda: goes_on("minbpe extend", kept)):
         tell = partial(show, bars)
         source: Source = recognised(files, tell)
         if source is files and (reading.lines or not all(map(is_plain_text, files))):
             source = reading.documents(files, bars, "read")
         with putting_off(VocabularyWarning):
-            vocabulary, corpus = learn_more(before, source, add, tie_break, min_count, limits, threads, ceiling, tell)
+            vocabulary, corpus = learn_more(
+                before, source, add, tie_break, min_count, limits, threads, ceiling, checkpoint, tell
+            )
             if not corpus.size:
+                checkpoint.remove()
                 raise nothing_to_learn(corpus.dropped.pieces, len(files), min_count)
         seconds = perf_counter() - began
         vocabulary.save(f"{prefix}.model")
+    checkpoint.remove()
     special = vocabulary.special_tokens
     print_facts(
         {

@@ -173,9 +173,9 @@ def resuming(asked: bool | None, checkpoint: "Checkpoint", command: str) -> "Che
     return replace(checkpoint, resume=bool(asked))
 
 
-def goes_on(command: str, checkpoint: Path | None) -> str | None:
+def goes_on(command: str, checkpoint: Path) -> str | None:
     """Say how to resume a command after an interruption, if that is possible."""
-    return f"{command} --resume goes on from {checkpoint}" if checkpoint and checkpoint.is_dir() else None
+    return f"{command} --resume goes on from {checkpoint}" if checkpoint.is_dir() else None
 
 
 def load_encoding(name: str) -> "Encoding":

@@ -86,8 +86,7 @@ def train(
         size: Tokens in all: bytes, merges, special tokens [default: 32768, or that of the last --stage].
         pattern: gpt2, gpt4 (the default for text), cl100k, o200k, none or a regular expression; or several
             (--pattern A --pattern B): each splits the pieces of the one before.
-        stage: PATTERN:SIZE, repeated from narrow to wide; SIZE is the size of the vocabulary after that stage. Keeps no
-            checkpoint.
+        stage: PATTERN:SIZE, repeated from narrow to wide; SIZE is the size of the vocabulary after that stage.
         special: A special token; may be repeated.
         reserved: Spare special tokens, <|reserved_0|> and so on.
         seed: A text to be a token in any case; repeatable.
@@ -116,13 +115,10 @@ def train(
         spare(Path(f"{prefix}.{kind}"), files)
     whole = not reading.lines and all(map(is_plain_text, files))
     kept = prefix.with_name(f"{prefix.name}.checkpoint")
-    checkpoint = Checkpoint(kept, corpus=f"{name_of(files)} {reading}", stays=True)
-    keeps = stages is None or bool(resume)
-    if stages is None:
-        checkpoint = resuming(resume, checkpoint, "minbpe train")
+    checkpoint = resuming(resume, Checkpoint(kept, corpus=f"{name_of(files)} {reading}", stays=True), "minbpe train")
     give_back_what_is_freed()
     began = perf_counter()
-    with Bars() as bars, interruptible(lambda: goes_on("minbpe train", kept if keeps else None)):
+    with Bars() as bars, interruptible(lambda: goes_on("minbpe train", kept)):
         tell = partial(show, bars)
         source: Source = recognised(files, tell)
         if source is files and not whole:
@@ -144,18 +140,16 @@ def train(
                 threads=threads,
                 max_memory=ceiling.max_memory,
                 spill_to=ceiling.spill_to,
-                checkpoint=checkpoint if keeps else None,
+                checkpoint=checkpoint,
                 progress=tell,
             )
             if not training.token_counts[0]:
-                if keeps:
-                    checkpoint.remove()
+                checkpoint.remove()
                 raise nothing_to_learn(training.dropped_pieces, len(files), min_count)
         seconds = perf_counter() - began
         vocabulary = training.vocabulary
         vocabulary.save(f"{prefix}.model")
-    if keeps:
-        checkpoint.remove()
+    checkpoint.remove()
     facts = {
         "model": f"{prefix}.model",
         **sizes(vocabulary),

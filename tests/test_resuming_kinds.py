@@ -1,0 +1,395 @@
+"""Training, training in stages and extending resume from a checkpoint, wherever they were stopped or killed, to the same result."""
+
+import functools
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from itertools import count as numbers
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minbpe
+from minbpe import extend, learn, parts, train
+from minbpe.checkpoint import Checkpoint
+from minbpe.counting import PieceCounts, Progress, count
+from minbpe.errors import CorpusError, FormatError
+from minbpe.training import BYTE_ORDERS, VocabularyWarning
+from tests.test_checkpoint import LONG, StoppedError, merges_in
+from tests.test_counting import prose
+from tests.test_stages import PATTERNS, after_each, documents
+from tests.test_training import TIE_BREAKS
+
+TEXT = prose(600)
+STAGES = [("gpt4", 280), (r"[^\n.]*[\n.]?", 310), (None, 330)]
+SMALL = train(TEXT, 270, special_tokens=["<|end|>"])
+GPT2 = minbpe.get_encoding("gpt2").vocabulary
+
+KINDS: dict[str, Callable[..., Any]] = {
+    "training": functools.partial(learn, vocab_size=330),
+    "training in stages": functools.partial(learn, vocab_size=330, stages=STAGES),
+    "extending": lambda source, **options: extend(SMALL, source, 30, **options),
+}
+"""What a checkpoint may be of."""
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> list[Path]:
+    """A corpus of several files."""
+    (tmp_path / "corpus").mkdir()
+    for number, text in enumerate([TEXT, prose(300).upper(), "", "a theory of order. " * 5]):
+        (tmp_path / "corpus" / f"{number}.txt").write_text(text)
+    return sorted((tmp_path / "corpus").iterdir())
+
+
+@pytest.fixture(autouse=True)
+def _keep_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "SHARE", 0)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # No power cut is tested, and a disk takes its time.
+
+
+class KilledError(BaseException):
+    """Ends a run at a change of the disk; the disk no longer changes after it."""
+
+
+@pytest.fixture
+def kill_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], Iterator[int]]:
+    """Have all changes of the disk fail from the one of this number on, as a killed process makes none; return the count."""
+    changes = {name: getattr(Path, name) for name in ("replace", "unlink", "mkdir", "rmdir")}
+
+    def kill_at(last: float) -> Iterator[int]:
+        made = numbers()
+
+        def change(name: str, path: Path, *arguments: Any, **options: Any) -> Any:
+            if next(made) >= last:
+                raise KilledError
+            return changes[name](path, *arguments, **options)
+
+        for name in changes:
+            monkeypatch.setattr(
+                Path, name, lambda path, *arguments, name=name, **options: change(name, path, *arguments, **options)
+            )
+        return made
+
+    return kill_at
+
+
+@pytest.mark.parametrize("every", [0, 60])
+@pytest.mark.parametrize("resume", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_that_is_killed_at_any_change_of_the_disk_goes_on_to_the_same_result(
+    kind: str, resume: bool, every: float, texts: list[Path], tmp_path: Path, kill_at: Callable[[float], Iterator[int]]
+) -> None:
+    run, expected = KINDS[kind], KINDS[kind](texts)
+    for last in numbers():
+        kept = tmp_path / f"{last}"
+        if not resume:
+            kill_at(float("inf"))
+            run(texts, min_frequency=2, checkpoint=Checkpoint(kept, every=0))
+        kill_at(last)
+        try:
+            ended = run(texts, checkpoint=Checkpoint(kept, every=every, resume=resume))
+        except KilledError:
+            ended = None
+        kill_at(float("inf"))
+        try:
+            assert run(texts, checkpoint=kept) == expected
+        except CorpusError as error:  # What the run was to replace is still there.
+            assert "min_frequency=2, and min_frequency=1" in str(error)
+            assert not resume
+            assert run(texts, checkpoint=Checkpoint(kept, resume=False)) == expected
+        if ended:
+            break
+    assert ended == expected
+    assert last > 3
+
+
+@pytest.mark.parametrize("every", [0, 60])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_that_is_stopped_at_any_report_of_progress_goes_on_to_the_same_result(
+    kind: str, every: float, texts: list[Path], tmp_path: Path
+) -> None:
+    run, expected = KINDS[kind], KINDS[kind](texts)
+
+    def stop(at: int) -> Callable[[Progress], None]:
+        reports = numbers()
+
+        def heard(_: Progress) -> None:
+            if next(reports) == at:
+                raise StoppedError
+
+        return heard
+
+    for at in numbers():
+        kept = Checkpoint(tmp_path / f"{at}", every=every)
+        try:
+            ended = run(texts, checkpoint=kept, progress=stop(at))
+        except StoppedError:
+            ended = None
+            for again in (1, 2):
+                try:
+                    run(texts, checkpoint=kept, progress=stop(again))
+                except StoppedError:
+                    continue
+        assert run(texts, checkpoint=kept) == expected
+        if ended:
+            break
+    assert ended == expected
+    assert at >= (6 if kind == "training in stages" else 2)
+
+
+plans = st.lists(st.tuples(st.sampled_from(PATTERNS), st.integers(0, 15)), min_size=1, max_size=3)
+
+
+@given(
+    documents,
+    plans,
+    st.integers(0, 2),
+    st.integers(0, 15),
+    st.sampled_from(TIE_BREAKS),
+    st.sampled_from(sorted(BYTE_ORDERS)),
+    st.sampled_from([None, 4]),
+)
+def test_going_on_after_any_merge_of_any_stage_equals_training_at_once(
+    texts: list[str],
+    plan: list[tuple[str | None, int]],
+    stage: int,
+    fewer: int,
+    tie_break: str,
+    byte_order: str,
+    max_token_length: int | None,
+) -> None:
+    begun = plan[: stage + 1]
+    begun[-1] = (begun[-1][0], max(0, begun[-1][1] - fewer))
+    options: dict[str, Any] = {
+        "tie_break": tie_break,
+        "byte_order": byte_order,
+        "max_token_length": max_token_length,
+        "special_tokens": ["<|end|>"],
+    }
+
+    def run(plan: list[tuple[str | None, int]], **more: Any) -> Any:
+        stages = [(pattern, size + 1) for pattern, size in after_each(plan)]
+        return learn(texts, stages[-1][1], stages=stages, **options, **more)
+
+    with warnings.catch_warnings(), TemporaryDirectory() as directory:
+        warnings.simplefilter("ignore", VocabularyWarning)
+        checkpoint = Checkpoint(Path(directory) / "kept", every=0)
+        assert run(begun, checkpoint=checkpoint) == run(begun)
+        assert run(plan, checkpoint=checkpoint) == run(plan)
+        assert run(begun, checkpoint=checkpoint) == run(begun)
+
+
+@given(documents, documents, st.integers(0, 30), st.integers(0, 30), st.sampled_from(TIE_BREAKS), st.integers(1, 3))
+def test_extending_goes_on_after_any_merge_and_to_more_tokens(
+    first: list[str], texts: list[str], begun: int, more: int, tie_break: str, min_count: int
+) -> None:
+    options: dict[str, Any] = {"tie_break": tie_break, "min_count": min_count, "min_frequency": min_count}
+    with warnings.catch_warnings(), TemporaryDirectory() as directory:
+        warnings.simplefilter("ignore", VocabularyWarning)
+        stages = [("gpt4", 270), (r"[^\n.]*[\n.]?", 280)]
+        for old in (
+            train(first, 270, byte_order="gpt2", special_tokens={"<|end|>": 1000}),
+            train(first, 280, stages=stages),
+        ):
+            checkpoint = Checkpoint(Path(directory) / old.digest, every=0)
+            for tokens in (begun, begun + more, begun):
+                expected = extend(old, texts, tokens, **options)
+                assert extend(old, texts, tokens, checkpoint=checkpoint, **options) == expected
+
+
+@pytest.mark.parametrize("kind", ["training in stages", "extending"])
+def test_merging_that_is_stopped_again_and_again_equals_merging_at_once(kind: str, tmp_path: Path) -> None:
+    small = train(LONG[: 1 << 16], 300, pattern=None)
+    run: Callable[..., Any] = {
+        "training in stages": functools.partial(learn, LONG, 9000, stages=[("[^a]*a?", 2000), (None, 9000)]),
+        "extending": functools.partial(extend, small, LONG, 5000),
+    }[kind]
+
+    def stop_in(stage: int) -> Callable[[Progress], None]:
+        ended = 0
+
+        def stop(progress: Progress) -> None:
+            nonlocal ended
+            if progress.stage == "train":
+                if ended == stage and progress.done:
+                    raise StoppedError
+                ended += progress.done == progress.total
+
+        return stop
+
+    kept = Checkpoint(tmp_path / "kept", stays=True)
+    for stage in range(2) if kind == "training in stages" else range(1):
+        done = [0]
+        for _ in range(2):
+            with pytest.raises(StoppedError):
+                run(checkpoint=kept, progress=stop_in(stage))
+            done.append(len(merges_in(Path(kept.stage(stage + 1).path if kind == "training in stages" else kept.path))))
+        assert done == sorted(done)
+        assert done[1] > 0
+    told: list[str] = []
+    assert run(checkpoint=kept, progress=lambda progress: told.append(progress.stage)) == run()
+    assert "count" not in told
+
+
+def interrupted(kind: str, path: Path, source: Any = TEXT, **options: Any) -> None:
+    KINDS[kind](source, checkpoint=Checkpoint(path, every=0), **options)
+
+
+@pytest.mark.parametrize("before", KINDS)
+@pytest.mark.parametrize("now", KINDS)
+def test_a_checkpoint_of_one_kind_is_refused_by_another_and_stays_as_it_is(
+    before: str, now: str, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept"
+    interrupted(before, kept)
+    files = {path: path.read_bytes() for path in kept.rglob("*") if path.is_file()}
+    if before != now:
+        with pytest.raises(CorpusError, match=rf"the checkpoint in .*kept is (not )?of {before}|is not of {now}"):
+            KINDS[now](TEXT, checkpoint=kept)
+    with pytest.raises(CorpusError, match="is of training"):
+        count(TEXT, checkpoint=kept)
+    assert {path: path.read_bytes() for path in kept.rglob("*") if path.is_file()} == files
+    replaced = KINDS[now](TEXT, checkpoint=Checkpoint(kept, every=0, resume=False))
+    assert replaced == KINDS[now](TEXT) == KINDS[now](TEXT, checkpoint=kept)
+    assert kept.joinpath("stage-1").exists() == (now == "training in stages") != kept.joinpath("merges").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        ("extending", {"tie_break": "lowest"}, "of extending with tie_break='first', and tie_break='lowest' is asked"),
+        ("extending", {"min_count": 2}, r"min_count=1, and min_count=2 .*: .*kept/corpus\.counts is a file of them"),
+        ("extending", {"min_frequency": 2}, "min_frequency=1, and min_frequency=2"),
+        ("extending", {"max_token_length": 9}, "max_token_length=None, and max_token_length=9"),
+        ("extending", {"source": TEXT + "a"}, "is of another corpus: do as before to go on from it, or remove it"),
+        ("training in stages", {"tie_break": "lowest"}, "stage-1 is of training in stages with tie_break='first'"),
+        ("training in stages", {"byte_order": "gpt2"}, "byte_order='identity', and byte_order='gpt2'"),
+        ("training in stages", {"min_frequency": 2}, "min_frequency=1, and min_frequency=2"),
+        ("training in stages", {"max_token_length": 9}, "max_token_length=None, and max_token_length=9"),
+        ("training in stages", {"source": TEXT + "a"}, "stage-1 is of another corpus: do as before"),
+        (
+            "training in stages",
+            {"stages": [("gpt2", 280), *STAGES[1:]]},
+            "stage-1 is of training in stages with pattern='gpt4', and pattern='gpt2' is asked for: do as",
+        ),
+        (
+            "training in stages",
+            {"stages": [STAGES[0], (None, 310), STAGES[2]]},
+            "stage-2 is of training in stages with pattern='.*', and pattern=None is asked for",
+        ),
+        (
+            "training in stages",
+            {"stages": [("gpt4", 281), *STAGES[1:]]},
+            "earlier_stages='gpt4' up to 24 merges, and earlier_stages='gpt4' up to 25 merges is asked for: do as",
+        ),
+    ],
+)
+def test_a_checkpoint_of_other_options_is_refused_before_anything_is_counted(
+    kind: str, options: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    interrupted(kind, tmp_path / "kept")
+    told: list[str] = []
+    arguments = {"source": TEXT, "checkpoint": tmp_path / "kept", "progress": lambda now: told.append(now.stage)}
+    with pytest.raises(CorpusError, match=message):
+        KINDS[kind](**{**arguments, **options})
+    assert bool(told) == ("source" in options)
+
+
+def test_a_checkpoint_of_another_vocabulary_is_refused(tmp_path: Path) -> None:
+    interrupted("extending", tmp_path / "kept")
+    for other in (SMALL.truncate(260), SMALL.without_special_tokens()):
+        with pytest.raises(CorpusError) as refused:
+            extend(other, TEXT, 30, checkpoint=tmp_path / "kept")
+        assert f"vocabulary='{SMALL.digest}', and vocabulary='{other.digest}' is asked for" in str(refused.value)
+        assert "do as before to go on from it, or remove it to begin anew" in str(refused.value)
+        assert "or train on its counts without counting again" in str(refused.value)
+    with pytest.raises(CorpusError, match="with pattern='gpt4', and pattern='r50k' is asked for"):
+        extend(GPT2, TEXT, 30, checkpoint=tmp_path / "kept")
+
+
+def test_stages_that_are_done_are_not_counted_again_if_their_corpus_is_known_to_be_the_same(
+    texts: list[Path], tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept"
+
+    def told(source: Any, **options: Any) -> set[str]:
+        stages: set[str] = set()
+        assert learn(source, 330, stages=STAGES, progress=lambda now: stages.add(now.stage), **options) == learn(
+            texts, 330, stages=STAGES
+        )
+        return stages
+
+    interrupted("training in stages", kept, texts)
+    assert told(texts, checkpoint=kept) == {"check", "load", "train"}
+    assert "count" in told([file.read_bytes() for file in texts], checkpoint=kept)
+    counts = [count(texts, pattern=pattern) for pattern, _ in STAGES]
+    assert told(counts, checkpoint=kept) == {"train"}
+    named = Checkpoint(tmp_path / "named", corpus="a name", every=0)
+
+    class Texts:
+        def __iter__(self) -> Iterator[bytes]:
+            return (file.read_bytes() for file in texts)
+
+    assert "count" in told(Texts(), checkpoint=named)
+    assert told([], checkpoint=named) == {"check", "load", "train"}
+
+
+def test_a_corpus_without_a_name_is_warned_of_once_with_the_name_of_the_whole_checkpoint(tmp_path: Path) -> None:
+    class Texts:
+        def __iter__(self) -> Iterator[str]:
+            return iter([TEXT])
+
+    with pytest.warns(UserWarning, match=r"Checkpoint\('[^']*kept', corpus='name'\)") as warned:
+        learn(Texts(), 330, stages=STAGES, checkpoint=tmp_path / "kept")
+    assert len(warned) == 1
+
+
+def test_a_stage_of_another_corpus_leaves_nothing_that_stands_in_the_way(tmp_path: Path) -> None:
+    kept, stages = Checkpoint(tmp_path / "kept", stays=True), [STAGES[0], STAGES[2]]
+    first, second = (count(TEXT, pattern=pattern) for pattern, _ in stages)
+    with pytest.raises(CorpusError, match="and stage 2 is given 5"):
+        train([first, count("other", pattern=None)], 330, stages=stages, checkpoint=kept)
+    assert train([first, second], 330, stages=stages, checkpoint=kept) == train(TEXT, 330, stages=stages)
+
+
+@pytest.mark.parametrize("kind", ["training in stages", "extending"])
+def test_a_corpus_that_is_refused_leaves_no_new_checkpoint(kind: str, tmp_path: Path) -> None:
+    too_many = PieceCounts.from_items([("qqqq", 2**62)])
+    source = [too_many] * len(STAGES) if kind == "training in stages" else too_many
+    with pytest.raises(CorpusError, match=r"2\^63"):
+        KINDS[kind](source, checkpoint=tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_short_run_keeps_nothing_and_a_removed_checkpoint_leaves_nothing(kind: str, tmp_path: Path) -> None:
+    KINDS[kind](TEXT, checkpoint=tmp_path / "kept")
+    assert list(tmp_path.iterdir()) == []
+    kept = Checkpoint(tmp_path / "kept", every=0)
+    assert not kept.holds_something()
+    interrupted(kind, tmp_path / "kept")
+    assert kept.holds_something()
+    kept.remove()
+    kept.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_damaged_or_no_directory_is_refused(kind: str, tmp_path: Path) -> None:
+    interrupted(kind, tmp_path / "kept")
+    for file in (tmp_path / "kept").rglob("*"):
+        if file.is_file():
+            whole = file.read_bytes()
+            file.write_bytes(whole[:-1])
+            with pytest.raises(FormatError, match=rf"{file.name} is damaged"):
+                KINDS[kind](TEXT, checkpoint=tmp_path / "kept")
+            file.write_bytes(whole)
+    (tmp_path / "file").touch()
+    for wrong in (tmp_path / "file", tmp_path / "missing" / "kept"):
+        with pytest.raises(NotADirectoryError, match="cannot be a directory for a checkpoint"):
+            KINDS[kind](TEXT, checkpoint=wrong)
