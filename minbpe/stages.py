@@ -135,7 +135,7 @@ def learn_stages(
 
 def _told(stages: Sequence[Stage]) -> tuple[str, ...]:
     """Return stages as a checkpoint and its messages describe them."""
-    return tuple(f"{shown(stage.pattern)} up to {several(stage.merges, 'merge')}" for stage in stages)
+    return tuple(f"{shown(stage.pattern)} up to {256 + stage.merges:,} tokens besides special ones" for stage in stages)
 
 
 def _sources(source: Source, stages: Sequence[Stage]) -> Sequence[Source]:
