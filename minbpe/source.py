@@ -66,11 +66,12 @@ class SavedCounts:
         """
         return common_pattern(file.pattern for file in self._files)
 
-    def each(self, progress: Callable[[Progress], object] | None) -> list[PieceCounts]:
-        """Return the counts of each file."""
-        from minbpe.loading import load
-
-        return load(self._files, progress)
+    def each(self) -> list[SavedCounts]:
+        """Return each file as a corpus of its own."""
+        parts = [SavedCounts(()) for _ in self._files]
+        for part, file in zip(parts, self._files, strict=True):
+            part._files = [file]
+        return parts
 
     def gather(
         self, min_count: int, ceiling: Ceiling, progress: Callable[[Progress], object] | None = None

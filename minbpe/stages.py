@@ -100,7 +100,7 @@ def learn_stages(
     pair_counts: list[int] = []
     token_counts: list[int] = []
     pieces, dropped, full = 0, NOTHING, False
-    parts = _sources(source.each(progress) if isinstance(source, SavedCounts) else source, stages)
+    parts = _sources(source, stages)
     each = [
         {"pattern": stage.pattern, "earlier_stages": _told(stages[:number]), **options}
         for number, stage in enumerate(stages)
@@ -140,6 +140,8 @@ def _told(stages: Sequence[Stage]) -> tuple[str, ...]:
 
 def _sources(source: Source, stages: Sequence[Stage]) -> Sequence[Source]:
     """Return what to count for each stage."""
+    if isinstance(source, SavedCounts):
+        return _one_for_each(source.each(), stages)
     parts = [source] if isinstance(source, PieceCounts) else source
     if isinstance(parts, list | tuple) and any(isinstance(part, PieceCounts) for part in parts):
         return _one_for_each(parts, stages)
@@ -151,9 +153,9 @@ def _sources(source: Source, stages: Sequence[Stage]) -> Sequence[Source]:
     return [cast("Corpus", source)] * len(stages)
 
 
-def _one_for_each(parts: Sequence[object], stages: Sequence[Stage]) -> Sequence[PieceCounts]:
+def _one_for_each(parts: Sequence[object], stages: Sequence[Stage]) -> Sequence[Source]:
     """Return `parts` as the piece counts of one corpus, one for each stage."""
-    counts = [part for part in parts if isinstance(part, PieceCounts)]
+    counts = [part for part in parts if isinstance(part, PieceCounts | SavedCounts)]
     if not len(counts) == len(parts) == len(stages):
         patterns = ", ".join(shown(stage.pattern) for stage in stages)
         raise CorpusError(

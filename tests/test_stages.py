@@ -5,6 +5,7 @@ import random
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,8 @@ import minbpe
 from minbpe import Encoding, Vocabulary, extend, learn, patterns, train
 from minbpe.counting import count
 from minbpe.errors import CorpusError, FormatError, PatternError, PatternWarning, VocabularyError
+from minbpe.formats.counts import CountsFile
+from minbpe.gathering import Progress
 from minbpe.training import VocabularyWarning
 from tests import reference
 from tests.test_counting import prose
@@ -238,6 +241,30 @@ def test_token_counts_are_those_of_the_corpus_under_each_smaller_vocabulary() ->
     for size in (256, 300, 399, 400, 401, 449, 450, 451, 500):
         encoding = Encoding.from_vocabulary(training.vocabulary.truncate(size))
         assert training.token_counts[size - 256] == encoding.count(text) + encoding.count(text[:100])
+
+
+def test_files_of_counts_are_read_one_for_each_stage_and_only_as_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [prose(1000), prose(900)]
+    stages = [("gpt4", 350), (None, 400)]
+    files = [tmp_path / "narrow.counts", tmp_path / "wide.counts"]
+    for file, (pattern, _) in zip(files, stages, strict=True):
+        count(texts, pattern=pattern).save(file)
+    told: list[str] = []
+    absorb = CountsFile.absorb
+
+    def tell(file: CountsFile, *rest: Any) -> int:
+        told.append(file.path.name)
+        return absorb(file, *rest)
+
+    def progress(progress: Progress) -> None:
+        if progress.stage == "train" != told[-1]:
+            told.append("train")
+
+    monkeypatch.setattr(CountsFile, "absorb", tell)
+    assert train(files, 400, stages=stages, max_memory=1 << 24, progress=progress) == train(texts, 400, stages=stages)
+    assert told == ["narrow.counts", "train", "wide.counts", "train"]
 
 
 def test_piece_counts_are_given_one_for_each_stage() -> None:
