@@ -9,13 +9,18 @@ use std::path::PathBuf;
 use crate::document::{Contents, Document};
 use crate::encode::{Rows, room_for};
 use crate::error::Result;
+use crate::lines::on_large_pages;
 use crate::pipeline::Event;
+use crate::progress::{Pulse, unwatched};
 use crate::special::Matcher;
-use crate::threads::in_parallel;
+use crate::threads::{in_parallel, in_parts};
 use crate::vocab::Vocabulary;
 
 /// About so many bytes are encoded by a thread at a time: some milliseconds.
 const PART: usize = 1 << 20;
+
+/// Fewer ids than these are put together by one thread: starting another takes as long.
+const ALONE: u64 = 1 << 18;
 
 /// How many files are opened at a time: fewer than a process may have open, and far fewer than it may map.
 const FILES: usize = 256;
@@ -88,7 +93,7 @@ impl Vocabulary {
         let work: Vec<&[Part<'_>]> = if threads == 1 { vec![&parts] } else { together(&parts) };
         let each = rows.iter().map(|row| row.len()).sum::<usize>() / threads.max(1);
         let done = in_parallel(work.len(), threads, |i| self.encode_parts(work[i], special, each));
-        let done = done.into_iter().collect::<Result<Vec<_>>>()?;
+        let mut done = done.into_iter().collect::<Result<Vec<_>>>()?;
         let mut offsets = Vec::with_capacity(rows.len() + 1);
         offsets.push(0);
         let mut before = 0;
@@ -96,10 +101,20 @@ impl Vocabulary {
             offsets.extend(ends.iter().map(|&end| before + end as u64));
             before += ids.len() as u64;
         }
-        let mut done = done.into_iter().map(|rows| rows.ids);
-        let mut ids = done.next().unwrap_or_default();
-        ids.reserve_exact(before as usize - ids.len());
-        done.for_each(|more| ids.extend_from_slice(&more));
+        if done.len() == 1 {
+            return Ok((done.swap_remove(0).ids, offsets));
+        }
+        // By all threads: the pages of zeroed memory are made when they are first written, and that takes longer than copying.
+        let mut ids = vec![0; before as usize];
+        on_large_pages(&mut ids);
+        let mut rest = &mut ids[..];
+        let copies =
+            done.into_iter().map(|Rows { ids, .. }| (rest.split_off_mut(..ids.len()).unwrap_or_default(), ids));
+        let threads = if before < ALONE { 1 } else { threads };
+        in_parts(copies, threads, &mut Pulse::new(&mut unwatched, 0), |(to, from), _| {
+            to.copy_from_slice(&from);
+            Ok(())
+        })?;
         Ok((ids, offsets))
     }
 
