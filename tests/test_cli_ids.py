@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterable
 from io import BufferedReader, BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -33,13 +34,22 @@ def documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("stretch", [1, 5, 64])
-def test_a_long_document_has_one_line_of_all_its_ids(
-    stretch: int, documents: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(ids, "STRETCH", stretch)
-    monkeypatch.setattr("minbpe.batches.BATCH_BYTES", stretch)
-    files = [argument for file in sorted(documents.iterdir()) for argument in ("--file", file)]
+@pytest.fixture
+def stretch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How many bytes are read and encoded at a time."""
+    monkeypatch.setattr(ids, "STRETCH", request.param)
+    monkeypatch.setattr("minbpe.batches.BATCH_BYTES", request.param)
+
+
+def named(files: Iterable[Path]) -> list[str]:
+    """The arguments that name files."""
+    return [argument for file in sorted(files) for argument in ("--file", str(file))]
+
+
+@pytest.mark.parametrize("stretch", [1, 5, 64], indirect=True)
+@pytest.mark.usefixtures("stretch")
+def test_a_long_document_has_one_line_of_all_its_ids(documents: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    files = named(documents.iterdir())
     for options, allowed in ([], set[str]()), (["--special"], GPT2.special_tokens_set):
         expected = [GPT2.encode(text, allowed_special=allowed, disallowed_special=()) for text in TEXTS for _ in "ab"]
         plain = output(capfd, "encode", "-t", "gpt2", *options, *files)
@@ -135,13 +145,10 @@ def test_an_argument_is_the_bytes_that_a_file_of_them_has(options: list[str], tm
     assert run('"$(cat text)"') == run("--file text") == run("< text")
 
 
-@pytest.mark.parametrize("stretch", [1, 5, 1 << 20])
-def test_tokens_are_counted(
-    stretch: int, documents: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(ids, "STRETCH", stretch)
-    monkeypatch.setattr("minbpe.batches.BATCH_BYTES", stretch)
-    files = [argument for file in sorted(documents.glob("*.txt")) for argument in ("--file", file)]
+@pytest.mark.parametrize("stretch", [1, 5, 1 << 20], indirect=True)
+@pytest.mark.usefixtures("stretch")
+def test_tokens_are_counted(documents: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    files = named(documents.glob("*.txt"))
     for options, allowed in ([], set[str]()), (["--special"], GPT2.special_tokens_set):
         expected = [len(GPT2.encode(text, allowed_special=allowed, disallowed_special=())) for text in TEXTS]
         for more in (files, TEXTS):
@@ -151,13 +158,10 @@ def test_tokens_are_counted(
     assert [json.loads(line) for line in lines.splitlines()] == [GPT2.count("the theme of the thesis\r")] * 40
 
 
-@pytest.mark.parametrize("stretch", [1, 40, 1 << 20])
-def test_only_the_first_ids_are_printed_or_counted(
-    stretch: int, documents: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(ids, "STRETCH", stretch)
-    monkeypatch.setattr("minbpe.batches.BATCH_BYTES", stretch)
-    files = [argument for file in sorted(documents.glob("*.txt")) for argument in ("--file", file)]
+@pytest.mark.parametrize("stretch", [1, 40, 1 << 20], indirect=True)
+@pytest.mark.usefixtures("stretch")
+def test_only_the_first_ids_are_printed_or_counted(documents: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    files = named(documents.glob("*.txt"))
     for options, allowed in ([], set[str]()), (["--special"], GPT2.special_tokens_set):
         rows = [GPT2.encode(text, allowed_special=allowed, disallowed_special=()) for text in TEXTS]
         for first in (0, 1, 7, 10**18):
