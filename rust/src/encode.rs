@@ -140,7 +140,14 @@ impl Vocabulary {
 
     /// Encodes `text` into `sink`. What `special` finds becomes that special token, and the text before it is split as if it ended there,
     /// as tiktoken does.
-    pub fn encode(&self, text: &str, special: Option<&Matcher>, sink: &mut impl Sink) -> Result<()> {
+    pub fn encode<S: Sink>(&self, text: &str, special: Option<&Matcher>, sink: &mut S) -> Result<()> {
+        if !S::PIECE_BY_PIECE
+            && let Some(ids) = self.encode_short(text, special, &mut [0; _])
+        {
+            // Nothing is left to send, whether or not the sink wants more.
+            let _ = sink.ids(self, ids);
+            return Ok(());
+        }
         self.with_encoder(text.len(), sink, |encoder, sink| encoder.text(text, special, sink))
     }
 
@@ -249,7 +256,7 @@ struct Pieces<'a> {
     vocabulary: &'a Vocabulary,
     /// How many bytes to request a cache for; `None` once it was requested, or if there shall be none.
     wanted: Option<usize>,
-    cache: Option<Cache>,
+    cache: Option<Box<Cache>>,
     /// Always there if there is a cache.
     pipeline: &'a mut Option<Box<Pipeline>>,
     ids: &'a mut Vec<u32>,

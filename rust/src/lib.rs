@@ -34,6 +34,7 @@ mod pool;
 pub mod processor;
 pub mod progress;
 mod seams;
+mod short;
 pub mod special;
 pub mod split;
 pub mod staged;

@@ -9,7 +9,7 @@ use crate::processor::{Baseline, Instructions, Work, widest};
 use crate::tokens::Tokens;
 
 /// Pieces of up to this many bytes are looked up without being cut.
-const UNCUT: usize = 9;
+pub(crate) const UNCUT: usize = 9;
 
 /// How many bytes of pieces that could be cut make the seams worth having: they take some 5 ms to make, and 140 KB of new Chinese text
 /// loses as much without them.

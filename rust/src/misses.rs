@@ -1,6 +1,7 @@
 //! The ids of deferred pieces: from the cache if it has them after all, otherwise by merging, many pieces side by side.
 
 use crate::cache::{self, Cache, Listed};
+use crate::key::Key;
 use crate::lanes::{self, Lanes};
 use crate::lookup::Deferred;
 use crate::processor::Baseline;
@@ -141,28 +142,59 @@ fn begin(
 ) {
     let (key, place, mut short) = (piece.key, piece.place, [0; 16]);
     let piece = piece.bytes(long, &mut short);
+    if find(place, key, piece, tokens, cache, ids) {
+        return;
+    }
+    if piece.len() <= lanes::LONGEST {
+        return lanes.start(number as usize, piece, tokens.pairs());
+    }
+    merge(place, key, piece, tokens, cache, ids);
+}
+
+/// Appends the ids of a piece that is not where it is looked for first.
+pub(crate) fn find_or_merge(
+    place: u32,
+    key: Key,
+    piece: &[u8],
+    tokens: &Tokens,
+    cache: &mut Cache,
+    ids: &mut Vec<u32>,
+) {
+    if !find(place, key, piece, tokens, cache, ids) {
+        merge(place, key, piece, tokens, cache, ids);
+    }
+}
+
+/// Appends the ids of a piece, unless it must be merged.
+#[inline(always)]
+fn find(place: u32, key: Key, piece: &[u8], tokens: &Tokens, cache: &mut Cache, ids: &mut Vec<u32>) -> bool {
     // An equal piece may have come before.
     cache.bring_back(place, key);
     if key.is_short()
         && let Some((known, count)) = cache.view().get::<Baseline>(place, &key)
     {
         ids.extend_from_slice(&cache::unpacked(known)[..count]);
-        return;
+        return true;
     }
     if let Some(known) = cache.find_many(place, key).and_then(|listed| cache.get_many(listed, piece)) {
         ids.extend(known.iter().map(|&id| u32::from_le_bytes(id)));
-        return;
+        return true;
     }
-    let first = ids.len();
     if (tokens.by_rank() || !key.is_short())
         && let Some(token) = tokens.whole_piece(piece)
     {
-        ids.push(tokens.id(token));
-    } else if piece.len() <= lanes::LONGEST {
-        return lanes.start(number as usize, piece, tokens.pairs());
-    } else {
-        tokens.merge(piece, ids);
-        ids[first..].iter_mut().for_each(|id| *id = tokens.id(*id));
+        let id = tokens.id(token);
+        ids.push(id);
+        cache.insert(place, key, piece, &[id]);
+        return true;
     }
+    false
+}
+
+/// Merges a piece, and remembers its ids.
+fn merge(place: u32, key: Key, piece: &[u8], tokens: &Tokens, cache: &mut Cache, ids: &mut Vec<u32>) {
+    let first = ids.len();
+    tokens.merge(piece, ids);
+    ids[first..].iter_mut().for_each(|id| *id = tokens.id(*id));
     cache.insert(place, key, piece, &ids[first..]);
 }

@@ -6,10 +6,13 @@ use std::sync::{Mutex, MutexGuard};
 use crate::cache::Cache;
 use crate::tokens::Tokens;
 
+/// Boxed, because each call moves one twice.
+type Free = Vec<Box<Cache>>;
+
 /// The caches that no thread is using. The lock is held for some 10 ns, so it is tried a few times and never waited for: after a fork it
 /// may be held by a thread that the child does not have. Then threads work without a cache, or make one for a long call.
 pub(crate) struct Pool {
-    free: Mutex<Vec<Cache>>,
+    free: Mutex<Free>,
     /// The most bytes of each cache.
     size: usize,
     /// Bytes encoded without a cache since the last one was made.
@@ -27,7 +30,7 @@ impl Pool {
 
     /// A cache for encoding `bytes` bytes: one that no thread is using, or a new one once encoding without one has cost as much as making
     /// it. A thread that gets none encodes without.
-    pub(crate) fn take(&self, tokens: &Tokens, bytes: usize) -> Option<Cache> {
+    pub(crate) fn take(&self, tokens: &Tokens, bytes: usize) -> Option<Box<Cache>> {
         /// Encoding this many bytes without a cache takes as long as with a new one.
         const ENOUGH: usize = 1 << 13;
         /// A short text waits for each piece that is not in the cache: it counts as at least this many bytes.
@@ -39,7 +42,7 @@ impl Pool {
                     return None;
                 }
                 self.uncached.store(0, Ordering::Relaxed);
-                Cache::small(self.size)?
+                Box::new(Cache::small(self.size)?)
             }
         };
         cache.serve(bytes.max(SHORT), tokens, self.size);
@@ -47,7 +50,7 @@ impl Pool {
     }
 
     /// Gives a cache back for the next call.
-    pub(crate) fn give_back(&self, cache: Cache) {
+    pub(crate) fn give_back(&self, cache: Box<Cache>) {
         if let Some(mut free) = self.lock()
             && free.len() < Pool::KEPT
         {
@@ -55,7 +58,7 @@ impl Pool {
         }
     }
 
-    fn lock(&self) -> Option<MutexGuard<'_, Vec<Cache>>> {
+    fn lock(&self) -> Option<MutexGuard<'_, Free>> {
         const TRIES: usize = 200;
         (0..TRIES).find_map(|_| {
             let lock = self.free.try_lock().ok();

@@ -203,6 +203,11 @@ impl Tokens {
         seams.as_ref()
     }
 
+    /// The seams, if they have been made, and there are any.
+    pub(crate) fn seams_if_made(&self) -> Option<&Seams> {
+        self.seams.get()?.as_ref()
+    }
+
     /// The token that equals `piece`, if tokens may be used whole and their table is made.
     #[inline(always)]
     pub(crate) fn whole_piece(&self, piece: &[u8]) -> Option<u32> {

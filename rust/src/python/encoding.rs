@@ -84,6 +84,9 @@ impl Encoder {
         text: &str,
         special: Option<&special::Matcher>,
     ) -> PyResult<Bound<'py, PyList>> {
+        if let Some(ids) = self.vocabulary.encode_short(text, special, &mut [0; _]) {
+            return self.integers.list(py, ids);
+        }
         let ids = detached(py, text.len(), || self.ids(text, special))?;
         self.integers.list(py, &ids)
     }

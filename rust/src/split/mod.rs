@@ -29,6 +29,8 @@ use fallback::Backtracker;
 use table::Table;
 use walk::Splitting;
 
+pub(crate) use walk::SPARE as ROOM;
+
 /// Splits text by one pattern, or by several in sequence. Immutable; shared between threads.
 pub struct Splitter {
     /// Each split but the first runs inside the pieces of the one before. Without any, the whole text is one piece.
@@ -143,6 +145,15 @@ impl Splitter {
             Split::Backtracking(..) => None,
         };
         self.splits.iter().filter_map(symbol).collect()
+    }
+
+    /// The ends of the pieces of a text, at most as many bytes as there are slots, less `ROOM`. None where the compiled engine does not split
+    /// alone.
+    pub(crate) fn short<'s>(&self, text: &str, slots: &'s mut [u32]) -> Option<&'s [u32]> {
+        match &self.splits[..] {
+            [Split::Compiled(table)] => Some(walk::short(table, text.as_bytes(), slots)),
+            _ => None,
+        }
     }
 
     /// Like `split`, for a text that begins at `base`.

@@ -36,7 +36,7 @@ const UNIT: usize = 16;
 const WINDOW: usize = 8192;
 const NEAR: usize = 512;
 /// Output slots beyond one for each byte.
-const SPARE: usize = 16;
+pub(crate) const SPARE: usize = 16;
 /// How many bytes beyond those needed are checked for being UTF-8.
 const AHEAD: usize = 1 << 16;
 
@@ -209,6 +209,18 @@ impl<'a, 'e> Splitting<'a, 'e> {
             self.slots.resize(room, 0);
         }
     }
+}
+
+/// The ends of the pieces of a whole text.
+pub(super) fn short<'s>(table: &Table, text: &[u8], slots: &'s mut [u32]) -> &'s [u32] {
+    if text.is_empty() {
+        return &[];
+    }
+    let mut place = Lane::new(0);
+    walk(table, text, text.len(), 0, std::array::from_mut(&mut place), slots);
+    let slot = place.end(table);
+    slots[slot] = text.len() as u32;
+    &slots[..place.settled(table)]
 }
 
 /// A place in the text: the state, the trie's row for the next byte, and the slot last written.
