@@ -21,7 +21,7 @@ const GROUP: usize = 16;
 pub(crate) type Ids = [u32; LONGEST + MOST_IDS];
 
 impl Vocabulary {
-    /// The ids of a text, put into `ids`; none if it is not short, may hold special tokens, or lacks what it needs: a compiled pattern, a
+    /// The ids of a text, put into `ids`; none if it is not short, holds a special token, or lacks what it needs: a compiled pattern, a
     /// cache, seams for the pieces that may be cut.
     #[inline(always)]
     pub(crate) fn encode_short<'i>(
@@ -30,7 +30,8 @@ impl Vocabulary {
         special: Option<&Matcher>,
         ids: &'i mut Ids,
     ) -> Option<&'i [u32]> {
-        if special.is_some() || text.len() > LONGEST || self.last_stage().is_some() {
+        let has_special = || special.is_some_and(|special| special.find(text, 0).is_some());
+        if text.len() > LONGEST || self.last_stage().is_some() || has_special() {
             return None;
         }
         let (mut slots, mut parts) = ([0; LONGEST + ROOM], [0; LONGEST]);
@@ -191,12 +192,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_short_or_plain_goes_the_long_way() {
+    fn what_is_not_short_or_needs_more_goes_the_long_way() {
         let vocabulary = vocabulary();
         let special = Matcher::new(vocabulary.special()).unwrap();
         let mut ids = [0; _];
         assert!(short(&vocabulary, &"\n".repeat(LONGEST + 1), &mut ids).is_none());
-        assert!(vocabulary.encode_short("<|s|>", Some(&special), &mut ids).is_none());
+        assert!(vocabulary.encode_short("ab<|s|>", Some(&special), &mut ids).is_none());
+        assert_eq!(vocabulary.encode_short("ab<|s>", Some(&special), &mut ids).map(|ids| ids[0]), Some(256));
         // Seams are not made for a text this short.
         assert!(short(&vocabulary, "中文中文", &mut ids).is_none());
         assert!(short(&vocabulary, "中文中", &mut ids).is_some());
