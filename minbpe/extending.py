@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 from minbpe.ceiling import Ceiling
 from minbpe.counting import PieceCounts
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from minbpe.checkpoint import Checkpoint
     from minbpe.gathering import Progress
-    from minbpe.merging import TieBreak
+    from minbpe.merging import Learned, TieBreak
     from minbpe.source import Counted
     from minbpe.training import Source
 
@@ -135,3 +136,37 @@ def learn_more(
     before = len(vocabulary) + len(set(vocabulary.special_tokens.values()))
     warn_of_early_end(len(learned), tokens, before + len(learned), before + tokens, limits, full)
     return grow(learned), corpus
+
+
+def before_extending(vocabulary: Vocabulary, checkpoint: Checkpoint) -> Vocabulary:
+    """Return the vocabulary that the extending in a checkpoint began with, if it has already made `vocabulary` of it.
+
+    Any other vocabulary is returned as it is: the checkpoint is of that one, or is refused.
+
+    Raises:
+        FormatError: the checkpoint is damaged, or a later version wrote it.
+        OSError: the checkpoint cannot be read.
+    """
+    from minbpe.checkpoint import MERGES
+    from minbpe.state import read_state
+
+    saved = Path(checkpoint.path) / MERGES
+    if vocabulary.by_rank or not saved.exists():
+        return vocabulary
+    state, merges = read_state(saved), vocabulary.merges
+    learned: Learned = state["merges"]
+    added = [(left, right) for left, right, _, _ in learned[:1]]
+    if not added or added[0] not in merges:
+        return vocabulary
+    first = merges.index(added[0])
+    if first < vocabulary.stages[-1][0]:
+        return vocabulary
+    before = Vocabulary.from_merges(
+        merges[:first],
+        stages=vocabulary.stages,
+        special_tokens=vocabulary.special_tokens,
+        byte_ids=vocabulary.byte_ids,
+        ids=vocabulary.ids[:first],
+    )
+    same = before.digest == state["options"].get("vocabulary")
+    return before if same and grown(before, learned[: len(merges) - first]) == vocabulary else vocabulary

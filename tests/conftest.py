@@ -8,8 +8,10 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import hypothesis
 import pytest
@@ -80,3 +82,29 @@ def through_pipe(tmp_path: Path) -> Callable[[bytes, str], Path]:
         return path
 
     return through_pipe
+
+
+class KilledError(BaseException):
+    """Ends a run at a change of the disk; the disk no longer changes after it."""
+
+
+@pytest.fixture
+def kill_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], Iterator[int]]:
+    """Have all changes of the disk fail from the one of this number on, as a killed process makes none; return the count."""
+    changes = {name: getattr(Path, name) for name in ("replace", "unlink", "mkdir", "rmdir")}
+
+    def kill_at(last: float) -> Iterator[int]:
+        made = count()
+
+        def change(name: str, path: Path, *arguments: Any, **options: Any) -> Any:
+            if next(made) >= last:
+                raise KilledError
+            return changes[name](path, *arguments, **options)
+
+        for name in changes:
+            monkeypatch.setattr(
+                Path, name, lambda path, *arguments, name=name, **options: change(name, path, *arguments, **options)
+            )
+        return made
+
+    return kill_at

@@ -3,12 +3,17 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from itertools import count as numbers
 from pathlib import Path
 
 import pytest
 
+from minbpe import extend
+from minbpe.checkpoint import Checkpoint
 from minbpe.cli import main
 from minbpe.vocabulary import Vocabulary
+from tests.conftest import KilledError
 from tests.test_cli import error, output
 from tests.test_counting import prose
 from tests.test_counting_signals import INTERRUPTED
@@ -99,8 +104,62 @@ def test_the_command_line_refuses_a_checkpoint_of_another_command_and_replaces_i
         assert not Path("tok.checkpoint").exists()
 
 
+def test_an_extension_that_replaces_its_own_tokenizer_is_made_once_wherever_it_is_killed(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    kill_at: Callable[[float], Iterator[int]],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    line = ["extend", "own", "corpus", "--add", "30", "--out", "own"]
+    once = extend(SMALL, sorted(Path("corpus").iterdir()), 30)
+    said: list[str] = []
+    for last in numbers():
+        SMALL.save("own")
+        kill_at(last)
+        try:
+            ended = main(line) == 0
+        except KilledError:
+            ended = False
+        kill_at(float("inf"))
+        there = Vocabulary.load("own.model")
+        capfd.readouterr()
+        failed = main([*line, "--resume"])
+        message = capfd.readouterr().err
+        if failed:
+            assert Vocabulary.load("own.model") == there
+            assert "own.checkpoint holds nothing to resume: the run that was to extend own.model has ended" in message
+        else:
+            assert Vocabulary.load("own.model") == once
+            once.save("once")
+            assert Path("own.vocab").read_bytes() == Path("once.vocab").read_bytes()
+            assert ("own.model is already extended: this run completes the one that did so" in message) == (
+                there == once
+            )
+            assert not Path("own.checkpoint").exists()
+        said.append(message)
+        Checkpoint("own.checkpoint").remove()
+        if ended:
+            break
+    assert len(set(said)) == 3
+
+
+def test_a_tokenizer_that_the_interrupted_extension_neither_began_with_nor_made_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    line = ["extend", "own", "corpus", "--add", "30", "--out", "own"]
+    extend(SMALL, sorted(Path("corpus").iterdir()), 31).save("own")
+    there = Path("own.model").read_bytes()
+    extend(SMALL, "corpus", 5, checkpoint=Checkpoint("own.checkpoint", every=0))
+    assert "and vocabulary=" in error(capfd, 1, *line, "--resume")
+    assert Path("own.model").read_bytes() == there
+
+
 FULL = """
 import resource, sys
+from minbpe import extend
+from minbpe.checkpoint import Checkpoint
 from minbpe.cli import main
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
 sys.exit(main(sys.argv[1:]))

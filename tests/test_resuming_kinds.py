@@ -17,7 +17,10 @@ from minbpe import extend, learn, parts, train
 from minbpe.checkpoint import Checkpoint
 from minbpe.counting import Progress, count
 from minbpe.errors import CorpusError
+from minbpe.extending import before_extending
 from minbpe.training import BYTE_ORDERS, VocabularyWarning
+from minbpe.vocabulary import Vocabulary
+from tests.conftest import KilledError
 from tests.test_checkpoint import LONG, StoppedError, merges_in
 from tests.test_counting import prose
 from tests.test_stages import PATTERNS, after_each, documents
@@ -48,32 +51,6 @@ def texts(tmp_path: Path) -> list[Path]:
 def _keep_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "SHARE", 0)
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # No power cut is tested, and a disk takes its time.
-
-
-class KilledError(BaseException):
-    """Ends a run at a change of the disk; the disk no longer changes after it."""
-
-
-@pytest.fixture
-def kill_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], Iterator[int]]:
-    """Have all changes of the disk fail from the one of this number on, as a killed process makes none; return the count."""
-    changes = {name: getattr(Path, name) for name in ("replace", "unlink", "mkdir", "rmdir")}
-
-    def kill_at(last: float) -> Iterator[int]:
-        made = numbers()
-
-        def change(name: str, path: Path, *arguments: Any, **options: Any) -> Any:
-            if next(made) >= last:
-                raise KilledError
-            return changes[name](path, *arguments, **options)
-
-        for name in changes:
-            monkeypatch.setattr(
-                Path, name, lambda path, *arguments, name=name, **options: change(name, path, *arguments, **options)
-            )
-        return made
-
-    return kill_at
 
 
 @pytest.mark.parametrize("every", [0, 60])
@@ -198,6 +175,31 @@ def test_extending_goes_on_after_any_merge_and_to_more_tokens(
             for tokens in (begun, begun + more, begun):
                 expected = extend(old, texts, tokens, **options)
                 assert extend(old, texts, tokens, checkpoint=checkpoint, **options) == expected
+
+
+@pytest.mark.parametrize(
+    "old", [SMALL, train(TEXT, 270, stages=[("gpt4", 260), (None, 270)]), Vocabulary.from_merges([], pattern=None)]
+)
+def test_what_an_interrupted_extension_began_with_is_known_from_what_it_made_of_it(
+    old: Vocabulary, tmp_path: Path
+) -> None:
+    kept = Checkpoint(tmp_path / "kept", every=0)
+    assert before_extending(old, kept) == old
+    extend(old, TEXT, 0, checkpoint=kept)
+    assert before_extending(old, kept) == old
+    extend(old, TEXT, 9, checkpoint=kept)
+    for tokens in range(10):
+        assert before_extending(extend(old, TEXT, tokens), kept) == old
+    made = extend(old, TEXT, 9)
+    for other in (
+        extend(old, TEXT, 10),
+        made.with_special_tokens({"<|other|>": 1000}),
+        extend(made, "another text", 3),
+        extend(old, "another text", 9),
+        train(TEXT, 300, stages=[(None, 290), ("gpt4", 300)]),
+        Vocabulary.from_ranks({bytes([byte]): byte for byte in range(256)} | {b"abc": 256}),
+    ):
+        assert before_extending(other, kept) == other
 
 
 @pytest.mark.parametrize("kind", ["training in stages", "extending"])

@@ -1,5 +1,6 @@
 """`minbpe extend`: more tokens for a vocabulary that is there, learnt from text files, or from piece counts."""
 
+import sys
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -29,6 +30,7 @@ from minbpe.cli.shared import (
     interruptible,
     left_out,
     load_encoding,
+    model_file,
     nothing_to_learn,
     prefix_to_write,
     print_facts,
@@ -40,10 +42,13 @@ from minbpe.cli.shared import (
     within,
 )
 from minbpe.documents import find_files, is_plain_text
+from minbpe.errors import MinbpeError
 from minbpe.progress import Bars
 
 if TYPE_CHECKING:
+    from minbpe.checkpoint import Checkpoint
     from minbpe.training import Source
+    from minbpe.vocabulary import Vocabulary
 
 
 def extend(
@@ -85,7 +90,7 @@ def extend(
         max_memory: Count within so much, such as 4G; what passes it goes to disk, and nothing is lost.
         spill_to: Directory for what passes --max-memory [default: the system's for temporary files]; emptied in the end.
         reading: How sources become documents.
-        resume: Continue from OUT.checkpoint if there is one, to the same result; --no-resume replaces it.
+        resume: Continue from OUT.checkpoint, which must be there if OUT is TOKENIZER, to the same result; --no-resume replaces it.
         json: Print the result as JSON.
     """
     from minbpe.checkpoint import Checkpoint, name_of
@@ -98,10 +103,14 @@ def extend(
     files = find_files(sources, glob=reading.glob)
     for kind in ("model", "vocab"):
         spare(Path(f"{prefix}.{kind}"), files)
+    model, read = Path(f"{prefix}.model"), model_file(tokenizer)
     before = load_encoding(tokenizer).vocabulary
     limits = Limits(min_frequency, max_token_length)
     kept = prefix.with_name(f"{prefix.name}.checkpoint")
-    checkpoint = resuming(resume, Checkpoint(kept, corpus=f"{name_of(files)} {reading}", stays=True), "minbpe extend")
+    checkpoint = Checkpoint(kept, corpus=f"{name_of(files)} {reading}", stays=True)
+    if resume and read and model.exists() and model.samefile(read):
+        before = _begun_with(before, model, checkpoint)
+    checkpoint = resuming(resume, checkpoint, "minbpe extend")
     give_back_what_is_freed()
     began = perf_counter()
     with Bars() as bars, interruptible(lambda: goes_on("minbpe extend", kept)):
@@ -117,12 +126,12 @@ def extend(
                 checkpoint.remove()
                 raise nothing_to_learn(corpus.dropped.pieces, len(files), min_count)
         seconds = perf_counter() - began
-        vocabulary.save(f"{prefix}.model")
+        vocabulary.save(model)
     checkpoint.remove()
     special = vocabulary.special_tokens
     print_facts(
         {
-            "model": f"{prefix}.model",
+            "model": str(model),
             **sizes(vocabulary),
             "highest id": vocabulary.n_vocab - 1,
             "merges added": len(vocabulary) - len(before),
@@ -135,3 +144,25 @@ def extend(
         },
         json,
     )
+
+
+def _begun_with(vocabulary: "Vocabulary", model: Path, checkpoint: "Checkpoint") -> "Vocabulary":
+    """Return what the run to resume began with, which is not what is in `model` now if it got as far as replacing that.
+
+    Raises:
+        MinbpeError: there is no such run, so it may well have ended, and the same tokens would be added again.
+    """
+    from minbpe.extending import before_extending
+
+    if not checkpoint.holds_something():
+        raise MinbpeError(
+            f"{checkpoint.path} holds nothing to resume: the run that was to extend {model} has ended, or has kept nothing. "
+            f"minbpe inspect {model} tells how many tokens there are; to add to them, leave out --resume"
+        )
+    before = before_extending(vocabulary, checkpoint)
+    if before is not vocabulary:
+        print(
+            f"{model} is already extended: this run completes the one that did so, and adds nothing twice",
+            file=sys.stderr,
+        )
+    return before

@@ -187,8 +187,26 @@ def load_encoding(name: str) -> "Encoding":
     from minbpe.encoding import Encoding
     from minbpe.model import find_encoding_name
     from minbpe.registry import get_encoding, list_encoding_names
-    from minbpe.shards import VOCABULARY
     from minbpe.vocabulary import Vocabulary
+
+    if file := model_file(name):
+        return Encoding.from_vocabulary(Vocabulary.load(file), name=file.stem)
+    names = list_encoding_names()
+    if name in names:
+        return get_encoding(name)
+    if used := find_encoding_name(name):
+        raise MinbpeError(f"no tokenizer {name!r}: this model uses {used!r}, give that")
+    raise MinbpeError(f"no tokenizer {name!r}: give the path of a .model file, or one of {', '.join(sorted(names))}")
+
+
+def model_file(name: str) -> Path | None:
+    """Return the file of the vocabulary that `load_encoding` loads by this name, or None if it loads none from a file.
+
+    Raises:
+        MinbpeError: the name is that of a directory without a vocabulary.
+    """
+    from minbpe.registry import list_encoding_names
+    from minbpe.shards import VOCABULARY
 
     path = Path(name)
     if path.is_dir():
@@ -196,16 +214,9 @@ def load_encoding(name: str) -> "Encoding":
         if not path.exists():
             raise MinbpeError(_without_vocabulary(path))
     if path.exists():
-        return Encoding.from_vocabulary(Vocabulary.load(path), name=path.stem)
-    names = list_encoding_names()
-    if name in names:
-        return get_encoding(name)
+        return path
     model = path.with_name(f"{path.name}.model")
-    if model.exists():
-        return Encoding.from_vocabulary(Vocabulary.load(model), name=path.name)
-    if used := find_encoding_name(name):
-        raise MinbpeError(f"no tokenizer {name!r}: this model uses {used!r}, give that")
-    raise MinbpeError(f"no tokenizer {name!r}: give the path of a .model file, or one of {', '.join(sorted(names))}")
+    return model if name not in list_encoding_names() and model.exists() else None
 
 
 def _without_vocabulary(missing: Path) -> str:
