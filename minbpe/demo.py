@@ -171,12 +171,13 @@ def _cut(parts: Iterable[str]) -> Iterator[str]:
 
 
 def _reported(corpus: Corpus, say: Say) -> Iterator[str]:
-    """Yield the texts, reporting how many of their characters have been taken."""
+    """Yield the texts, reporting how many of their bytes have been taken."""
     done = 0
     for text in corpus.texts:
         say("shard", done, corpus.bytes)
         yield text
-        done += len(text)
+        done += len(text.encode())
+    say("shard", done, corpus.bytes)
 
 
 def _replaceable(record: Path, model: Path, shards: Path) -> list[str]:

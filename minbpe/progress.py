@@ -3,7 +3,7 @@
 from math import sqrt
 from time import monotonic
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -13,6 +13,22 @@ Unit = Literal["bytes", "merges"]
 PATIENCE = 1.0
 """Seconds before anything is drawn: what ends sooner needs no bar."""
 INTERVAL = 0.1
+
+
+class Report(NamedTuple):
+    """How far a stage is: how much is done, of how much if that is known, and perhaps in how many pieces."""
+
+    stage: str
+    done: int
+    total: int | None
+    unit: Unit
+    pieces: int
+
+    def length(self) -> tuple[float, float | None]:
+        """Return how long the bar is, and what it is a part of."""
+        if self.unit == "merges":
+            return work(self.done), self.total and work(self.total)
+        return self.done, self.total
 
 
 class Bars:
@@ -34,8 +50,8 @@ class Bars:
             transient=True,
         )
         self._stages: dict[str, tuple[TaskID, float]] = {}
-        self._told = (0.0, 0.0)
-        """How long the bar of the last call is, and what it is a part of, drawn or not."""
+        """The bar of each stage, and when the stage began."""
+        self._last: Report | None = None
         self._patience = monotonic() + PATIENCE
         self._next = 0.0
 
@@ -46,27 +62,40 @@ class Bars:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._progress.live.is_started:
+            if self._last and kind is None:
+                self._draw(self._last, ended=True)
             self._progress.stop()
 
     def show(self, stage: str, done: int, total: int | None, unit: Unit = "bytes", pieces: int = 0) -> None:
         """Report that `done` of `total` is done in `stage`, perhaps with a number of pieces; cheap enough to call per document."""
         if not self._drawn:
             return
-        completed, whole = (work(done), total and work(total)) if unit == "merges" else (done, total)
+        last, self._last = self._last, Report(stage, done, total, unit, pieces)
         now = monotonic()
-        new = stage not in self._stages
-        if new:
-            for task in self._progress.tasks[-1:]:
-                self._progress.update(task.id, completed=self._told[0], total=self._told[1])
-            self._stages[stage] = (self._progress.add_task(stage, total=whole, amount=""), now)
-        self._told = (completed, completed if whole is None else whole)
-        if not new and now < self._next:
+        if last and last.stage == stage and now < self._next:
             return
+        new = stage not in self._stages
+        if last and last.stage != stage:
+            self._draw(last, ended=new)
+        if new:
+            self._stages[stage] = (self._progress.add_task(stage, total=None, amount=""), now)
         if now < self._patience:
             return
         self._next = now + INTERVAL
-        task_id, began = self._stages[stage]
         self._progress.start()
+        self._draw(self._last)
+
+    def _draw(self, report: Report, *, ended: bool = False) -> None:
+        """Make a bar as long as a report says, or full if its stage has ended and never knew how much there was to do."""
+        stage, done, total, unit, pieces = report
+        task_id, began = self._stages[stage]
+        completed, whole = report.length()
+        now = monotonic()
+        if completed < self._progress.tasks[task_id].completed:  # The stage begins anew, for the next part of the work.
+            self._progress.reset(task_id)
+            self._stages[stage] = (task_id, now)
+        if ended and whole is None:
+            whole = completed
         said = amount(done, total, unit, now - began, pieces) if done else ""
         self._progress.update(task_id, completed=completed, total=whole, amount=said)
 
