@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from pathlib import Path
 
 from minbpe.errors import expect
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
 LEAST_MEMORY = 2**20
 """The lowest ceiling allowed, in bytes."""
 
 
-@dataclass(frozen=True, slots=True)
 class Ceiling:
     """How many bytes of memory counting may use (None: all there is), and the directory to spill to (None: the system's)."""
 
-    max_memory: int | None = None
-    spill_to: str | os.PathLike[str] | None = None
-
-    def __post_init__(self) -> None:
-        if self.max_memory is None:
+    def __init__(self, max_memory: int | None = None, spill_to: str | os.PathLike[str] | None = None) -> None:
+        self.max_memory, self.spill_to = max_memory, spill_to
+        if max_memory is None:
             return
-        expect(
-            hasattr(self.max_memory, "__index__"),
-            "max_memory is an int, of bytes",
-            self.max_memory,
-            "4 GB are 4 * 10**9",
-        )
-        if self.max_memory < LEAST_MEMORY:
-            raise ValueError(f"max_memory is {self.max_memory} bytes: give {LEAST_MEMORY} or more")
+        expect(hasattr(max_memory, "__index__"), "max_memory is an int, of bytes", max_memory, "4 GB are 4 * 10**9")
+        if max_memory < LEAST_MEMORY:
+            raise ValueError(f"max_memory is {max_memory} bytes: give {LEAST_MEMORY} or more")
 
     @property
     def batch(self) -> int | None:
@@ -45,6 +36,7 @@ class Ceiling:
         if self.max_memory is None:
             return None
         import tempfile
+        from pathlib import Path
 
         directory = Path(tempfile.gettempdir() if self.spill_to is None else self.spill_to)
         if not directory.is_dir():

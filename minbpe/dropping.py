@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from operator import index
+from typing import NamedTuple
 
 from minbpe.errors import warn
 from minbpe.wording import several
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
-class Dropped:
+class Dropped(NamedTuple):
     """The pieces left out of counts because they were seen fewer than `min_count` times, in the corpus or in a part of it.
 
     >>> Dropped().and_then(7, 5, 2).and_then(0, 0, 3)

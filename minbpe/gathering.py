@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
+from typing import NamedTuple
 
 from minbpe import _core
 from minbpe.corpus import Streamed, batches
@@ -28,8 +28,7 @@ HELD = 1 << 24
 """Bytes of a streamed document that are held at a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """How far a stage of the work is: `done` of `total` bytes, or merges while training.
 
     Text is counted; files of piece counts are checked, then loaded. The counts of several threads, or of runs on disk, are
@@ -44,8 +43,7 @@ class Progress:
     """How many pieces are counted so far, distinct or not; 0 in the stages that count no text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """How far a corpus is counted: whole documents, then `offset` bytes of the next, up to where a piece must end."""
 
     documents: int = 0

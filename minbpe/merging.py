@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from minbpe import _core
 from minbpe.errors import MinbpeError, VocabularyError, expect_int, warn
@@ -47,16 +46,12 @@ class VocabularyWarning(UserWarning):
     """A vocabulary came out smaller than was asked for."""
 
 
-@dataclass(frozen=True, slots=True)
 class Limits:
     """Which pairs may be merged."""
 
-    min_frequency: int = 1
-    max_token_length: int | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("min_frequency", "max_token_length"):
-            value = getattr(self, name)
+    def __init__(self, min_frequency: int = 1, max_token_length: int | None = None) -> None:
+        self.min_frequency, self.max_token_length = min_frequency, max_token_length
+        for name, value in vars(self).items():
             if value is None:
                 continue
             expect_int(name, value)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 from contextlib import suppress
-from dataclasses import astuple
 from time import monotonic
 
 from minbpe import _core
@@ -110,7 +109,7 @@ class Parts:
         self._next = monotonic() + max(self._checkpoint.every, SHARE * (monotonic() - began))
 
     def _write(self, digests: list[str], places: list[Place]) -> None:
-        write_state(self._path / STATE, {**self._about, "parts": digests, "places": [*map(astuple, places)]})
+        write_state(self._path / STATE, {**self._about, "parts": digests, "places": places})
         self._digests, self._places = digests, places
 
     def forget(self, document: int) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
 from minbpe import _core
 from minbpe.ceiling import Ceiling
@@ -110,12 +109,14 @@ def recognised(source: Given, progress: Callable[[Progress], object] | None) -> 
     Warns:
         UserWarning: a text is the name of a file.
     """
-    from minbpe.formats.counts import is_counts
-
     documents = [source] if isinstance(source, str | os.PathLike) else source
     if not isinstance(documents, list | tuple):
         return source
     _warn_of_a_name(documents)
+    if not any(isinstance(document, os.PathLike) for document in documents):
+        return source
+    from minbpe.formats.counts import is_counts
+
     counts = [isinstance(document, os.PathLike) and is_counts(document) for document in documents]
     if not any(counts):
         return source
@@ -123,7 +124,7 @@ def recognised(source: Given, progress: Callable[[Progress], object] | None) -> 
         first, other = (documents[counts.index(which)] for which in (True, False))
         named = other if isinstance(other, os.PathLike) else "a document"
         way_out = f"{named} does not: run minbpe count on {named} first"
-        if not isinstance(other, os.PathLike) or not Path(other).is_file():
+        if not isinstance(other, os.PathLike) or not os.path.isfile(other):  # noqa: PTH113
             way_out = f"{named} beside it is no file: write that to one first"
         raise CorpusError(f"{first} holds piece counts, and {way_out}")
     return SavedCounts(documents, progress)
@@ -171,8 +172,7 @@ def counts_of(
         yield core, regex, NOTHING.and_then(*core.dropped, min_count)
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(NamedTuple):
     """The counts that are trained on."""
 
     core: _core.Counted

@@ -7,7 +7,6 @@ tokens that the earlier stages make of them, and training goes on from there.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import astuple
 from functools import partial
 from itertools import accumulate, pairwise
 from operator import sub
@@ -125,10 +124,10 @@ def learn_stages(
             learned, full = run(corpus.core, start, merges, tie_break, limits, threads, progress, keeper, None, grow)
             # [1:] drops what this stage starts with: without a merge of its own it is no stage, and the one before left fewer
             # tokens.
-            token_counts += [*accumulate((places for *_, places in learned), sub, initial=tokens)][1:]
+            token_counts += [*accumulate((places for _, _, _, places in learned), sub, initial=tokens)][1:]
             pair_counts += (times for _, _, times, _ in learned)
             pieces += corpus.pieces
-            dropped = dropped.and_then(*astuple(corpus.dropped))
+            dropped = dropped.and_then(*corpus.dropped)
             vocabulary = grow(learned)
     return Training(vocabulary, tuple(pair_counts), tuple(token_counts), pieces, dropped.pieces, dropped.distinct), full
 

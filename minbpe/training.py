@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
 from operator import sub
+from typing import NamedTuple
 
 from minbpe.ceiling import Ceiling
 from minbpe.counting import PieceCounts
@@ -48,8 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "Training", "VocabularyWarning", "learn", "learn_merges", "train"]
 
 
-@dataclass(frozen=True, slots=True)
-class Training:
+class Training(NamedTuple):
     """A vocabulary and what each of its merges contributed, which describes every smaller vocabulary too."""
 
     vocabulary: Vocabulary
@@ -273,7 +272,7 @@ def learn(
         merges = len(training.pair_counts)
         warn_of_early_end(merges, wanted, 256 + merges + room, vocab_size, limits, full)
         vocabulary = training.vocabulary.with_special_tokens(with_ids(given, 256 + merges))
-        return replace(training, vocabulary=vocabulary)
+        return training._replace(vocabulary=vocabulary)
     keeper = None
     if checkpoint is not None:
         from minbpe.checkpoint import Keeper
@@ -288,7 +287,7 @@ def learn(
     return Training(
         vocabulary,
         pair_counts=tuple(times for _, _, times, _ in learned),
-        token_counts=tuple(accumulate((places for *_, places in learned), sub, initial=corpus.size)),
+        token_counts=tuple(accumulate((places for _, _, _, places in learned), sub, initial=corpus.size)),
         pieces=corpus.pieces,
         dropped_pieces=corpus.dropped.pieces,
         dropped_distinct=corpus.dropped.distinct,

@@ -68,6 +68,12 @@ def test_importing_and_encoding_need_no_other_package_and_nothing_large(program:
     assert modules & LARGE == set()
 
 
+def test_training_on_text_needs_no_other_package_and_nothing_larger_than_typing() -> None:
+    modules = imported_by("import minbpe; assert len(minbpe.train('aaabdaaabac', 259)) == 259")
+    assert {name.partition(".")[0] for name in modules} - sys.stdlib_module_names == {"minbpe"}
+    assert modules & LARGE == {"re", "typing"}
+
+
 def test_what_a_name_needs_is_imported_when_it_is_asked_for() -> None:
     assert not imported_by("import minbpe") & {f"minbpe.{module}" for module in minbpe._LATER}
     modules = imported_by("import minbpe; all(getattr(minbpe, name) for name in minbpe._MODULES)")
