@@ -137,13 +137,7 @@ impl<C: Cell> Cells<C> {
             parts.push(needed);
             needed += pieces_of(counts, pieces).map(|piece| C::WEIGHT + piece.bytes.len() + 1).sum::<usize>();
         }
-        if u32::try_from(needed).is_err() {
-            return Err(Error::Corpus(format!(
-                "the distinct pieces hold {} bytes, and training takes 4 GiB of them: train on a part of the corpus, \
-                 or with a pattern that cuts it into shorter pieces",
-                counts.distinct_bytes()
-            )));
-        }
+        check_room(needed, counts.distinct_bytes())?;
         let mut cells = vec![C::of(0); needed];
         on_large_pages(&mut cells);
         let mut rest = &mut cells[..];
@@ -343,4 +337,29 @@ fn lay<'a, C: Cell>(
         next = first + length + 1;
     }
     Ok(laid)
+}
+
+/// `Error::Corpus` if the cells that pieces of `bytes` need are more than can be numbered.
+fn check_room(cells: usize, bytes: usize) -> Result<()> {
+    if u32::try_from(cells).is_ok() {
+        return Ok(());
+    }
+    Err(Error::Corpus(format!(
+        "the distinct pieces hold {bytes} bytes, and training takes 4 GiB of them: leave out the rare ones with a higher min_count, \
+         which stages do not take, or train on a part of the corpus, or with a pattern that cuts it into shorter pieces"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_room;
+
+    #[test]
+    fn more_cells_than_can_be_numbered_are_an_error_that_names_every_way_out() {
+        assert!(check_room(0xffff_ffff, 1).is_ok());
+        let refused = check_room(1 << 32, 4_000_000_000).unwrap_err().to_string();
+        for said in ["4000000000 bytes", "higher min_count", "a part of the corpus", "shorter pieces"] {
+            assert!(refused.contains(said), "{refused}");
+        }
+    }
 }
