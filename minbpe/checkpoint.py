@@ -112,7 +112,7 @@ class Checkpoint:
             NotADirectoryError: the path is not a directory, and none can be made there.
         """
         path = Path(self.path)
-        if not path.parent.is_dir() or (path.exists() and not path.is_dir()):
+        if not path.name or not path.parent.is_dir() or (path.exists() and not path.is_dir()):
             raise NotADirectoryError(f"{path} cannot be a directory for a checkpoint: name one that can be made")
         if self.resume and self.holds_something() and staged != any(map(Checkpoint.holds_something, self._stages())):
             raise CorpusError(f"the checkpoint in {path} is {'not ' * staged}of training in stages: {WAY_OUT}")

@@ -10,7 +10,7 @@ from itertools import chain
 from minbpe import _core
 from minbpe.ceiling import Ceiling
 from minbpe.dropping import NOTHING, Dropped, added_up
-from minbpe.errors import CorpusError
+from minbpe.errors import CorpusError, expect, expect_int
 from minbpe.gathering import MOST, Progress, telling
 from minbpe.patterns import resolve, shown
 from minbpe.wording import several
@@ -101,6 +101,7 @@ class PieceCounts:
         moved: list[PieceCounts] = []
         before = 0
         for part in parts:
+            expect_counts(part)
             moved.append(part.shift_sources(before) if before else part)
             before += part.documents
         return _sum(moved)
@@ -194,6 +195,8 @@ class PieceCounts:
             CorpusError: the counts add up to 2^63 or more, or different patterns made the pieces. Counts of unknown pattern
                 go with any.
         """
+        for other in others:
+            expect_counts(other)
         return _sum([self, *others])
 
     def at_least(self, min_count: int) -> PieceCounts:
@@ -211,6 +214,7 @@ class PieceCounts:
         >>> counts.min_count, counts.dropped_pieces, counts.dropped_distinct
         (2, 1, 1)
         """
+        expect_int("min_count", min_count)
         if min_count <= 1:
             return self
         core = self._counts.at_least(min(min_count, MOST))
@@ -218,7 +222,14 @@ class PieceCounts:
         return PieceCounts._from_core(core, self._pattern, dropped)
 
     def shift_sources(self, by: int) -> PieceCounts:
-        """Return the same counts with the documents numbered from `by` on instead of from 0."""
+        """Return the same counts with the documents numbered from `by` on instead of from 0.
+
+        Raises:
+            CorpusError: `by` is negative, or a document would have a number of 2^64 or more.
+        """
+        expect_int("by", by)
+        if not 0 <= by < 2**64:
+            raise CorpusError(f"documents cannot be numbered from {by} on: give a number from 0 to 2^64 - 1")
         return PieceCounts._from_core(self._counts.shift_sources(by), self._pattern, self._dropped)
 
     def __add__(self, other: PieceCounts) -> PieceCounts:
@@ -265,6 +276,11 @@ def _sum(parts: Sequence[PieceCounts]) -> PieceCounts:
     pattern = common_pattern(part.pattern for part in parts)
     core = _core.PieceCounts.merge([part._counts for part in parts])
     return PieceCounts._from_core(core, pattern, added_up((part.total, part._dropped) for part in parts))
+
+
+def expect_counts(given: object) -> None:
+    """Raise a TypeError unless `given` are PieceCounts."""
+    expect(isinstance(given, PieceCounts), "this takes PieceCounts", given, "count(corpus) or PieceCounts.load(path)")
 
 
 def common_pattern(patterns: Iterable[Pattern | EllipsisType]) -> Pattern | EllipsisType:

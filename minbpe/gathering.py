@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MOST = 2**63
 """Counts add up to less than this."""
+MOST_THREADS = 1 << 16
 HELD = 1 << 24
 """Bytes of a streamed document that are held at a time."""
 
@@ -67,9 +68,7 @@ def gather(
 
     With `parts`, counting resumes from them, and they hold what is to be rescued if an exception ends it.
     """
-    if threads is not None and threads < 1:
-        raise ValueError(f"threads must be 1 or more, not {threads}; None takes all cores")
-    counting = _Counting(regex, threads or 0, ceiling, progress, parts)
+    counting = _Counting(regex, for_core(threads), ceiling, progress, parts)
     for batch, last in batches(corpus, ceiling.batch, counting.place.documents):
         if isinstance(batch, Streamed):
             counting.add_streamed(batch, min(HELD, ceiling.batch or HELD))
@@ -181,6 +180,21 @@ def check_min_count(min_count: int) -> None:
     expect_int("min_count", min_count)
     if min_count < 1:
         raise MinbpeError(f"min_count is {min_count}: it must be 1 or more")
+
+
+def for_core(threads: int | None) -> int:
+    """Return `threads` as the core takes them: 0 for one per core, and more than any machine has for all that are more.
+
+    Raises:
+        TypeError: `threads` is neither an int nor None.
+        ValueError: `threads` is below 1.
+    """
+    if threads is None:
+        return 0
+    expect_int("threads", threads)
+    if threads < 1:
+        raise ValueError(f"threads must be 1 or more, not {threads}; None takes all cores")
+    return min(threads, MOST_THREADS)
 
 
 def summed(counter: _core.Counter, min_count: int, progress: Callable[[Progress], object] | None) -> _core.Counted:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from minbpe import _core
 from minbpe.errors import MinbpeError, VocabularyError, expect_int, warn
-from minbpe.gathering import MOST, Progress
+from minbpe.gathering import MOST, Progress, for_core
 from minbpe.vocabulary import HIGHEST_ID, Vocabulary
 from minbpe.wording import several
 
@@ -52,7 +52,7 @@ class Limits:
     def __init__(self, min_frequency: int = 1, max_token_length: int | None = None) -> None:
         self.min_frequency, self.max_token_length = min_frequency, max_token_length
         for name, value in vars(self).items():
-            if value is None:
+            if value is None and name == "max_token_length":
                 continue
             expect_int(name, value)
             if value < 1:
@@ -95,10 +95,21 @@ def learn_merges(
     [((97, 97), 4), ((256, 97), 2), ((257, 98), 2)]
 
     The arguments are those of `train`.
+
+    Raises:
+        VocabularyError: `merges` is negative, or more than there is room for.
+        CorpusError: as for `train`.
+        TypeError: `counts` are no PieceCounts.
     """
+    from minbpe.counting import expect_counts
+
+    expect_counts(counts)
+    expect_int("merges", merges)
+    if merges < 0:
+        raise VocabularyError(f"there cannot be {merges:,} merges: ask for 0 or more")
     order = choice("byte_order", byte_order, BYTE_ORDERS)
     limits = Limits(min_frequency, max_token_length)
-    learned, _ = run(counts._counts.counted(1), order, merges, tie_break, limits, threads, progress)
+    learned, _ = run(counts._counts.counted(1), order, min(merges, sys.maxsize), tie_break, limits, threads, progress)
     return [((left, right), times) for left, right, times, _ in learned]
 
 
@@ -141,7 +152,7 @@ def run(
             lowest,
             min(limits.min_frequency, MOST),
             longest,
-            threads or 0,
+            for_core(threads),
             heard,
             learned,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from minbpe.errors import SpecialTokenError, VocabularyError, expect_int
+from minbpe.errors import SpecialTokenError, VocabularyError, expect, expect_int
 from minbpe.vocabulary import Vocabulary
 
 TYPE_CHECKING = False
@@ -16,9 +16,15 @@ def listed(special_tokens: Iterable[str] | Mapping[str, int]) -> list[str] | dic
     """Return special tokens as a list, or as a dict if they come with ids."""
     if isinstance(special_tokens, str):
         raise TypeError(f"special_tokens must be an iterable of str, not a str: write [{special_tokens!r}]")
-    if isinstance(special_tokens, Mapping):
-        return dict(special_tokens)
     texts = list(special_tokens)
+    for text in texts:
+        expect(
+            isinstance(text, str), "a special token is a str", text, "write its text, or a dict of texts and their ids"
+        )
+    if isinstance(special_tokens, Mapping):
+        for token_id in special_tokens.values():
+            expect_int("the id of a special token", token_id)
+        return dict(special_tokens)
     for text in texts:
         if texts.count(text) > 1:
             raise SpecialTokenError(f"the special token {text!r} is given twice: name each once")
@@ -36,7 +42,7 @@ def with_reserved(
     expect_int("reserved", reserved)
     if reserved < 0:
         raise ValueError(f"reserved is {reserved}: it must be 0 or more")
-    if reserved > vocab_size:
+    if reserved > max(0, vocab_size):
         raise VocabularyError(f"vocab_size is {vocab_size}, and {reserved} tokens are reserved: reserve fewer")
     if not reserved:
         return special_tokens

@@ -16,7 +16,7 @@ from minbpe import _core
 from minbpe.checkpoint import keeping_stages
 from minbpe.counting import PieceCounts
 from minbpe.dropping import NOTHING
-from minbpe.errors import CorpusError, VocabularyError
+from minbpe.errors import CorpusError, VocabularyError, expect_int
 from minbpe.merging import grown, run
 from minbpe.patterns import resolve, shown
 from minbpe.source import SavedCounts, counted
@@ -62,6 +62,10 @@ def plan(stages: Iterable[tuple[GivenPattern, int]], base: int, vocab_size: int)
         PatternError: a word that names no pattern.
     """
     each = list(stages)
+    for stage in each:
+        if not isinstance(stage, tuple | list) or len(stage) != 2:
+            raise TypeError(f"a stage is a pattern and the tokens after it, and not {stage!r}: write ('gpt4', 300)")
+        expect_int("the size after a stage", stage[1])
     sizes = [base, *(size for _, size in each)]
     if not each or sizes[-1] != vocab_size or any(size < before for before, size in pairwise(sizes)):
         raise VocabularyError(
@@ -92,8 +96,12 @@ def learn_stages(
         CorpusError: the source can be read only once, or is counts, but not one set for each stage; the stages get corpora of
             different sizes; or the checkpoint is of another corpus, or of training with other options.
         PatternError: a pattern does not compile, or gave up on a text.
+        VocabularyError: there are more than 16 stages.
     """
     byte_ids = sorted(range(256), key=order.__getitem__)
+    Vocabulary.from_merges(
+        (), stages=[(0, stage.pattern) for stage in stages]
+    )  # Finds what is wrong before the long work.
     vocabulary = Vocabulary.from_merges((), pattern=stages[0].pattern, byte_ids=byte_ids)
     begun: list[tuple[int, Pattern]] = []
     pair_counts: list[int] = []

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from minbpe.ceiling import Ceiling
 from minbpe.counting import PieceCounts
 from minbpe.errors import VocabularyError, expect_int
-from minbpe.gathering import Progress, check_min_count
+from minbpe.gathering import Progress, check_min_count, for_core
 from minbpe.merging import (
     BYTE_ORDERS,
     TIE_BREAKS,
@@ -224,6 +224,8 @@ def learn(
     choice("tie_break", tie_break, TIE_BREAKS)
     order = choice("byte_order", byte_order, BYTE_ORDERS)
     limits = Limits(min_frequency, max_token_length)
+    for_core(threads)
+    check_room(256, 256, max(0, vocab_size - 256))
     given = with_reserved(listed(special_tokens), reserved, vocab_size)
     room = len(set(given.values())) if isinstance(given, dict) else len(given)
     wanted = vocab_size - 256 - room
@@ -231,7 +233,6 @@ def learn(
         raise VocabularyError(
             f"vocab_size is {vocab_size}, and 256 bytes and {several(room, 'special token')} are {256 + room}: give that or more"
         )
-    check_room(256, 256, wanted)
     check_ids(given, 256 + wanted)
     byte_ids = sorted(range(256), key=order.__getitem__)
     seeds = seed_merges(seed_tokens, byte_ids)

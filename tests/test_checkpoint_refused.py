@@ -113,6 +113,6 @@ def test_what_is_damaged_or_no_directory_is_refused(kind: str, tmp_path: Path) -
                 KINDS[kind](TEXT, checkpoint=tmp_path / "kept")
             file.write_bytes(whole)
     (tmp_path / "file").touch()
-    for wrong in (tmp_path / "file", tmp_path / "missing" / "kept"):
+    for wrong in ("", tmp_path / "file", tmp_path / "missing" / "kept"):
         with pytest.raises(NotADirectoryError, match="cannot be a directory for a checkpoint"):
             KINDS[kind](TEXT, checkpoint=wrong)

@@ -228,6 +228,21 @@ def test_merged_counts_past_2_to_the_63_are_an_error() -> None:
         half + half
 
 
+def test_what_is_no_counts_or_no_number_is_an_error_that_says_so() -> None:
+    counts = count("some text")
+    for wrong in (7, "some text", None):
+        for add_up in (counts.merge, lambda other: PieceCounts.concatenate([counts, other])):
+            with pytest.raises(TypeError, match=r"takes PieceCounts, .* count\(corpus\) or PieceCounts\.load"):
+                add_up(wrong)
+    for by in (-1, 2**64):
+        with pytest.raises(CorpusError, match=r"give a number from 0 to 2\^64 - 1"):
+            counts.shift_sources(by)
+    with pytest.raises(TypeError, match="by is an int"):
+        counts.shift_sources(1.0)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="min_count is an int"):
+        counts.at_least(2.5)  # type: ignore[arg-type]
+
+
 def test_progress_knows_the_total_once_the_corpus_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Progress] = []
     text = prose(1_000_000)
