@@ -90,9 +90,9 @@ class Checkpoint:
         self.remove_if_empty()
 
     def remove_if_empty(self) -> None:
-        """Remove the directory if there is nothing in it."""
+        """Remove the directory if there is nothing in it; a link to one stays, with the directory, for whoever made it."""
         path = Path(self.path)
-        if path.is_dir() and not any(path.iterdir()):
+        if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
             path.rmdir()
 
     def begin(self) -> None:

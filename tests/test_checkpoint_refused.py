@@ -103,6 +103,20 @@ def test_a_corpus_that_is_refused_leaves_no_new_checkpoint(kind: str, tmp_path: 
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_link_to_a_directory_is_as_good_as_one_and_stays(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "kept").symlink_to(tmp_path / "elsewhere")
+    for every in (60, 0):
+        kept = Checkpoint(tmp_path / "kept", every=every, resume=False)
+        assert KINDS[kind](TEXT, checkpoint=kept) == KINDS[kind](TEXT)
+        assert KINDS[kind](TEXT, checkpoint=tmp_path / "kept") == KINDS[kind](TEXT)
+        kept.remove()
+        assert (tmp_path / "kept").is_symlink()
+        assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert count(TEXT, checkpoint=tmp_path / "kept") == count(TEXT)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_is_damaged_or_no_directory_is_refused(kind: str, tmp_path: Path) -> None:
     interrupted(kind, tmp_path / "kept")
     for file in (tmp_path / "kept").rglob("*"):
