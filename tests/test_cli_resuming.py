@@ -104,6 +104,41 @@ def test_the_command_line_refuses_a_checkpoint_of_another_command_and_replaces_i
         assert not Path("tok.checkpoint").exists()
 
 
+@pytest.mark.parametrize("lines", [[], ["--lines"]])
+@pytest.mark.parametrize("command", ["count", "train", "train in stages", "extend"])
+def test_a_checkpoint_in_the_directory_to_read_is_no_part_of_the_corpus(
+    command: str,
+    lines: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    kill_at: Callable[[float], Iterator[int]],
+) -> None:
+    monkeypatch.chdir(tmp_path / "corpus")
+    SMALL.save(tmp_path / "own")
+    line, result = {
+        "count": (["count", "."], "out"),
+        "train": (["train", ".", "--size", "300"], "out.model"),
+        "train in stages": (["train", ".", "--stage", "gpt4:280", "--stage", "none:300"], "out.model"),
+        "extend": (["extend", str(tmp_path / "own"), str(tmp_path / "corpus"), "--add", "30"], "out.model"),
+    }[command]
+    output(capfd, *line, *lines, "--out", tmp_path / "out")
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Vocabulary, "save", stop)
+        patch.setattr(sys.modules["minbpe.cli.count"], "save_counted", stop)
+        assert main([*line, *lines, "--out", "out"]) == 130
+    assert "--resume goes on from out.checkpoint" in capfd.readouterr().err
+    refused = error(capfd, 1, "train", Path("out.checkpoint"), "--out", "out", "--no-resume")
+    assert "out.checkpoint is to be read, and would be lost with out.checkpoint: move it, or name another" in refused
+    output(capfd, *line, *lines, "--out", "out", "--resume")
+    assert Path(result).read_bytes() == (tmp_path / result).read_bytes()
+    assert not Path("out.checkpoint").exists()
+
+
 def test_an_extension_that_replaces_its_own_tokenizer_is_made_once_wherever_it_is_killed(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

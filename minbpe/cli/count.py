@@ -25,6 +25,7 @@ from minbpe.cli.options import (
 )
 from minbpe.cli.shared import (
     Reading,
+    find_corpus,
     goes_on,
     interruptible,
     left_out,
@@ -34,7 +35,7 @@ from minbpe.cli.shared import (
     spare,
     within,
 )
-from minbpe.documents import find_files, is_plain_text
+from minbpe.documents import is_plain_text
 from minbpe.errors import MinbpeError
 from minbpe.formats.counts import is_counts, save_counted
 from minbpe.gathering import Progress
@@ -91,11 +92,11 @@ def count(
     ceiling = within(max_memory, spill_to)
     if not out.parent.is_dir():
         raise MinbpeError(f"{out.parent}: no such directory to write {out.name} in: make it first")
-    files = find_files(sources, glob=reading.glob)
+    kept = out.with_name(f"{out.name}.checkpoint")
+    files = find_corpus(sources, reading, kept)
     if not (out.exists() and is_counts(out)):
         spare(out, files)
     whole = not reading.lines and all(map(is_plain_text, files))
-    kept = out.with_name(f"{out.name}.checkpoint")
     checkpoint = Checkpoint(kept, corpus=f"{name_of(files)} {reading}")
     named = ... if pattern is None else named_pattern(pattern)
     give_back_what_is_freed()
@@ -105,7 +106,7 @@ def count(
         corpus: Corpus | SavedCounts = recognised(files, tell)
         if corpus is files:  # Files of counts are on disk already, and need no checkpoint.
             checkpoint = resuming(resume, checkpoint, "minbpe count")
-            corpus = files if whole else reading.documents(sources, bars, "read")
+            corpus = files if whole else reading.documents(files, bars, "read")
         with counts_of(corpus, named, min_count, threads, ceiling, checkpoint, tell) as (counted, regex, dropped):
             save_counted(counted, regex, out, tell, dropped)
     spilled = {"spilled": counted.spilled} if max_memory is not None else {}

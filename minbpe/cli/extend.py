@@ -26,6 +26,7 @@ from minbpe.cli.options import (
 )
 from minbpe.cli.shared import (
     Reading,
+    find_corpus,
     goes_on,
     interruptible,
     left_out,
@@ -41,7 +42,7 @@ from minbpe.cli.shared import (
     spare,
     within,
 )
-from minbpe.documents import find_files, is_plain_text
+from minbpe.documents import is_plain_text
 from minbpe.errors import MinbpeError
 from minbpe.progress import Bars
 
@@ -100,13 +101,13 @@ def extend(
 
     ceiling = within(max_memory, spill_to)
     prefix = prefix_to_write(out)
-    files = find_files(sources, glob=reading.glob)
+    kept = prefix.with_name(f"{prefix.name}.checkpoint")
+    files = find_corpus(sources, reading, kept)
     for kind in ("model", "vocab"):
         spare(Path(f"{prefix}.{kind}"), files)
     model, read = Path(f"{prefix}.model"), model_file(tokenizer)
     before = load_encoding(tokenizer).vocabulary
     limits = Limits(min_frequency, max_token_length)
-    kept = prefix.with_name(f"{prefix.name}.checkpoint")
     checkpoint = Checkpoint(kept, corpus=f"{name_of(files)} {reading}", stays=True)
     if resume and read and model.exists() and model.samefile(read):
         before = _begun_with(before, model, checkpoint)

@@ -8,6 +8,7 @@ from cyclopts import Group, Parameter, Token
 from cyclopts.validators import Number
 
 from minbpe.ceiling import LEAST_MEMORY
+from minbpe.gathering import MOST_THREADS
 from minbpe.merging import MOST_TOKENS
 
 CORPUS, SPLITTING, VOCABULARY, RESOURCES, OUTPUT = map(
@@ -70,7 +71,7 @@ Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)
 Patterns = Annotated[list[str], Parameter(negative="", metavar="STR")]
 Whole = Annotated[int, Parameter(converter=whole_number, validator=Number(gte=0, lte=LARGEST_COUNT))]
 Positive = Annotated[int, Parameter(converter=whole_number, validator=Number(gte=1, lte=LARGEST_COUNT))]
-Threads = Annotated[int, Parameter(converter=whole_number, validator=Number(gte=1, lte=1 << 16))]
+Threads = Annotated[int, Parameter(converter=whole_number, validator=Number(gte=1, lte=MOST_THREADS))]
 Size = Annotated[
     int,
     Parameter(name=["--size", "-s"], converter=whole_number, validator=Number(gte=256, lte=MOST_TOKENS)),

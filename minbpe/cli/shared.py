@@ -106,6 +106,23 @@ def prefix_to_write(out: str) -> Path:
     return prefix
 
 
+def find_corpus(sources: Sequence[Path], reading: Reading, kept: Path) -> list[Path]:
+    """Return the files of `sources`, without those of the checkpoint `kept`, which may lie in a directory to read.
+
+    Raises:
+        MinbpeError: a source is itself in the checkpoint, which is removed in the end.
+    """
+    files = find_files(sources, glob=reading.glob)
+    if not kept.is_dir():
+        return files
+    own = kept.resolve()
+    for source in sources:
+        place = source.resolve()
+        if own in (place, *place.parents):
+            raise MinbpeError(f"{source} is to be read, and would be lost with {kept}: move it, or name another --out")
+    return [file for file in files if own not in file.resolve().parents]
+
+
 def spare(written: Path, files: Sequence[Path]) -> None:
     """Raise a MinbpeError if the file to write is one of those to read, or exists and is not a file."""
     if written.exists() and not written.is_file():

@@ -30,6 +30,7 @@ from minbpe.cli.options import (
 )
 from minbpe.cli.shared import (
     Reading,
+    find_corpus,
     goes_on,
     interruptible,
     left_out,
@@ -44,7 +45,7 @@ from minbpe.cli.shared import (
     within,
 )
 from minbpe.cli.staging import Anew, planned
-from minbpe.documents import find_files, is_plain_text
+from minbpe.documents import is_plain_text
 from minbpe.progress import Bars
 
 if TYPE_CHECKING:
@@ -110,11 +111,11 @@ def train(
     ceiling = within(max_memory, spill_to)
     prefix = prefix_to_write(out)
     size, stages = planned(size, stage)
-    files = find_files(sources, glob=reading.glob)
+    kept = prefix.with_name(f"{prefix.name}.checkpoint")
+    files = find_corpus(sources, reading, kept)
     for kind in ("model", "vocab"):
         spare(Path(f"{prefix}.{kind}"), files)
     whole = not reading.lines and all(map(is_plain_text, files))
-    kept = prefix.with_name(f"{prefix.name}.checkpoint")
     checkpoint = resuming(resume, Checkpoint(kept, corpus=f"{name_of(files)} {reading}", stays=True), "minbpe train")
     give_back_what_is_freed()
     began = perf_counter()
@@ -122,7 +123,7 @@ def train(
         tell = partial(show, bars)
         source: Source = recognised(files, tell)
         if source is files and not whole:
-            source = Anew(lambda: reading.documents(sources, bars, "read"))
+            source = Anew(lambda: reading.documents(files, bars, "read"))
         with putting_off(VocabularyWarning):
             training = learn(
                 source,
