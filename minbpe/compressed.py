@@ -55,10 +55,15 @@ def damage_named(path: Path) -> Iterator[None]:
 
     Raises:
         CorpusError: The data is damaged.
+        MemoryError: A line or a record does not fit in memory.
     """
     try:
         with naming(path):
             yield
+    except MemoryError as error:
+        raise MemoryError(
+            f"{path}: a line or a record in it takes more memory than there is: cut it up first"
+        ) from error
     except _signs_of_damage() as error:
         # Errors from the system, such as an unreadable disk, have a number.
         if path.suffix not in FORMATS or getattr(error, "errno", None) is not None:

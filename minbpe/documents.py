@@ -3,9 +3,11 @@
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from io import BufferedReader, BytesIO
 from itertools import chain, islice
 from pathlib import Path
+from tempfile import TemporaryFile, gettempdir
 from typing import BinaryIO, NamedTuple, NoReturn, Protocol
 
 from minbpe.compressed import FORMATS, Stream, damage_named, open_compressed
@@ -13,6 +15,7 @@ from minbpe.corpus import Streamed
 from minbpe.errors import CorpusError
 from minbpe.formats.counts import are_counts, in_a_pipe
 from minbpe.naming import naming
+from minbpe.wording import first_of
 
 Progress = Callable[[int], object]
 JSON_LINES = (".jsonl", ".ndjson")
@@ -20,6 +23,8 @@ LONG = 1 << 24
 """A text of more bytes than this is not held in memory; its consumer reads it in parts."""
 READ = 1 << 20
 """Bytes to read at a time when the caller has no preference."""
+NAMED, LONGEST_NAME = 12, 60
+"""How many fields of a record an error names, and how much of each name."""
 
 
 class File(NamedTuple):
@@ -233,6 +238,7 @@ def read_documents(
 
     Raises:
         CorpusError: A file is damaged, a record lacks the field, parquet lacks pyarrow, or a pipe holds piece counts.
+        MemoryError: A line or a record takes more memory than there is; the message names its file.
     """
     before = 0
     progress = _forward(progress)
@@ -267,8 +273,11 @@ def _read_file(
     if kind in JSON_LINES:
         yield from _read_records(path, stream, field)
     elif kind == ".parquet":
-        # Parquet is read from its end, to which not every stream can seek.
-        yield from _read_parquet(path, BytesIO(stream.read()) if packed else stream, field)
+        if packed or not raw.seekable():
+            with _on_disk(stream) as unpacked:
+                yield from _read_parquet(path, unpacked, field)
+        else:
+            yield from _read_parquet(path, stream, field)
     elif lines:
         first = [*islice(stream, 1)]
         _refuse_counts(path, raw, b"".join(first))
@@ -306,31 +315,58 @@ def _read_records(path: Path, stream: Stream, field: str) -> Iterator[str]:
         yield _text_of(record, field, f"{path}:{number}")
 
 
+@contextmanager
+def _on_disk(stream: Stream) -> Iterator[BinaryIO]:
+    """Yield what is left of a stream in a file without a name: parquet is read from its end, to which not every stream can seek."""
+    with TemporaryFile() as file:
+        for part in read_parts(stream, READ):
+            with naming(gettempdir()):
+                file.write(part)
+        yield file
+
+
 def _read_parquet(path: Path, stream: Stream, field: str) -> Iterator[str]:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
         raise CorpusError(f'{path}: reading parquet needs pyarrow: pip install "minbpe[data]"') from error
     try:
-        table = parquet.ParquetFile(stream)
+        table = parquet.ParquetFile(stream, page_checksum_verification=True)
         if field not in table.schema_arrow.names:
-            names = ", ".join(table.schema_arrow.names)
-            raise CorpusError(f"{path}: no column {field!r} (there are: {names}); name the text's column with --field")
+            raise CorpusError(
+                f"{path}: no column {field!r} (there are: {_fields(table.schema_arrow.names)}); "
+                "name the text's column with --field"
+            )
+        rows = 0
         for batch in table.iter_batches(batch_size=1024, columns=[field]):
             for record in batch.to_pylist():
                 yield _text_of(record, field, str(path))
-    except ArrowException as error:
-        raise CorpusError(f"{path}: {error}") from error
+            rows += len(batch)
+        if rows != table.metadata.num_rows:
+            raise EOFError(f"{rows:,} rows were found, and its end says {table.metadata.num_rows:,}")
+    except (ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
+        if getattr(error, "errno", None) is not None:
+            raise
+        raise CorpusError(
+            f"{path}: damaged or unreadable Parquet data ({error}): take it from its source again"
+        ) from error
 
 
 def _text_of(record: object, field: str, place: str) -> str:
-    text = record.get(field) if isinstance(record, dict) else None
+    if not isinstance(record, dict):
+        raise CorpusError(
+            f'{place}: the record is no JSON object, but {json.dumps(record)[:40]}: write {{"{field}": "..."}}'
+        )
+    text = record.get(field)
     if isinstance(text, str):
         return text
-    if isinstance(record, dict) and field in record:
+    if field in record:
         what = "null" if text is None else f"of type {type(text).__name__}"
         raise CorpusError(
             f"{place}: field {field!r} is {what}, not text; leave such records out, or name another with --field"
         )
-    fields = ", ".join(map(str, record)) if isinstance(record, dict) else f"a {type(record).__name__}"
-    raise CorpusError(f"{place}: no text in field {field!r} (the record has: {fields}); name it with --field")
+    raise CorpusError(f"{place}: no text in field {field!r} (the record has: {_fields(record)}); name it with --field")
+
+
+def _fields(names: Iterable[str]) -> str:
+    return first_of([name[:LONGEST_NAME] for name in names], NAMED) or "none"

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
+LONGEST_SHOWN = 60
+
+
 def load_tiktoken_bpe(tiktoken_bpe_file: str | os.PathLike[str], expected_hash: str | None = None) -> dict[bytes, int]:
     """Return the tokens of a `.tiktoken` file and their ranks.
 
@@ -53,7 +56,10 @@ def load_tiktoken_bpe(tiktoken_bpe_file: str | os.PathLike[str], expected_hash: 
             token, rank = line.split()
             ranks[a2b_base64(token)] = int(rank)
         except ValueError as error:
-            raise FormatError(f"{path}:{number}: {line!r} is no token in base64 and its rank ({error})") from error
+            shown = repr(line) if len(line) <= LONGEST_SHOWN else f"{line[:LONGEST_SHOWN]!r}..."
+            raise FormatError(
+                f"{path}:{number}: {shown} is no token in base64 and its rank ({error}): take the file from its source again"
+            ) from error
     return ranks
 
 

@@ -4,11 +4,17 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from minbpe.atomic import replacing
 from minbpe.errors import FormatError
+from minbpe.naming import naming
 from minbpe.patterns import from_json
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    T = TypeVar("T", bound=DataclassInstance)
 
 SCHEMA = 1
 FILE = "manifest.json"
@@ -91,22 +97,45 @@ class Manifest:
 
         Raises:
             FormatError: The manifest is missing, was changed, or was written by a later version.
+            OSError: It cannot be read.
         """
         path = directory / FILE
         try:
-            content = json.loads(path.read_bytes())
-        except FileNotFoundError:
+            with naming(path):
+                content = json.loads(path.read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
             raise FormatError(f"{directory} holds no {FILE}: it is not a directory that `minbpe shard` wrote") from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise FormatError(f"{path} is damaged: remove it and write the shards again ({error})") from error
         if not isinstance(content, dict) or content.pop("checksum", None) != _checksum(content):
             raise FormatError(f"{path} was changed: remove it and write the shards again")
-        schema = content.pop("schema")
+        schema = content.pop("schema", None)
         if schema != SCHEMA:
             raise FormatError(f"{path} has schema {schema}, and this version of minbpe reads {SCHEMA}: update minbpe")
-        shards = tuple(Shard(**shard) for shard in content.pop("shards"))
-        pattern = from_json(content["pattern"])
-        return cls(**content | {"options": Options(**content["options"]), "shards": shards, "pattern": pattern})
+        try:
+            shards = tuple(_of_types(Shard, shard) for shard in content.pop("shards"))
+            options = _of_types(Options, content.pop("options"))
+            pattern = from_json(content.pop("pattern"))
+            manifest = cls(**content, shards=shards, options=options, pattern=pattern)
+        except (KeyError, TypeError) as error:
+            raise FormatError(
+                f"{path} does not describe shards: remove it and write the shards again ({error})"
+            ) from error
+        return manifest
+
+
+def _of_types(kind: "type[T]", content: dict[str, Any]) -> "T":
+    """Return a dataclass made of JSON.
+
+    Raises:
+        TypeError: The content has other fields, of other types, or a number that is no size.
+    """
+    made = kind(**content)
+    for name, expected in kind.__annotations__.items():
+        value = content[name]
+        if not isinstance(value, expected) or (isinstance(value, int) and not 0 <= value < 1 << 63):
+            raise TypeError(f"{name} is {value!r}")
+    return made
 
 
 def _checksum(content: dict[str, Any]) -> str:

@@ -20,6 +20,9 @@ LARGEST = 2**31 - 1
 """The most ids a shard may hold: llm.c's header counts them in an int32."""
 
 
+WAY_OUT = "the command that wrote it repairs it"
+
+
 class Kind(NamedTuple):
     """How ids of one width are stored."""
 
@@ -121,10 +124,14 @@ def read_shard(path: str | Path) -> Ids:
         magic, version, tokens = HEADER.unpack(head)[:3] if len(head) == HEADER.size else (0, 0, 0)
         kind = next((kind for kind in KINDS.values() if kind[:2] == (magic, version)), None)
         if kind is None:
-            raise FormatError(f"{path} is no shard: it does not begin with llm.c's header for uint16 or uint32 ids")
+            raise FormatError(
+                f"{path} is no shard: it does not begin with llm.c's header for uint16 or uint32 ids; name a file that "
+                "minbpe shard or llm.c wrote"
+            )
         if size != HEADER.size + tokens * kind.width:
             raise FormatError(
-                f"{path} is damaged: its header says {several(tokens, 'id')}, but it is {several(size, 'byte')} long"
+                f"{path} is damaged: its header says {several(tokens, 'id')}, but it is {several(size, 'byte')} long; "
+                f"{WAY_OUT}"
             )
         ids = _little_endian(_map(file)[HEADER.size :].cast(kind.code))
     index = path.with_suffix(".idx")
@@ -132,7 +139,7 @@ def read_shard(path: str | Path) -> Ids:
         return Ids(ids, None)
     size = index.stat().st_size
     if size % 8 or not size:
-        raise FormatError(f"{index} is damaged: {size:,} bytes are no whole number of uint64")
+        raise FormatError(f"{index} is damaged: its size, {several(size, 'byte')}, is no multiple of 8; {WAY_OUT}")
     with index.open("rb") as file:
         return Ids(ids, _little_endian(_map(file).cast("Q")))
 

@@ -141,7 +141,7 @@ def verify(directory: str | Path, *, progress: Callable[[int], object] = lambda 
     if not manifest.complete:
         problems.append("the run that wrote it did not come to its end")
     if problems:
-        raise FormatError(f"{directory}: {'; '.join(problems)}. The command that wrote it repairs it")
+        raise FormatError(f"{directory}: {'; '.join(problems)}; {shard_file.WAY_OUT}")
     return manifest
 
 

@@ -13,6 +13,7 @@ from minbpe.dropping import NOTHING, Dropped, added_up
 from minbpe.errors import CorpusError, warn
 from minbpe.gathering import MOST, check_min_count, gather, summed, telling
 from minbpe.patterns import GPT4_SPLIT_PATTERN, resolve, shown
+from minbpe.wording import first_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,9 +95,8 @@ class SavedCounts:
             counted = summed(counter, min_count, progress)
             return counted, before.and_then(*counted.dropped, min_count)
         except CorpusError as error:
-            named = [str(file.path) for file in self._files]
-            more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
-            raise CorpusError(f"in {', '.join(named[:NAMED])}{more}, {error}") from error
+            files = first_of([str(file.path) for file in self._files], NAMED)
+            raise CorpusError(f"in {files}, {error}") from error
 
 
 def recognised(source: Given, progress: Callable[[Progress], object] | None) -> Given | SavedCounts:

@@ -165,7 +165,8 @@ HEAD = f"minbpe v2\nunicode {SMALL.unicode_version}\nstages 1\n0 null\n"
 EMPTY = "special 0\nbytes identity\nmerges 0\n"
 DAMAGED = {
     "minbpe v3\n": r"line 1: expected 'minbpe v2'.*later",
-    "minbpe v2\r\nunicode 16.0.0\r\n": r"line 1: expected 'minbpe v2'",
+    "minbpe v2\r\nunicode 16.0.0\r\n": r"line 1: expected 'minbpe v2'.*a program has changed its line ends",
+    "\ufeffminbpe v2\nunicode 16.0.0\n": r"line 1: expected 'minbpe v2'.*or put a byte order mark first",
     "[a] 97\n": r"line 1: .*a \.vocab file is for people",
     "minbpe v2\nunicode latest\n": r"line 2: expected 'unicode <version>', found 'unicode latest'",
     HEAD.replace("stages 1", "stages 9")

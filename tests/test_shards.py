@@ -235,7 +235,7 @@ def test_documents_come_out_of_text_lines_jsonl_parquet_and_gzip(tmp_path: Path)
         ("a.jsonl", b'{"text": "x"}\n{"txt": "y"}', "a.jsonl:2: no text in field 'text'"),
         ("a.jsonl", b"{", "a.jsonl:1: not a line of JSON"),
         ("a.jsonl", b"[" * 100_000, "a.jsonl:1: not a line of JSON"),
-        ("a.jsonl", b"[1]", "the record has: a list"),
+        ("a.jsonl", b"[1]", r"""a.jsonl:1: the record is no JSON object, but \[1\]: write {"text": "..."}"""),
         ("a.txt.gz", gzip.compress(b"text" * 100)[:-9], "damaged or truncated gzip"),
         ("a.txt.gz", b"no gzip", "damaged or truncated gzip"),
         ("a.parquet", b"no parquet", "a.parquet"),

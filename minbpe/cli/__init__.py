@@ -22,6 +22,7 @@ from minbpe.cli.shard import shard
 from minbpe.cli.shared import NOTHING_HALF, UsageError
 from minbpe.cli.train import train
 from minbpe.errors import MinbpeError
+from minbpe.formats.vocab_text import replace_control_characters
 
 OPTIONS = {"vocab_size": "size"}
 PARAMETER = re.compile(
@@ -113,7 +114,7 @@ def _in_options(message: str) -> str:
 
 def _say(kind: str, message: object) -> None:
     Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]minbpe: {kind}:[/]", end=" ")
-    print(_in_options(" ".join(str(message).split())), file=sys.stderr)
+    print(_in_options(replace_control_characters(" ".join(str(message).split()))), file=sys.stderr)
 
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:

@@ -9,9 +9,11 @@ from minbpe.cli.options import Json, Name
 from minbpe.cli.shared import left_out, load_encoding, print_facts, shown_special, sizes
 from minbpe.errors import FormatError, UnknownTokenError
 from minbpe.formats.counts import is_counts
+from minbpe.formats.vocab_text import replace_control_characters
 from minbpe.loading import check, survey
 from minbpe.manifest import FILE, Manifest
 from minbpe.progress import Bars
+from minbpe.shard_file import WAY_OUT
 from minbpe.shards import read_shard
 
 if TYPE_CHECKING:
@@ -86,8 +88,8 @@ def _patterns(vocabulary: "Vocabulary", as_json: bool) -> dict[str, object]:
 
 def _in_words(pattern: "Pattern") -> str:
     if isinstance(pattern, tuple):
-        return "  then  ".join(pattern)
-    return pattern or "none: a text is one piece"
+        return "  then  ".join(map(replace_control_characters, pattern))
+    return replace_control_characters(pattern or "none: a text is one piece")
 
 
 def _of_shards(manifest: Manifest, directory: Path, encoding: "Encoding", as_json: bool) -> dict[str, object]:
@@ -107,7 +109,7 @@ def _of_shards(manifest: Manifest, directory: Path, encoding: "Encoding", as_jso
         try:
             begins = encoding.decode_bytes(read_shard(first).ids[:PREVIEW].tolist())
         except UnknownTokenError as error:
-            raise FormatError(f"{first} is damaged: {error}; the command that wrote it repairs it") from error
+            raise FormatError(f"{first} is damaged: {error}; {WAY_OUT}") from error
         facts["begins"] = begins.decode("utf-8", "replace") if as_json else _shown(begins)
     return facts
 

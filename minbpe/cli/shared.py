@@ -18,8 +18,9 @@ from minbpe.ceiling import Ceiling
 from minbpe.cli.options import Flag
 from minbpe.documents import Long, find_files, read_documents
 from minbpe.errors import MinbpeError
+from minbpe.formats.vocab_text import replace_control_characters
 from minbpe.progress import Bars
-from minbpe.wording import several
+from minbpe.wording import first_of, several
 
 if TYPE_CHECKING:
     from minbpe.checkpoint import Checkpoint
@@ -258,9 +259,8 @@ def sizes(vocabulary: "Vocabulary") -> dict[str, int]:
 
 def shown_special(special: Mapping[str, int]) -> str:
     """Return special tokens with their ids on one line, the first of them if there are many."""
-    shown = [f"{text} {token_id}" for text, token_id in list(special.items())[:SPECIAL]]
-    more = [f"and {len(special) - SPECIAL:,} more"] if len(special) > SPECIAL else []
-    return ", ".join(shown + more) or "none"
+    shown = [f"{replace_control_characters(text)} {token_id}" for text, token_id in special.items()]
+    return first_of(shown, SPECIAL) or "none"
 
 
 def nothing_to_learn(dropped_pieces: int, files: int, min_count: int) -> MinbpeError:

@@ -30,6 +30,7 @@ from pathlib import Path
 
 from minbpe.atomic import replacing
 from minbpe.errors import FormatError, MinbpeError
+from minbpe.naming import naming
 from minbpe.vocabulary import Vocabulary
 from minbpe.wording import several
 
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 MAGIC = "minbpe v2"
 MAGIC_UPSTREAM = "minbpe v1"
+LONGEST_MAGIC = 64
+"""More bytes than any first line has."""
 
 _NUMBER = r"(?:0|[1-9][0-9]{0,9})"
 _VERSION_LINE = re.compile(r"unicode ([0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4})")
@@ -78,23 +81,39 @@ def load_model(path: str | os.PathLike[str]) -> Vocabulary:
         OSError: the file cannot be read.
     """
     name = os.fspath(path)
-    data = Path(path).read_bytes()
-    if not data:
-        raise FormatError(f"{name} is empty: take the file from its source again")
-    magic = data.partition(b"\n")[0]
+    with naming(path), Path(path).open("rb") as file:
+        begins = file.readline(LONGEST_MAGIC)
+        magic = begins.removesuffix(b"\n")
+        ours = magic == MAGIC.encode()
+        if not ours and magic.removesuffix(b"\r") != MAGIC_UPSTREAM.encode():
+            # No more of it is read: it may be as long as a corpus.
+            raise _no_model(name, magic if begins else None)
+        data = begins + file.read()
     try:
-        if magic == MAGIC.encode():
+        if ours:
             return _read(_Lines(name, data))
-        if magic.removesuffix(b"\r") == MAGIC_UPSTREAM.encode():
-            return _read_upstream(_Lines(name, data, ending="\r\n" if magic.endswith(b"\r") else "\n"))
+        return _read_upstream(_Lines(name, data, ending="\r\n" if magic.endswith(b"\r") else "\n"))
     except FormatError:
         raise
     except MinbpeError as error:
         raise FormatError(f"{name}: its lines are well formed, but they make no vocabulary: {error}") from error
-    found = magic[:40].decode("utf-8", "backslashreplace")
-    raise FormatError(
-        f"{name}, line 1: expected {MAGIC!r} or upstream's {MAGIC_UPSTREAM!r}, found {found!r}: load a .model file "
-        "(a .vocab file is for people only), and one of a later version with a later minbpe"
+
+
+def _no_model(name: str, first_line: bytes | None) -> FormatError:
+    """Return the error about a file that begins like no model."""
+    if first_line is None:
+        return FormatError(f"{name} is empty: take the file from its source again")
+    found = first_line[:40].decode("utf-8", "backslashreplace")
+    way_out = (
+        "load a .model file that minbpe wrote (a .vocab file is for people only, and minbpe.load reads .tiktoken files), and one "
+        "of a later version with a later minbpe"
+    )
+    if MAGIC.encode() in first_line:
+        way_out = (
+            "a program has changed its line ends, or put a byte order mark first: take the file from its source again"
+        )
+    return FormatError(
+        f"{name}, line 1: expected {MAGIC!r} or upstream's {MAGIC_UPSTREAM!r}, found {found!r}: {way_out}"
     )
 
 
