@@ -175,21 +175,23 @@ def checks(
 @app.default
 def main(
     *corpora: Path,
-    encodings: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = PATTERN_ENCODINGS,
+    encodings: Annotated[
+        tuple[str, ...], Parameter(consume_multiple=True, negative="", show_default=" ".join)
+    ] = PATTERN_ENCODINGS,
     strings: int = 1_000_000,
     sequence: int = 4,
     seed: int = 1,
-    json_lines: Annotated[bool, Parameter(name="--json")] = False,
+    json_lines: Annotated[bool, Parameter(name="--json", negative="", show_default=False)] = False,
 ) -> int:
     """Compare our ids with tiktoken's.
 
     Args:
-        corpora: text files to compare on, plain or compressed as .xz.
-        encodings: which encodings; by default one of each split pattern and table.
-        strings: how many mixed strings for each encoding.
-        sequence: the length up to which all sequences of characters of different classes are compared.
-        seed: the seed of the random strings.
-        json_lines: print one JSON object per check.
+        corpora: Text files to compare on, plain or compressed as .xz.
+        encodings: Which encodings; by default one of each split pattern and table.
+        strings: How many mixed strings for each encoding.
+        sequence: The length up to which all sequences of characters of different classes are compared.
+        seed: The seed of the random strings.
+        json_lines: Print one JSON object per check.
     """
     total, began = 0, time.perf_counter()
     with tempfile.TemporaryDirectory() as cache:

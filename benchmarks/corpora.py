@@ -18,6 +18,8 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
+from minbpe.documents import is_plain_text
+
 DATA = Path(__file__).parents[2] / "shared" / "data"
 """Where corpora lie beside a checkout; without this directory there are only those of `ALWAYS`."""
 
@@ -27,6 +29,9 @@ GAP = 65_536
 
 NEW_YEAR = datetime(2026, 1, 1)
 """When the made-up service began to log."""
+
+MOST_LOST = 0.01
+"""The share of bytes that are not UTF-8 above which a file is taken for something other than text."""
 
 WINDOW = 16_384
 FOREIGN = 0.1
@@ -107,6 +112,15 @@ SHARED: dict[str, Callable[[Path, int], Path]] = {
 }
 
 
+def name_of(corpus: str) -> str:
+    """Return what rows call a corpus: its name, or that of its file or directory.
+
+    >>> name_of("code"), name_of("/books/english.txt")
+    ('code', 'english')
+    """
+    return Path(corpus).resolve().stem
+
+
 def available() -> list[str]:
     """Return the names of the corpora that this machine has."""
     return [*ALWAYS, *(SHARED if DATA.is_dir() else ())]
@@ -124,6 +138,8 @@ def find(name: str) -> Callable[[Path, int], Path]:
         files = sorted(file for file in path.rglob("*") if file.is_file())
         return lambda scratch, size: _joined(files, scratch / f"{path.resolve().name}.txt")
     if path.is_file():
+        if not is_plain_text(path):
+            raise ValueError(f"{name}: a {path.suffix} file is no plain text: give the text in it, unpacked")
         return lambda scratch, size: path
     if name in SHARED:
         raise ValueError(f"{name}: this corpus is read from ../shared/data, which is not there: choose another")
@@ -140,9 +156,23 @@ def prepare(name: str, size: int, scratch: Path, every: int = 2) -> Corpus:
         every: of this many blocks, one goes to the second file.
 
     Raises:
-        ValueError: there is no such corpus, or too little text in it.
+        ValueError: there is no such corpus, too little text in it, or it is not UTF-8; a few bytes that are not are left out.
     """
-    return _split(find(name)(scratch, size), Path(name).stem, size, scratch, every)
+    source, title = find(name)(scratch, size), name_of(name)
+    paths = scratch / f"{title}.first", scratch / f"{title}.second"
+    digest, written, lost = sha256(), [0, 0], 0
+    with paths[0].open("wb") as first, paths[1].open("wb") as second:
+        for number, lines in enumerate(_blocks(source, size, every)):
+            part = number % every == every - 1
+            block = lines.decode(errors="ignore").encode()
+            lost += len(lines) - len(block)
+            written[part] += (second if part else first).write(block)
+            digest.update(block)
+    if lost > MOST_LOST * sum(written):
+        raise ValueError(f"{name}: {lost:,} bytes are not UTF-8, of {lost + sum(written):,}: convert it to UTF-8 first")
+    if not all(written):
+        raise ValueError(f"{name}: too few lines for two parts that share no document: give more text")
+    return Corpus(title, *paths, sum(written), digest.hexdigest())
 
 
 def cut(text: str, shortest: int, longest: int) -> list[str]:
@@ -196,19 +226,6 @@ def _joined(files: Iterable[Path], target: Path) -> Path:
     return target
 
 
-def _split(source: Path, name: str, size: int, scratch: Path, every: int) -> Corpus:
-    paths = scratch / f"{name}.first", scratch / f"{name}.second"
-    digest, written = sha256(), [0, 0]
-    with paths[0].open("wb") as first, paths[1].open("wb") as second:
-        for number, block in enumerate(_blocks(source, size, every)):
-            part = number % every == every - 1
-            written[part] += (second if part else first).write(block)
-            digest.update(block)
-    if not all(written):
-        raise ValueError(f"{source}: too little text for two parts that share no document")
-    return Corpus(name, *paths, sum(written), digest.hexdigest())
-
-
 def _blocks(source: Path, size: int, every: int) -> Iterator[bytes]:
     """Yield blocks of whole lines, together about `size` bytes, evenly spread over the file."""
     total = source.stat().st_size
@@ -220,4 +237,4 @@ def _blocks(source: Path, size: int, every: int) -> Iterator[bytes]:
             file.seek(number * stride)
             block = file.read(min(size // count, stride - gap))
             start = block.find(b"\n") + 1 if number else 0
-            yield block[start : block.rfind(b"\n") + 1].decode(errors="ignore").encode()
+            yield block[start : block.rfind(b"\n") + 1]

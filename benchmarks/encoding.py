@@ -16,7 +16,7 @@ from itertools import product
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
 from benchmarks import corpora
 from benchmarks.corpora import Corpus
@@ -25,8 +25,9 @@ from benchmarks.engines import OURS, REFERENCE
 from benchmarks.machine import peak_memory
 from benchmarks.runner import Outcome, Runner
 
-SHAPES = ("text", "documents", "calls")
-OUTPUTS = ("buffer", "list")
+Shape = Literal["text", "documents", "calls"]
+SHAPES: tuple[Shape, ...] = ("text", "documents", "calls")
+OUTPUTS: tuple[Output, ...] = ("buffer", "list")
 PASSES = {"first": 0, "new": 1, "later": 1}
 """Each pass and the half of the corpus that it encodes."""
 

@@ -102,7 +102,10 @@ class Engine:
     @property
     def installed(self) -> bool:
         """Whether its module can be imported here."""
-        return find_spec(self.module) is not None
+        try:
+            return find_spec(self.module) is not None
+        except ModuleNotFoundError:  # of a package around it
+            return False
 
     @property
     def version(self) -> str:
@@ -110,7 +113,11 @@ class Engine:
         try:
             return version(self.distribution)
         except PackageNotFoundError:
+            pass
+        try:
             return str(getattr(import_module(self.module), "__version__", "unknown"))
+        except Exception:  # whatever a tokenizer raises, which it does again in its own process
+            return "unknown"
 
     def refusal(self, benchmark: str) -> dict[str, str] | None:
         """Return the status and the reason if it cannot take part, or None if it can."""

@@ -6,6 +6,8 @@ An engine that is missing, fails or gives other ids gets one row that says so, a
 from __future__ import annotations
 
 import json
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -84,8 +86,7 @@ class Runner:
         except subprocess.TimeoutExpired:
             return {"status": "failed", "note": f"given up after {self.patience:g} seconds"}
         if done.returncode or not result.exists():
-            last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-            return {"status": "failed", "note": "".join(last) or f"exit status {done.returncode}"}
+            return {"status": "failed", "note": _why(done.returncode, done.stderr.decode(errors="replace"))}
         outcome: Outcome = json.loads(result.read_bytes())
         return outcome
 
@@ -95,21 +96,28 @@ class Runner:
         """Measure with each named engine in turn, `runs` times over, and yield the outcomes of those that succeeded every time.
 
         The others get their row here, except those that are "absent". `about` is what rows say about the measurement; `arguments`
-        go to its process.
+        go to its process. Ctrl-C ends it once the figures so far are in rows, as medians of fewer processes.
         """
         what = ", ".join(str(about[key]) for key in about if key not in ("sha256", "bytes"))
         outcomes: dict[str, list[Outcome]] = {name: [] for name in names}
-        for run in range(self.runs):
-            for name in list(outcomes):
-                self.say(f"{what}: {name}, {run + 1} of {self.runs}")
-                outcome = self.measure(name, measure, **arguments)
-                outcomes[name].append(outcome)
-                if outcome["status"] != "ok":
+        interrupted: KeyboardInterrupt | None = None
+        try:
+            for run in range(self.runs):
+                for name in list(outcomes):
+                    self.say(f"{what}: {name}, {run + 1} of {self.runs}")
+                    outcome = self.measure(name, measure, **arguments)
+                    if outcome["status"] == "ok":
+                        outcomes[name].append(outcome)
+                        continue
                     del outcomes[name]
                     if outcome["status"] != "absent":
                         self.add(self.engines[name], about, outcome)
+        except KeyboardInterrupt as error:
+            interrupted = error
         self.say(what, end="\n")
-        yield from ((self.engines[name], found) for name, found in outcomes.items())
+        yield from ((self.engines[name], found) for name, found in outcomes.items() if found)
+        if interrupted:
+            raise interrupted
 
     def add(self, engine: Engine, *parts: Mapping[str, Any]) -> None:
         """Add a row to the results, and write it at once."""
@@ -125,6 +133,18 @@ class Runner:
     def say(self, message: str, end: str = "") -> None:
         """Report progress: on a terminal in one line that changes, elsewhere in a line at the end of each group."""
         if sys.stderr.isatty():
-            print(f"\r{message}", end=f"\x1b[K{end}", file=sys.stderr, flush=True)
+            shown = message[: shutil.get_terminal_size().columns - 1]
+            print(f"\r{shown}", end=f"\x1b[K{end}", file=sys.stderr, flush=True)
         elif end:
             print(message, file=sys.stderr, flush=True)
+
+
+def _why(status: int, told: str) -> str:
+    """Say why a process failed: by the last line of its errors that is not a hint, and by the signal that ended it."""
+    lines = [line for line in told.splitlines() if line.strip() and not line.startswith("note: ")]
+    ended = f"exit status {status}"
+    if status < 0:
+        ended = f"ended by {signal.Signals(-status).name}"
+        if status == -signal.SIGKILL:
+            ended += ", as the system does when memory is short"
+    return "; ".join([*lines[-1:], *([ended] if status < 0 or not lines else [])])

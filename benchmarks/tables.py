@@ -6,6 +6,7 @@ A figure is the median, with the least and the most in brackets. A note below th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -14,8 +15,10 @@ OURS = "minbpe"
 Row = Mapping[str, Any]
 
 
-def markdown(rows: Sequence[Row]) -> str:
+def markdown(rows: Sequence[Row], width: int | None = None) -> str:
     """Return all tables of these rows, and the conditions under which they were measured.
+
+    Given the width of a terminal, columns are aligned, and a wider table is cut into several of some columns each.
 
     >>> row = {"benchmark": "load", "encoding": "gpt2", "threads": 1, "status": "ok", "version": "1", "memory_mb": 2}
     >>> rows = [row | {"engine": OURS, "seconds": [0.01], "import_seconds": [0]}]
@@ -30,11 +33,63 @@ def markdown(rows: Sequence[Row]) -> str:
     | MB of memory | 2.0 | 2.0 | 1.00 (other) |
     """
     tables = {"encode": _encode, "worst": _encode, "load": _load, "train": _train}
-    parts = [table for benchmark, make in tables.items() for table in make(_of(rows, benchmark=benchmark))]
+    parts = [
+        table.markdown(width) for benchmark, make in tables.items() for table in make(_of(rows, benchmark=benchmark))
+    ]
     return "\n".join([*parts, *_notes(rows), *_conditions(rows), ""])
 
 
-def _encode(rows: Sequence[Row]) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A heading, the names of the columns, and the lines."""
+
+    title: str
+    head: Sequence[str]
+    lines: Sequence[Sequence[str]]
+
+    def markdown(self, width: int | None) -> str:
+        """Return the table in Markdown; given a width, one or several with aligned columns, as wide as that if a column is."""
+        rows = [self.head, *self.lines]
+        widths = [0] * len(self.head)
+        parts = [list(range(len(self.head)))]
+        if width is not None:
+            widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+            parts = _parts(widths, width)
+        lines = [f"### {self.title}"]
+        for columns in parts:
+            head, *others = (_line_of(row, columns, widths) for row in rows)
+            lines += ["", head, _rule(columns, widths), *others]
+        return "\n".join([*lines, ""])
+
+
+def _line_of(row: Sequence[str], columns: Sequence[int], widths: Sequence[int]) -> str:
+    first, *others = columns
+    cells = [row[first].ljust(widths[first]), *(row[column].rjust(widths[column]) for column in others)]
+    return "|" + "|".join(f" {cell} " for cell in cells) + "|"
+
+
+def _rule(columns: Sequence[int], widths: Sequence[int]) -> str:
+    """Return the line below the head, which aligns the first column to the left, and the others to the right."""
+    marks = ["---", *["--:"] * (len(columns) - 1)]
+    aligned = (mark.rjust(widths[column] + 2, "-") for mark, column in zip(marks, columns, strict=True))
+    return "|" + "|".join(aligned) + "|"
+
+
+def _parts(widths: Sequence[int], width: int) -> list[list[int]]:
+    """Divide columns among tables that are no wider than `width`; the first column is in each.
+
+    >>> _parts([10, 10, 10, 10], width=40)
+    [[0, 1, 2], [0, 3]]
+    """
+    parts: list[list[int]] = [[0]]
+    for column in range(1, len(widths)):
+        if len(parts[-1]) > 1 and sum(widths[other] + 3 for other in [*parts[-1], column]) + 1 > width:
+            parts.append([0])
+        parts[-1].append(column)
+    return parts
+
+
+def _encode(rows: Sequence[Row]) -> Iterator[Table]:
     """Yield a table for each way of encoding, with a line per corpus and pass."""
     measured = [row for row in rows if "shape" in row]
     for way in _distinct(measured, "benchmark", "encoding", "shape", "output", "threads"):
@@ -53,7 +108,7 @@ def _encode(rows: Sequence[Row]) -> Iterator[str]:
         yield _table(title, "corpus, pass", found, lines)
 
 
-def _load(rows: Sequence[Row]) -> Iterator[str]:
+def _load(rows: Sequence[Row]) -> Iterator[Table]:
     measured = [row for row in rows if "encoding" in row]
     for about in _distinct(measured, "encoding"):
         found = _of(measured, **about)
@@ -66,7 +121,7 @@ def _load(rows: Sequence[Row]) -> Iterator[str]:
         yield _table(f"load: {about['encoding']}", "what", found, lines)
 
 
-def _train(rows: Sequence[Row]) -> Iterator[str]:
+def _train(rows: Sequence[Row]) -> Iterator[Table]:
     # Rows of before there was a choice of tie rules do not tell theirs.
     measured = [{"tie_break": "lowest", **row} for row in rows if "size" in row]
     for about in _distinct(measured, "corpus", "bytes", "pattern", "size", "tie_break", "threads"):
@@ -138,15 +193,12 @@ def _line(rows: Iterable[Row], figure: Callable[[Row], Figure], *, least: bool) 
     return cells
 
 
-def _table(title: str, first: str, rows: Sequence[Row], lines: Iterable[tuple[str, Mapping[str, str]]]) -> str:
+def _table(title: str, first: str, rows: Sequence[Row], lines: Iterable[tuple[str, Mapping[str, str]]]) -> Table:
     measured = {row["engine"] for row in rows if row["status"] == "ok"}
     names = dict.fromkeys(row["engine"] for row in rows)
     engines = sorted(names, key=lambda engine: (engine != OURS, engine not in measured))
-    head = [first, *engines, "ours to the best rival"]
-    text = [f"### {title}\n", "| " + " | ".join(head) + " |", "|---|" + "--:|" * (len(head) - 1)]
-    for name, cells in lines:
-        text.append("| " + " | ".join([name, *(cells.get(engine, "") for engine in [*engines, ""])]) + " |")
-    return "\n".join(text) + "\n"
+    cells = [[name, *(cells.get(engine, "") for engine in [*engines, ""])] for name, cells in lines]
+    return Table(title, [first, *engines, "ours to the best rival"], cells)
 
 
 def _notes(rows: Sequence[Row]) -> Iterator[str]:

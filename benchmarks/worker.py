@@ -24,6 +24,7 @@ def main() -> None:
     job, result = map(Path, sys.argv[1:])
     arguments = json.loads(job.read_bytes())
     machine.pin(arguments["threads"])
+    machine.be_ended_first()
     engine = find_engine(arguments.pop("engine"))
     module, function = MEASURES[arguments.pop("measure")]
     outcome = getattr(import_module(module), function)(engine, **arguments)

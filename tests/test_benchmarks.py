@@ -1,6 +1,7 @@
 """The benchmark runner: which engine gets a figure, which a reason, and what tables show. The figures themselves are not judged."""
 
 import json
+import re
 import subprocess
 import sys
 from datetime import datetime
@@ -36,7 +37,7 @@ def _swap(library: Any, setting: Setting) -> Encoder:
 
 
 WRONG = Engine("wrong", "json", "wrong", _swap)
-ABSENT = Engine("absent", "no_such_module", "absent-tokenizer", _swap)
+ABSENT = Engine("absent", "no_such_package.module", "absent-tokenizer", _swap)
 
 
 def _run(*arguments: str, out: Path) -> list[dict[str, Any]]:
@@ -160,6 +161,29 @@ def test_what_does_not_come_to_an_end_is_a_row_that_says_so(tmp_path: Path) -> N
     assert list(outcomes) == []
     (row,) = runner.rows
     assert (row["engine"], row["status"], row["note"]) == ("minbpe", "failed", "given up after 0.001 seconds")
+
+
+def test_on_a_terminal_tables_are_aligned_and_as_wide_as_it(results: Path) -> None:
+    rows = [json.loads(line) for line in results.read_text().splitlines()]
+    lines = tables.markdown(rows, 80).splitlines()
+    shown = [line for line in lines if line.startswith("|")]
+    assert max(map(len, shown)) <= 80
+    assert all({line.index("|", 1) for line in part} == {part[0].index("|", 1)} for part in _tables(lines))
+    assert sum("| minbpe" in re.sub(" +", " ", line) for line in shown) == 2
+    assert tables.markdown(rows).count("ours to the best rival") == tables.markdown(rows, 80).count(
+        "ours to the best rival"
+    )
+
+
+def _tables(lines: list[str]) -> list[list[str]]:
+    """The lines of each table."""
+    found: list[list[str]] = [[]]
+    for line in lines:
+        if line.startswith("|"):
+            found[-1].append(line)
+        elif found[-1]:
+            found.append([])
+    return [table for table in found if table]
 
 
 def test_a_table_has_medians_ratios_and_reasons() -> None:

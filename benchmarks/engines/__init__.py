@@ -47,7 +47,10 @@ def find_engine(name: str) -> Engine:
     """
     module, separator, attribute = name.partition(":")
     if separator:
-        engine = getattr(import_module(module), attribute, None)
+        try:
+            engine = getattr(import_module(module), attribute, None)
+        except ImportError as error:
+            raise ValueError(f"{name} cannot be imported: {error}") from error
         if isinstance(engine, Engine):
             return engine
     elif name in ENGINES:
