@@ -14,7 +14,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
@@ -193,6 +193,8 @@ def main(
         seed: The seed of the random strings.
         json_lines: Print one JSON object per check.
     """
+    for path in corpora:
+        next(parts(path, 1))  # one that cannot be read is told before an hour has passed
     total, began = 0, time.perf_counter()
     with tempfile.TemporaryDirectory() as cache:
         tiktoken = load_tiktoken(Path(cache))
@@ -216,5 +218,16 @@ def main(
     return 0
 
 
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; errors are reported without a traceback."""
+    try:
+        status: int = app(arguments, result_action="return_value")
+    except (ValueError, OSError, lzma.LZMAError, ModuleNotFoundError) as error:
+        way_out = f": pip install {error.name}" if isinstance(error, ModuleNotFoundError) else ""
+        print(f"benchmarks.check: {error}{way_out}", file=sys.stderr)
+        return 1
+    return status
+
+
 if __name__ == "__main__":
-    sys.exit(app())
+    sys.exit(run())

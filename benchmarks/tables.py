@@ -221,6 +221,8 @@ def _conditions(rows: Sequence[Row]) -> Iterator[str]:
     versions = dict.fromkeys(f"{row['engine']} {row['version']}" for row in rows if "threads" in row)
     yield "A ratio above 1 says that ours is the better, in memory too.\n"
     yield f"Versions: {', '.join(versions)}.\n"
+    for reference in dict.fromkeys(row["reference"] for row in rows if "reference" in row):
+        yield f"Ids are compared with those of {reference}.\n"
     for machine in dict.fromkeys(
         f"{found['cpu']}, {found['cores']} cores, {found['system']}, Python {found['python']}, "
         f"processes {'' if found['pinned'] else 'not '}pinned to their cores"

@@ -108,6 +108,7 @@ def test_results_in_a_file_make_the_tables(results: Path, capsys: pytest.Capture
     assert "| corpus, pass | minbpe | tiktoken | wrong | ours to the best rival |" in shown
     assert "| MISMATCH |" in shown
     assert "- absent MISSING: not installed: pip install absent-tokenizer" in shown
+    assert "Ids are compared with those of tiktoken." in shown
     assert shown.count("### encode: cl100k_base") == 2
 
 

@@ -16,6 +16,7 @@ import pytest
 
 import minbpe
 from benchmarks import __main__ as main
+from benchmarks import check
 from benchmarks.engine import Encoder, Engine, Setting
 from benchmarks.engines import find_engine
 from benchmarks.runner import Runner
@@ -119,6 +120,21 @@ def test_a_damaged_file_of_results_is_named_with_its_line(
     assert re.search(message, _error(capfd, "table", tmp_path / "rows.jsonl"))
     (tmp_path / "rows.jsonl").write_text("")
     assert "no rows are in" in _error(capfd, "table", tmp_path / "rows.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--encodings", "none", "--strings", "1"], "unknown encoding 'none'"),
+        (["no-such-corpus"], "No such file or directory: 'no-such-corpus'"),
+    ],
+)
+def test_what_ids_cannot_be_compared_on_is_told(
+    arguments: list[str], message: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "load_tiktoken", lambda cache: minbpe)
+    assert check.run(arguments) == 1
+    assert message in capfd.readouterr().err
 
 
 def test_results_are_not_written_over(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
