@@ -84,12 +84,12 @@ def extend(
         add: How many tokens to add.
         out: The path to write, with or without .model; it may be that of TOKENIZER, which it then replaces.
         tie_break: Among equally frequent pairs, the one that occurs first, or the one of lowest ids: as in the first training.
-        min_count: Leave out pieces seen less often.
-        min_frequency: Merge no pair that is rarer.
-        max_token_length: Add no token of more bytes.
-        threads: All cores by default; the vocabulary is the same.
-        max_memory: Count within so much, such as 4G; what passes it goes to disk, and nothing is lost.
-        spill_to: Directory for what passes --max-memory [default: the system's for temporary files]; emptied in the end.
+        min_count: Leave out pieces seen less often than this.
+        min_frequency: Merge no pair rarer than this.
+        max_token_length: Add no token longer than this, in bytes.
+        threads: All cores by default; the vocabulary stays the same.
+        max_memory: Count within this much memory, such as 4G; what exceeds it goes to disk, and nothing is lost.
+        spill_to: Directory for pieces beyond --max-memory [default: the system's for temporary files]; no file is left there.
         reading: How sources become documents.
         resume: Continue from OUT.checkpoint, which must be there if OUT is TOKENIZER, to the same result; --no-resume replaces it.
         json: Print the result as JSON.
