@@ -7,12 +7,15 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, TypeVar
 
 from minbpe import _core
+from minbpe.errors import PatternError
 
 if TYPE_CHECKING:
     from minbpe.encoding import Encoding
 
 Long = TypeVar("Long")
 """A document that is not held in memory."""
+
+Encoded = TypeVar("Encoded")
 
 BATCH_BYTES = 1 << 21
 """Bytes of text encoded at once, for each thread that has a core: short documents together, a longer one in stretches."""
@@ -56,6 +59,42 @@ def batches(documents: Iterable[bytes | Long], most: int) -> Iterator[list[bytes
         yield batch
     if failed:
         raise failed
+
+
+def encode_in_turn(
+    batch: list[bytes], before: int, encoding: "Encoding", threads: int, *, special: bool = False
+) -> Iterator[tuple[list[bytes], _core.Buffer, memoryview]]:
+    """Encode a batch that `before` documents came before; of one that cannot be encoded to its end, the documents up to there.
+
+    Yields:
+        Documents, and what `encode_batch` returns for them.
+
+    Raises:
+        PatternError: The slow engine gave up on a document; the error says which.
+    """
+    try:
+        ids, ends = encode_batch(batch, encoding, threads, special=special)
+    except PatternError:
+        for number, document in enumerate(batch, before + 1):
+            try:
+                ids, ends = encode_batch([document], encoding, threads, special=special)
+            except PatternError as error:
+                raise _numbered(number, error) from error
+            yield [document], ids, ends
+    else:
+        yield batch, ids, ends
+
+
+def numbered(document: int, encoded: Iterable[Encoded]) -> Iterator[Encoded]:
+    """Yield what is encoded of a document; if the slow engine gives up on it, the error says which one: the first is number 1."""
+    try:
+        yield from encoded
+    except PatternError as error:
+        raise _numbered(document, error) from error
+
+
+def _numbered(document: int, error: PatternError) -> PatternError:
+    return PatternError(f"document {document:,}: {error}")
 
 
 def encode_batch(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from minbpe import shard_file
-from minbpe.batches import batch_bytes, batches, encode_batch
+from minbpe.batches import batch_bytes, batches, encode_in_turn, numbered
 from minbpe.documents import (
     LONG,
     File,
@@ -243,20 +243,23 @@ def _encoded(
     marker = manifest.options.end_of_text_id
     mark = b"" if marker is None else marker.to_bytes(width, "little")
     opening, closing = (mark, b"") if manifest.options.end_of_text == "prepend" else (b"", mark)
-    done = manifest.bytes
+    done, before = manifest.bytes, sum(shard.documents for shard in manifest.shards)
     most = batch_bytes(threads)
     for batch in batches(documents, most):
         if not isinstance(batch, list):
+            before += 1
             stretches = encode_stretches(parts_of(batch, most), encoding, threads, after(done, progress))
+            stretches = numbered(before, stretches)
             yield Document(batch, chain([opening], (ids.pack(width) for ids in stretches), [closing]))
             done += size_of(batch)
             continue
-        flat, ends = encode_batch(batch, encoding, threads)
-        ids = flat.pack(width)
-        for text, (start, end) in zip(batch, pairwise(ends), strict=True):
-            yield Document(text, (opening + ids[start * width : end * width] + closing,))
-        done += sum(map(len, batch))
-        progress(done)
+        for part, flat, ends in encode_in_turn(batch, before, encoding, threads):
+            ids = flat.pack(width)
+            for text, (start, end) in zip(part, pairwise(ends), strict=True):
+                yield Document(text, (opening + ids[start * width : end * width] + closing,))
+            done += sum(map(len, part))
+            progress(done)
+        before += len(batch)
 
 
 def _numbered(documents: Iterable[Document], manifest: Manifest) -> Iterator[tuple[int, Document]]:

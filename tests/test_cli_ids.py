@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minbpe
+from minbpe import cli
 from minbpe.cli import ids
 from tests.test_cli import GPT2, error, output
 
@@ -310,3 +311,21 @@ def test_a_document_takes_no_more_memory_than_a_stretch(options: list[str], tmp_
         peaks.append(now)
     # Archives of up to 16 MB are unpacked whole.
     assert all(long - short < 40_000 for short, long in zip(*peaks, strict=True)), peaks
+
+
+@pytest.mark.parametrize("stretch", [8, 1 << 21], indirect=True)
+@pytest.mark.parametrize("options", [[], ["--special"], ["--threads", "2", "--json"], ["--count"], ["--first", "2"]])
+@pytest.mark.filterwarnings("ignore::minbpe.errors.PatternWarning")
+@pytest.mark.usefixtures("stretch")
+def test_where_the_slow_engine_gives_up_the_documents_before_are_printed(
+    options: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    minbpe.Vocabulary.from_merges((), pattern=r"(a|aa)+\1b|(?s:.)").save(tmp_path / "slow")
+    (tmp_path / "lines").write_text("x\nya\n" + "a" * 5000 + "\nz\n" + "a" * 5000 + "\n")
+    command = ["encode", "-t", str(tmp_path / "slow.model"), "--lines", "--file", str(tmp_path / "lines"), *options]
+    assert cli.main(command) == 1
+    printed, said = capfd.readouterr()
+    expected = {"--json": "[120]\n[121, 97]\n", "--count": "1\n2\n"}
+    assert printed == expected.get(options[-1] if options else "", "120\n121 97\n")
+    assert "minbpe: error: document 3: the split pattern" in said
+    assert "gave up" in said

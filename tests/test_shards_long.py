@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 import minbpe
 from minbpe.documents import File, Packed, read_documents
-from minbpe.errors import CorpusError
+from minbpe.errors import CorpusError, PatternError
+from minbpe.manifest import Manifest
 from minbpe.shards import read_shard, verify, write_shards
 from tests.test_shards import GPT2, SMALL, TEXTS, content, documents_of
 
@@ -194,3 +195,17 @@ def test_a_document_takes_no_more_memory_than_its_stretches(tmp_path: Path) -> N
         assert long[0] - short[0] < 30_000
         # The shard itself, 100 MB more, is mapped while it is verified.
         assert long[1] - short[1] < 180_000
+
+
+@pytest.mark.parametrize("most", [8, 1 << 21])
+@pytest.mark.filterwarnings("ignore::minbpe.errors.PatternWarning")
+def test_an_error_says_on_which_document_the_slow_engine_gave_up(
+    most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("minbpe.batches.BATCH_BYTES", most)
+    vocabulary = minbpe.Vocabulary.from_merges((), pattern=r"(a|aa)+\1b|(?s:.)")
+    encoding = minbpe.Encoding.from_vocabulary(vocabulary)
+    documents = [b"x" * 20, b"y", b"a" * 5000]
+    with pytest.raises(PatternError, match=r"^document 3: .* gave up on the text after byte 0"):
+        write_shards(documents, encoding, tmp_path, tokens_per_shard=20, end_of_text="none")
+    assert [shard.documents for shard in Manifest.load(tmp_path).shards] == [1]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
 
 from cyclopts import Parameter
 
-from minbpe.batches import batch_bytes, batches, encode_batch
+from minbpe.batches import batch_bytes, batches, encode_in_turn, numbered
 from minbpe.cli.freed import give_back_what_is_freed
 from minbpe.cli.options import Files, Flag, Json, Threads, Tokenizer, Whole, whole_number
 from minbpe.cli.shared import Reading, UsageError, load_encoding
@@ -166,14 +166,18 @@ def _encoded(
 ) -> Iterator[Iterable[Iterator[memoryview]]]:
     """Yield the ids of each document of a batch, or of a long document alone, some at a time."""
     of_groups: Iterator[list[bytes] | bytes | Long] = chain.from_iterable(batches(group, most) for group in groups)
+    before = 0
     for batch in of_groups:
         if isinstance(batch, list):
-            ids, ends = encode_batch(batch, encoding, threads, special=special)
-            of_batch = memoryview(ids)
-            yield (iter([of_batch[start:end]]) for start, end in pairwise(ends))
+            for _, ids, ends in encode_in_turn(batch, before, encoding, threads, special=special):
+                of_batch = memoryview(ids)
+                yield (iter([of_batch[start:end]]) for start, end in pairwise(ends))
+            before += len(batch)
         else:
+            before += 1
             encode_long = encode_stretches_with_special if special else encode_stretches
-            yield [map(memoryview, encode_long(parts_of(batch, most), encoding, threads))]
+            stretches = encode_long(parts_of(batch, most), encoding, threads)
+            yield [map(memoryview, numbered(before, stretches))]
 
 
 def _first(limit: int, stretches: Iterator[memoryview]) -> Iterator[memoryview]:
