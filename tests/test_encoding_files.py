@@ -3,6 +3,7 @@
 import errno
 import os
 import random
+import sys
 import threading
 from itertools import accumulate
 from pathlib import Path
@@ -47,6 +48,31 @@ def test_the_ids_are_those_of_the_bytes(
     for file, document in zip(files, documents, strict=True):
         file.write_bytes(document)
     check(encoding, files, [encoding.encode_bytes(document) for document in documents])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which pages are in memory")
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_the_pages_of_a_file_are_given_back_while_it_is_encoded(num_threads: int, tmp_path: Path) -> None:
+    def held() -> int:
+        return next(
+            int(line.split()[1]) >> 10 for line in status.read_text().splitlines() if line.startswith("RssFile")
+        )
+
+    status, file = Path("/proc/self/status"), tmp_path / "long"
+    file.write_bytes(contents(1) * 20)
+    before, most, done = held(), 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal most
+        while not done.wait(0.005):
+            most = max(most, held() - before)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    GPT2.encode_files([file], num_threads=num_threads)
+    done.set()
+    watcher.join()
+    assert most < (file.stat().st_size >> 20) // 2
 
 
 @pytest.mark.parametrize("encoding", [GPT2, STAGED])

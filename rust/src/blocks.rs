@@ -8,9 +8,11 @@
 
 use std::ops::Range;
 
+use crate::error::Result;
 use crate::lanes::{LONGEST, Lanes};
 use crate::merge::{Rules, SHORT, merge_by_heap, merge_short};
 use crate::processor::{Instructions, Work, widest};
+use crate::progress::Look;
 use crate::table::Pairs;
 
 /// How many of the bytes merged last are merged again with the next block: more than most tokens have.
@@ -22,15 +24,18 @@ const MARGIN: usize = 6;
 /// The fewest blocks that are merged side by side, and the most.
 const BLOCKS: Range<usize> = 4..128;
 
-/// Appends the tokens of `piece` to `out`. Each token must have one pair of parents.
-pub(crate) fn merge_in_blocks(rules: &Rules<'_>, piece: &[u8], out: &mut Vec<u32>) {
+/// Appends the tokens of `piece` to `out`. Each token must have one pair of parents. Nothing fails but `look`.
+pub(crate) fn merge_in_blocks(rules: &Rules<'_>, piece: &[u8], out: &mut Vec<u32>, look: &mut Look<'_>) -> Result<()> {
     let first = out.len();
     let mut blocks = Blocks { rules, piece, out, first, done: 0, last: Block::default(), length: SHORT };
     while blocks.done < piece.len() {
-        if blocks.next_is_new() {
-            blocks.side_by_side();
+        let before = blocks.done;
+        if blocks.next_is_new(look)? {
+            blocks.side_by_side(look)?;
         }
+        look(blocks.done.abs_diff(before))?;
     }
+    Ok(())
 }
 
 /// A piece that is being merged.
@@ -57,22 +62,22 @@ struct Block {
 impl Blocks<'_> {
     /// Merges the next block, which begins a little before the end of what is done. Returns whether its text differs from the last block's
     /// and its tokens are not long.
-    fn next_is_new(&mut self) -> bool {
+    fn next_is_new(&mut self, look: &mut Look<'_>) -> Result<bool> {
         let (before, place) = (self.last.bytes.clone(), self.last.place);
         let (kept, start) = self.back_to(self.done.saturating_sub(OVERLAP), self.out.len(), self.done);
         let end = (start + self.length).max(self.done + self.length / 2).min(self.piece.len());
         let repeats = self.piece[start..end] == self.piece[before.clone()];
         let follows = before.end == self.done && before.start < start;
-        self.merge_from(kept, start, end);
+        self.merge_from(kept, start, end, look)?;
         if repeats && follows && self.last.place == kept && self.repeat(start - before.start, place) {
-            return false;
+            return Ok(false);
         }
         match self.last.tokens.len() {
             ..8 => self.length *= 2,
             32.. => self.length = SHORT,
             _ => (),
         }
-        self.length == SHORT && !repeats && before.end > 0
+        Ok(self.length == SHORT && !repeats && before.end > 0)
     }
 
     /// Goes back from the token `kept`, which begins at `start`, to the one that begins at `goal` or before.
@@ -85,12 +90,16 @@ impl Blocks<'_> {
     }
 
     /// Merges the bytes from `start`, where the token `kept` begins, to `end`.
-    fn merge_from(&mut self, mut kept: usize, mut start: usize, end: usize) {
+    fn merge_from(&mut self, mut kept: usize, mut start: usize, end: usize, look: &mut Look<'_>) -> Result<()> {
         loop {
             if self.piece[start..end] != self.piece[self.last.bytes.clone()] {
                 self.last.tokens.clear();
-                let merge = if end - start <= SHORT { merge_short } else { merge_by_heap };
-                merge(self.rules.pairs, &self.piece[start..end], &mut self.last.tokens);
+                let (pairs, bytes, tokens) = (self.rules.pairs, &self.piece[start..end], &mut self.last.tokens);
+                if bytes.len() <= SHORT {
+                    merge_short(pairs, bytes, tokens);
+                } else {
+                    merge_by_heap(pairs, bytes, tokens, look)?;
+                }
             }
             self.last.bytes = start..end;
             if kept == self.first || self.rules.seam_holds(self.out[kept - 1], self.last.tokens[0]) {
@@ -103,6 +112,7 @@ impl Blocks<'_> {
         self.last.place = kept;
         self.out.extend_from_slice(&self.last.tokens);
         self.done = end;
+        Ok(())
     }
 
     /// Copies the tokens of one period, which begin at `place`, for as long as the text repeats what was `period` bytes before. Returns
@@ -128,10 +138,10 @@ impl Blocks<'_> {
     }
 
     /// Merges a stretch of blocks in lanes, if enough text is left.
-    fn side_by_side(&mut self) {
+    fn side_by_side(&mut self, look: &mut Look<'_>) -> Result<()> {
         let count = ((self.piece.len() - self.done) / LONGEST).min(BLOCKS.end);
         if count < BLOCKS.start {
-            return;
+            return Ok(());
         }
         // A part for each block, and between any two of them one for what is merged once more.
         let mut parts = vec![Part::default(); 2 * count - 1];
@@ -160,9 +170,10 @@ impl Blocks<'_> {
                 self.done = part.bytes.end;
             } else {
                 let (kept, start) = self.back_to(self.done.saturating_sub(OVERLAP), self.out.len(), self.done);
-                self.merge_from(kept, start, part.bytes.end);
+                self.merge_from(kept, start, part.bytes.end, look)?;
             }
         }
+        Ok(())
     }
 
     /// The last place in the second half of the block from `start` on that no token crosses.

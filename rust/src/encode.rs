@@ -10,8 +10,9 @@ use crate::cache::{Cache, LONGEST};
 use crate::error::Result;
 use crate::lines::on_large_pages;
 use crate::pipeline::{Event, Pipeline};
+use crate::progress::{Look, Progress, Pulse};
 use crate::special::Matcher;
-use crate::split::{Flow, Scratch, ended};
+use crate::split::{Flow, Scratch, WITHIN, ended, unless_failed};
 use crate::staged::Work;
 use crate::vocab::Vocabulary;
 
@@ -30,6 +31,11 @@ pub trait Sink {
 
     /// Ends one of several texts that are encoded together.
     fn end(&mut self) {}
+
+    /// Told about how many bytes are encoded next, between pieces and within long ones; an error ends the encoding.
+    fn look(&mut self, _bytes: usize) -> Result<()> {
+        Ok(())
+    }
 
     /// About how many bytes the sink will read of a text of `bytes` bytes.
     fn appetite(&self, bytes: usize) -> usize {
@@ -61,6 +67,47 @@ impl Sink for Rows {
     fn end(&mut self) {
         self.ends.push(self.ids.len());
     }
+}
+
+/// A sink of an encoding that may be stopped.
+pub(crate) struct Watched<'a, S> {
+    pub(crate) sink: &'a mut S,
+    pub(crate) look: &'a mut Look<'a>,
+}
+
+impl<S: Sink> Sink for Watched<'_, S> {
+    const PIECE_BY_PIECE: bool = S::PIECE_BY_PIECE;
+
+    #[inline(always)]
+    fn ids(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
+        self.sink.ids(vocabulary, ids)
+    }
+
+    fn special(&mut self, vocabulary: &Vocabulary, id: u32, length: usize) -> ControlFlow<()> {
+        self.sink.special(vocabulary, id, length)
+    }
+
+    fn end(&mut self) {
+        self.sink.end();
+    }
+
+    fn look(&mut self, bytes: usize) -> Result<()> {
+        (self.look)(bytes)
+    }
+
+    fn appetite(&self, bytes: usize) -> usize {
+        self.sink.appetite(bytes)
+    }
+}
+
+/// Runs `encode` with a sink that gives all it takes to `sink`, and has the encoding stopped where `progress` breaks.
+pub(crate) fn watched<S: Sink, T>(
+    sink: &mut S,
+    progress: &mut Progress<'_>,
+    encode: impl FnOnce(&mut Watched<'_, S>) -> T,
+) -> T {
+    let mut pulse = Pulse::new(progress, 0);
+    encode(&mut Watched { sink, look: &mut |bytes| pulse.step(bytes) })
 }
 
 /// Hands over the first ids, up to a number that is at least 1.
@@ -134,8 +181,19 @@ impl Vocabulary {
 
     /// Gives the first `limit` ids of `text` to `each`, any number at a time, with special tokens treated as plain text. Nothing is read past
     /// the last of them, except the pieces that are encoded together with its own.
-    pub fn encode_up_to(&self, text: &str, limit: usize, each: impl FnMut(&[u32])) -> Result<()> {
-        if limit == 0 { Ok(()) } else { self.encode_ordinary(text, &mut UpTo { left: limit, each }) }
+    ///
+    /// `Error::Interrupted` where `progress` breaks.
+    pub fn encode_up_to(
+        &self,
+        text: &str,
+        limit: usize,
+        each: impl FnMut(&[u32]),
+        progress: &mut Progress<'_>,
+    ) -> Result<()> {
+        if limit == 0 {
+            return Ok(());
+        }
+        watched(&mut UpTo { left: limit, each }, progress, |first| self.encode_ordinary(text, first))
     }
 
     /// Encodes `text` into `sink`. What `special` finds becomes that special token, and the text before it is split as if it ended there,
@@ -156,35 +214,34 @@ impl Vocabulary {
         self.with_encoder(bytes.len(), sink, |encoder, sink| encoder.bytes(bytes, sink))
     }
 
-    /// Encodes `piece` as it is, without splitting.
-    pub fn encode_piece(&self, piece: &[u8], sink: &mut impl Sink) {
+    /// Encodes `piece` as it is, without splitting. Nothing fails but what the sink refuses.
+    pub fn encode_piece(&self, piece: &[u8], sink: &mut impl Sink) -> Result<()> {
         if piece.is_empty() {
-            return;
+            return Ok(());
         }
-        with_buffers(|Buffers { ids, staged, .. }| {
-            // Nothing is left to send, whether or not the sink wants more.
-            let _ = match self.last_stage() {
-                None => self.encode_part(piece, ids, sink),
-                Some(last) => {
-                    ids.clear();
-                    last.narrower.encode_piece(piece, ids);
-                    last.merge(self, ids, staged);
-                    sink.ids(self, ids)
-                }
-            };
+        let flow = with_buffers(|Buffers { ids, staged, .. }| match self.last_stage() {
+            None => self.encode_part(piece, ids, sink),
+            Some(last) => {
+                ids.clear();
+                let narrow = &mut Watched { sink: &mut *ids, look: &mut |bytes| sink.look(bytes) };
+                unless_failed(last.narrower.encode_piece(piece, narrow))?;
+                unless_failed(last.merge(self, ids, staged, &mut |steps| sink.look(steps)))?;
+                sink.ids(self, ids).map_break(Ok)
+            }
         });
+        ended(flow)
     }
 
     /// Sends the ids of a piece, or of a part of one that was cut at a seam.
-    pub(crate) fn encode_part(&self, piece: &[u8], ids: &mut Vec<u32>, sink: &mut impl Sink) -> ControlFlow<()> {
+    pub(crate) fn encode_part(&self, piece: &[u8], ids: &mut Vec<u32>, sink: &mut impl Sink) -> Flow {
         let tokens = self.tokens();
         ids.clear();
         match tokens.whole_piece(piece) {
             Some(token) => ids.push(token),
-            None => tokens.merge(piece, ids),
+            None => unless_failed(tokens.merge_unless_stopped(piece, ids, &mut |bytes| sink.look(bytes)))?,
         }
         ids.iter_mut().for_each(|id| *id = tokens.id(*id));
-        sink.ids(self, ids)
+        sink.ids(self, ids).map_break(Ok)
     }
 
     /// Runs `work` with an encoder for about `bytes` bytes, then sends the ids that are still waiting.
@@ -266,6 +323,7 @@ struct Pieces<'a> {
 impl Pieces<'_> {
     /// Encodes the pieces of `text` from `base` on, which end at `base` + `ends`.
     fn encode(&mut self, text: &[u8], base: usize, ends: &[u32], sink: &mut impl Sink) -> Flow {
+        unless_failed(sink.look(ends.last().map_or(WITHIN, |&end| end as usize)))?;
         if let Some(last) = self.vocabulary.last_stage() {
             return last.pieces(self.vocabulary, text, base, ends, self.ids, self.staged, sink);
         }
@@ -280,15 +338,14 @@ impl Pieces<'_> {
         }
         if let Some(cache) = &mut self.cache {
             let pipeline = self.pipeline.get_or_insert_default();
-            return pipeline.pieces(self.vocabulary, cache, text, base, ends, self.ids, sink).map_break(Ok);
+            return pipeline.pieces(self.vocabulary, cache, text, base, ends, self.ids, sink);
         }
         let mut start = base;
-        let flow = ends.iter().try_for_each(|&end| {
+        ends.iter().try_for_each(|&end| {
             let piece = &text[start..base + end as usize];
             start = base + end as usize;
             self.vocabulary.encode_part(piece, self.ids, sink)
-        });
-        flow.map_break(Ok)
+        })
     }
 
     /// Sends the ids still waiting, if `wanted`, and gives the cache back.

@@ -8,7 +8,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::blocks::merge_in_blocks;
+use crate::error::Result;
 use crate::meetings::Meetings;
+use crate::progress::Look;
 use crate::table::Pairs;
 
 /// Pieces up to this length are merged on the stack; also the length of the first block of a longer one.
@@ -26,14 +28,15 @@ pub(crate) struct Rules<'a> {
 }
 
 impl Rules<'_> {
-    /// Appends the tokens of `piece` to `out`. O(n log n) at most, linear in nearly all cases.
-    pub(crate) fn merge(&self, piece: &[u8], out: &mut Vec<u32>) {
+    /// Appends the tokens of `piece` to `out`. O(n log n) at most, linear in nearly all cases. Nothing fails but `look`.
+    pub(crate) fn merge(&self, piece: &[u8], out: &mut Vec<u32>, look: &mut Look<'_>) -> Result<()> {
         if piece.len() <= SHORT {
             merge_short(self.pairs, piece, out);
+            Ok(())
         } else if self.parents.is_empty() {
-            merge_by_heap(self.pairs, piece, out);
+            merge_by_heap(self.pairs, piece, out, look)
         } else {
-            merge_in_blocks(self, piece, out);
+            merge_in_blocks(self, piece, out, look)
         }
     }
 
@@ -123,10 +126,11 @@ pub(crate) fn merge_short(pairs: Pairs<'_>, piece: &[u8], out: &mut Vec<u32>) {
 }
 
 /// Any length.
-pub(crate) fn merge_by_heap(pairs: Pairs<'_>, piece: &[u8], out: &mut Vec<u32>) {
+pub(crate) fn merge_by_heap(pairs: Pairs<'_>, piece: &[u8], out: &mut Vec<u32>, look: &mut Look<'_>) -> Result<()> {
     let mut tokens = piece.iter().map(|&byte| u32::from(byte)).collect();
-    Chain::default().merge(pairs, &mut tokens);
+    Chain::default().merge(pairs, &mut tokens, look)?;
     out.extend_from_slice(&tokens);
+    Ok(())
 }
 
 /// A row of tokens, some of which are joined: each knows its neighbours, and a heap has the merges by rank, then place. A merge in the heap
@@ -140,7 +144,7 @@ pub(crate) struct Chain {
 
 impl Chain {
     /// Joins neighbours that have a merge, the one of lowest rank first and the leftmost among equals.
-    pub(crate) fn merge(&mut self, pairs: Pairs<'_>, tokens: &mut Vec<u32>) {
+    pub(crate) fn merge(&mut self, pairs: Pairs<'_>, tokens: &mut Vec<u32>, look: &mut Look<'_>) -> Result<()> {
         const GONE: u32 = u32::MAX;
         let Chain { next, previous, heap } = self;
         let n = tokens.len();
@@ -148,13 +152,14 @@ impl Chain {
         heap.clear();
         heap.extend(found);
         if heap.is_empty() {
-            return;
+            return Ok(());
         }
         next.clear();
         next.extend(1..=n as u32);
         previous.clear();
         previous.extend((0..n as u32).map(|at| at.wrapping_sub(1)));
         while let Some(Reverse((merged, place))) = heap.pop() {
+            look(1)?;
             let at = place as usize;
             let right = next[at] as usize;
             if tokens[at] == GONE || right >= n || pairs.get(tokens[at], tokens[right]) != Some(merged) {
@@ -174,5 +179,6 @@ impl Chain {
             }
         }
         tokens.retain(|&token| token != GONE);
+        Ok(())
     }
 }

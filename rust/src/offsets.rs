@@ -2,8 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use crate::encode::Sink;
+use crate::encode::{Sink, watched};
 use crate::error::Result;
+use crate::progress::Progress;
 use crate::special::Matcher;
 use crate::vocab::Vocabulary;
 
@@ -18,9 +19,10 @@ impl Vocabulary {
         text: &str,
         special: Option<&Matcher>,
         characters: bool,
+        progress: &mut Progress<'_>,
     ) -> Result<(Vec<u32>, Offsets)> {
         let mut encoded = WithEnds::default();
-        self.encode(text, special, &mut encoded)?;
+        watched(&mut encoded, progress, |encoded| self.encode(text, special, encoded))?;
         let WithEnds { ids, ends } = encoded;
         let mut offsets = Vec::with_capacity(ids.len());
         let mut start = 0;
@@ -41,19 +43,20 @@ impl Vocabulary {
 
     /// The length in bytes of the longest prefix of `text` that is made of whole tokens among its first `limit`, ends on a character, and
     /// has at most `limit` tokens when it is encoded itself. Nothing is read past token `limit`, except the rest of its piece.
-    pub fn truncated(&self, text: &str, limit: usize) -> Result<usize> {
+    pub fn truncated(&self, text: &str, limit: usize, progress: &mut Progress<'_>) -> Result<usize> {
         let mut text = text;
         // A prefix can have more tokens than the text had there, where the pattern splits its end differently: then it is cut once more.
         loop {
             let (mut place, mut end) = (0, 0);
-            self.encode_up_to(text, limit, |ids| {
+            let each = |ids: &[u32]| {
                 for &id in ids {
                     place += self.length_of_id(id);
                     if text.is_char_boundary(place) {
                         end = place;
                     }
                 }
-            })?;
+            };
+            self.encode_up_to(text, limit, each, progress)?;
             if end == text.len() {
                 return Ok(end);
             }

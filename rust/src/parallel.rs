@@ -7,13 +7,13 @@ use std::ops::{ControlFlow, Range};
 use std::path::PathBuf;
 
 use crate::document::{Contents, Document};
-use crate::encode::{Rows, room_for};
+use crate::encode::{Rows, Watched, room_for};
 use crate::error::Result;
 use crate::lines::on_large_pages;
 use crate::pipeline::Event;
-use crate::progress::{Pulse, unwatched};
+use crate::progress::{Progress, Pulse};
 use crate::special::Matcher;
-use crate::threads::{in_parallel, in_parts};
+use crate::threads::in_parts;
 use crate::vocab::Vocabulary;
 
 /// About so many bytes are encoded by a thread at a time: some milliseconds.
@@ -61,26 +61,43 @@ impl<'a> Row<'a> {
     }
 }
 
+/// Told which bytes of which row are done.
+type Behind<'a> = dyn Fn(usize, Range<usize>) + Sync + 'a;
+
 /// A row or a part of one.
 struct Part<'a> {
     row: Row<'a>,
+    /// The number of the row, and where in it the part begins.
+    place: (usize, usize),
     /// Whether special tokens are still to be looked for in it.
     unsearched: bool,
     /// What follows it: a special token, the end of the row, or nothing, where it was cut.
     then: Option<Event>,
 }
 
+impl Part<'_> {
+    /// Tells of its bytes.
+    fn tell(&self, behind: Option<&Behind<'_>>) {
+        let (number, start) = self.place;
+        if let Some(behind) = behind {
+            behind(number, start..start + self.row.len());
+        }
+    }
+}
+
 impl Vocabulary {
     /// The ids of all rows one after the other, and where those of each row begin: one more number than there are rows, the first 0.
     /// What `special` finds in text becomes that special token.
     ///
+    /// `Error::Interrupted` where `progress` breaks.
+    ///
     /// ```
-    /// use minbpe_core::{parallel::Row, vocab::Vocabulary};
+    /// use minbpe_core::{parallel::Row, progress::unwatched, vocab::Vocabulary};
     ///
     /// let bytes = std::array::from_fn(|byte| byte as u32);
     /// let vocabulary = Vocabulary::from_merges(&bytes, &[(97, 98)], &[256], vec![], None)?;
     /// let rows = [Row::Text("ab"), Row::Text(""), Row::Text("abc")];
-    /// assert_eq!(vocabulary.encode_rows(&rows, None, 2)?, (vec![256, 256, 99], vec![0, 1, 1, 3]));
+    /// assert_eq!(vocabulary.encode_rows(&rows, None, 2, &mut unwatched)?, (vec![256, 256, 99], vec![0, 1, 1, 3]));
     /// # Ok::<(), minbpe_core::error::Error>(())
     /// ```
     pub fn encode_rows(
@@ -88,12 +105,25 @@ impl Vocabulary {
         rows: &[Row<'_>],
         special: Option<&Matcher>,
         threads: usize,
+        progress: &mut Progress<'_>,
     ) -> Result<(Vec<u32>, Vec<u64>)> {
-        let parts = self.parts(rows, special, threads);
+        self.encode_all(rows, special, threads, None, &mut Pulse::new(progress, 0))
+    }
+
+    /// As `encode_rows`. `behind` is told of what is done, not only once all is.
+    fn encode_all(
+        &self,
+        rows: &[Row<'_>],
+        special: Option<&Matcher>,
+        threads: usize,
+        behind: Option<&Behind<'_>>,
+        pulse: &mut Pulse<'_>,
+    ) -> Result<(Vec<u32>, Vec<u64>)> {
+        let parts = self.parts(rows, special, threads, behind, pulse)?;
         let work: Vec<&[Part<'_>]> = if threads == 1 { vec![&parts] } else { together(&parts) };
         let each = rows.iter().map(|row| row.len()).sum::<usize>() / threads.max(1);
-        let done = in_parallel(work.len(), threads, |i| self.encode_parts(work[i], special, each));
-        let mut done = done.into_iter().collect::<Result<Vec<_>>>()?;
+        let encode = |parts, pulse: &mut Pulse<'_>| self.encode_parts(parts, special, each, behind, pulse);
+        let mut done = in_parts(work, threads, pulse, encode)?;
         let mut offsets = Vec::with_capacity(rows.len() + 1);
         offsets.push(0);
         let mut before = 0;
@@ -111,22 +141,33 @@ impl Vocabulary {
         let copies =
             done.into_iter().map(|Rows { ids, .. }| (rest.split_off_mut(..ids.len()).unwrap_or_default(), ids));
         let threads = if before < ALONE { 1 } else { threads };
-        in_parts(copies, threads, &mut Pulse::new(&mut unwatched, 0), |(to, from), _| {
+        in_parts(copies, threads, pulse, |(to, from), pulse| {
             to.copy_from_slice(&from);
-            Ok(())
+            pulse.step(from.len())
         })?;
         Ok((ids, offsets))
     }
 
     /// As `encode_rows`, for the contents of files, whether or not they are UTF-8. What cannot be mapped, such as a pipe, is read to its end.
     ///
-    /// `Error::File` for the first file that cannot be read.
-    pub fn encode_files(&self, files: &[PathBuf], threads: usize) -> Result<(Vec<u32>, Vec<u64>)> {
+    /// `Error::File` for the first file that cannot be read, `Error::Interrupted` where `progress` breaks.
+    pub fn encode_files(
+        &self,
+        files: &[PathBuf],
+        threads: usize,
+        progress: &mut Progress<'_>,
+    ) -> Result<(Vec<u32>, Vec<u64>)> {
+        let pulse = &mut Pulse::new(progress, 0);
         let (mut ids, mut offsets) = (Vec::new(), vec![0]);
         let (mut held, mut bytes): (Vec<Contents<'_>>, usize) = (Vec::new(), 0);
         let mut rounds = files.chunks(FILES).peekable();
         while let Some(round) = rounds.next() {
-            for opened in in_parallel(round.len(), threads, |i| Document::File(&round[i]).open(MAPPED)) {
+            let files = round.iter().map(|file| Document::File(file));
+            let opened = in_parts(files, threads, pulse, |file, pulse| {
+                pulse.step(MAPPED as usize)?;
+                Ok(file.open(MAPPED))
+            });
+            for opened in opened? {
                 held.push(opened?);
                 bytes += held.last().map_or(0, |contents| contents.len());
             }
@@ -135,7 +176,8 @@ impl Vocabulary {
                 continue;
             }
             let rows: Vec<_> = held.iter().map(|contents| Row::Bytes(contents)).collect();
-            let (more, ends) = self.encode_rows(&rows, None, threads)?;
+            let behind = |row: usize, bytes| held[row].let_go(bytes);
+            let (more, ends) = self.encode_all(&rows, None, threads, Some(&behind), pulse)?;
             offsets.extend(ends[1..].iter().map(|end| ids.len() as u64 + end));
             if ids.is_empty() {
                 ids = more
@@ -152,35 +194,62 @@ impl Vocabulary {
     /// these are: 0 if there is no such place. Of all bytes if they are the document's `last`.
     ///
     /// ```
-    /// use minbpe_core::vocab::Vocabulary;
+    /// use minbpe_core::{progress::unwatched, vocab::Vocabulary};
     ///
     /// let bytes = std::array::from_fn(|byte| byte as u32);
     /// let vocabulary = Vocabulary::from_merges(&bytes, &[(97, 98)], &[256], vec![], Some(r"[ab]+| +".into()))?;
-    /// assert_eq!(vocabulary.encode_stretch(b"ab a", false, 1)?, (vec![256, 32], 3));
-    /// assert_eq!(vocabulary.encode_stretch(b"ab", false, 1)?, (vec![], 0));
-    /// assert_eq!(vocabulary.encode_stretch(b"ab", true, 1)?, (vec![256], 2));
+    /// assert_eq!(vocabulary.encode_stretch(b"ab a", false, 1, &mut unwatched)?, (vec![256, 32], 3));
+    /// assert_eq!(vocabulary.encode_stretch(b"ab", false, 1, &mut unwatched)?, (vec![], 0));
+    /// assert_eq!(vocabulary.encode_stretch(b"ab", true, 1, &mut unwatched)?, (vec![256], 2));
     /// # Ok::<(), minbpe_core::error::Error>(())
     /// ```
-    pub fn encode_stretch(&self, bytes: &[u8], last: bool, threads: usize) -> Result<(Vec<u32>, usize)> {
+    pub fn encode_stretch(
+        &self,
+        bytes: &[u8],
+        last: bool,
+        threads: usize,
+        progress: &mut Progress<'_>,
+    ) -> Result<(Vec<u32>, usize)> {
         let end = self.splitter().settled(bytes, last);
-        let (ids, _) = self.encode_rows(&[Row::new(&bytes[..end])], None, threads)?;
+        let (ids, _) = self.encode_rows(&[Row::new(&bytes[..end])], None, threads, progress)?;
         Ok((ids, end))
     }
 
-    fn parts<'a>(&self, rows: &[Row<'a>], special: Option<&Matcher>, threads: usize) -> Vec<Part<'a>> {
+    /// The rows as parts: the long ones cut, for threads to share them, or for what is done to be told of.
+    fn parts<'a>(
+        &self,
+        rows: &[Row<'a>],
+        special: Option<&Matcher>,
+        threads: usize,
+        behind: Option<&Behind<'_>>,
+        pulse: &mut Pulse<'_>,
+    ) -> Result<Vec<Part<'a>>> {
         let mut parts = Vec::with_capacity(rows.len());
-        for &row in rows {
-            if threads > 1 && row.len() > 2 * PART {
-                self.cut(row, special, &mut parts);
+        for (number, &row) in rows.iter().enumerate() {
+            if (threads > 1 || behind.is_some()) && row.len() > 2 * PART {
+                self.cut((number, row), special, behind, &mut parts, pulse)?;
             } else {
-                parts.push(Part { row, unsearched: true, then: Some(Event::End) });
+                parts.push(Part { row, place: (number, 0), unsearched: true, then: Some(Event::End) });
             }
         }
-        parts
+        Ok(parts)
     }
 
     /// Cuts a long row: at special tokens, then wherever a piece must end.
-    fn cut<'a>(&self, row: Row<'a>, special: Option<&Matcher>, parts: &mut Vec<Part<'a>>) {
+    fn cut<'a>(
+        &self,
+        (number, row): (usize, Row<'a>),
+        special: Option<&Matcher>,
+        behind: Option<&Behind<'_>>,
+        parts: &mut Vec<Part<'a>>,
+        pulse: &mut Pulse<'_>,
+    ) -> Result<()> {
+        let part = |range: Range<usize>, then| {
+            let part = Part { place: (number, range.start), row: row.part(range), unsearched: false, then };
+            // Looking for its end has read some of it.
+            part.tell(behind);
+            part
+        };
         let mut start = 0;
         loop {
             let found = match row {
@@ -189,39 +258,49 @@ impl Vocabulary {
             };
             let end = found.as_ref().map_or(row.len(), |found| found.start);
             while end - start > 2 * PART
-                && let Some(cut) = self.next_cut(&row.bytes()[start..end])
+                && let Some(cut) = self.next_cut(&row.bytes()[start..end], pulse)?
             {
-                parts.push(Part { row: row.part(start..start + cut), unsearched: false, then: None });
+                parts.push(part(start..start + cut, None));
                 start += cut;
             }
             let then = found.map_or(Event::End, |found| Event::Special(found.id, found.end - found.start));
-            parts.push(Part { row: row.part(start..end), unsearched: false, then: Some(then) });
+            parts.push(part(start..end, Some(then)));
             match found {
                 Some(found) => start = found.end,
-                None => return,
+                None => return Ok(()),
             }
         }
     }
 
     /// A place where a piece must end, at about `PART`, or further on where a piece is too long. There are at least `2 * PART` bytes.
-    fn next_cut(&self, bytes: &[u8]) -> Option<usize> {
+    fn next_cut(&self, bytes: &[u8], pulse: &mut Pulse<'_>) -> Result<Option<usize>> {
         let (mut from, mut to) = (PART / 2, PART);
         loop {
+            pulse.step(to - from)?;
             let cut = self.splitter().cut(bytes, from, to);
             if cut.is_some() || to == bytes.len() - 1 {
-                return cut;
+                return Ok(cut);
             }
-            (from, to) = (to, (2 * to).min(bytes.len() - 1));
+            (from, to) = (to, (to + PART).min(bytes.len() - 1));
         }
     }
 
     /// The ids of some parts, and how many there are at the end of each row that ends among them. A thread is expected to encode `expected`
     /// bytes in all.
-    fn encode_parts(&self, parts: &[Part<'_>], special: Option<&Matcher>, expected: usize) -> Result<Rows> {
+    fn encode_parts(
+        &self,
+        parts: &[Part<'_>],
+        special: Option<&Matcher>,
+        expected: usize,
+        behind: Option<&Behind<'_>>,
+        pulse: &mut Pulse<'_>,
+    ) -> Result<Rows> {
         let bytes: usize = parts.iter().map(|part| part.row.len()).sum();
-        let mut sink = Rows { ids: room_for(bytes), ends: Vec::with_capacity(parts.len()) };
-        self.with_encoder(bytes.max(expected), &mut sink, |encoder, sink| {
-            for &Part { row, unsearched, then } in parts {
+        let mut done = Rows { ids: room_for(bytes), ends: Vec::with_capacity(parts.len()) };
+        let sink = &mut Watched { sink: &mut done, look: &mut |bytes| pulse.step(bytes) };
+        self.with_encoder(bytes.max(expected), sink, |encoder, sink| {
+            for part in parts {
+                let &Part { row, unsearched, then, .. } = part;
                 match row {
                     Row::Text(text) => encoder.text(text, special.filter(|_| unsearched), sink)?,
                     Row::Bytes(bytes) => encoder.bytes(bytes, sink)?,
@@ -229,10 +308,11 @@ impl Vocabulary {
                 if let Some(event) = then {
                     encoder.mark(event, sink)?;
                 }
+                part.tell(behind);
             }
             ControlFlow::Continue(())
         })?;
-        Ok(sink)
+        Ok(done)
     }
 }
 
@@ -253,6 +333,7 @@ fn together<'p, 'a>(parts: &'p [Part<'a>]) -> Vec<&'p [Part<'a>]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::progress::unwatched;
 
     #[test]
     fn a_long_row_is_cut_after_a_long_piece_too_and_if_it_is_not_utf_8() {
@@ -263,10 +344,11 @@ mod tests {
         let text = [words.as_str(), &"a".repeat(3 * PART), &words].concat();
         let invalid = [&[0xff], text.as_bytes(), &[0xff]].concat();
         for row in [Row::Text(&text), Row::Bytes(&invalid)] {
-            let parts = vocabulary.parts(&[row], None, 2);
+            let parts = vocabulary.parts(&[row], None, 2, None, &mut Pulse::new(&mut unwatched, 0)).unwrap();
             let longest = parts.iter().map(|part| part.row.len()).max();
             assert!(parts.len() >= 7 && longest < Some(6 * PART), "{} parts, of up to {longest:?} bytes", parts.len());
-            assert_eq!(vocabulary.encode_rows(&[row], None, 2), vocabulary.encode_rows(&[row], None, 1));
+            let encode = |threads| vocabulary.encode_rows(&[row], None, threads, &mut unwatched);
+            assert_eq!(encode(2), encode(1));
         }
     }
 }

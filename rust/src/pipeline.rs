@@ -11,6 +11,7 @@ use crate::encode::Sink;
 use crate::lookup::{BLOCK, Batch, LookUp};
 use crate::misses::Misses;
 use crate::processor::{Instructions, Work, widest};
+use crate::split::Flow;
 use crate::vocab::Vocabulary;
 
 /// Something that stands between pieces.
@@ -80,7 +81,7 @@ impl Pipeline {
         mut ends: &[u32],
         ids: &mut Vec<u32>,
         sink: &mut impl Sink,
-    ) -> ControlFlow<()> {
+    ) -> Flow {
         let tokens = vocabulary.tokens();
         let mut start = base;
         loop {
@@ -91,7 +92,7 @@ impl Pipeline {
             if ends.is_empty() {
                 break;
             }
-            self.send(vocabulary, cache, sink)?;
+            self.send(vocabulary, cache, sink).map_break(Ok)?;
             if let Some(end) = stopped.too_long {
                 vocabulary.encode_part(&text[start..end], ids, sink)?;
                 start = end;
@@ -100,7 +101,7 @@ impl Pipeline {
                 }
             }
         }
-        self.send_if_full(vocabulary, cache, sink)
+        self.send_if_full(vocabulary, cache, sink).map_break(Ok)
     }
 
     /// Puts an event after the pieces so far.

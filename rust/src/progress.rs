@@ -12,6 +12,9 @@ pub fn unwatched(_done: u64, _total: u64) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
+/// Told how many steps of long work come next; an error ends the work.
+pub(crate) type Look<'a> = dyn FnMut(usize) -> Result<()> + 'a;
+
 /// How many steps, of some nanoseconds each, lie between two calls of a progress function: a millisecond or two.
 const STEPS: usize = 1 << 17;
 
@@ -34,9 +37,11 @@ impl<'a> Pulse<'a> {
     /// Counts `steps` more; `Error::Interrupted` if the work is to stop.
     pub(crate) fn step(&mut self, steps: usize) -> Result<()> {
         self.steps += steps;
-        if self.steps < STEPS {
-            return Ok(());
-        }
+        if self.steps < STEPS { Ok(()) } else { self.beat() }
+    }
+
+    /// Calls the progress function now.
+    pub(crate) fn beat(&mut self) -> Result<()> {
         self.steps = 0;
         match (self.progress)(self.done, self.total) {
             ControlFlow::Continue(()) => Ok(()),

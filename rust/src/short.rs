@@ -138,7 +138,7 @@ mod tests {
         let mut each = |base: usize, ends: &[u32]| {
             let mut start = base;
             for &end in ends {
-                vocabulary.encode_piece(&text.as_bytes()[start..base + end as usize], &mut ids);
+                vocabulary.encode_piece(&text.as_bytes()[start..base + end as usize], &mut ids).unwrap();
                 start = base + end as usize;
             }
             std::ops::ControlFlow::Continue(())

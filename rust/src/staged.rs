@@ -6,11 +6,12 @@
 
 use std::ops::ControlFlow;
 
-use crate::encode::{Rows, Sink};
+use crate::encode::{Rows, Sink, Watched};
 use crate::error::{Error, Result};
 use crate::merge::Chain;
 use crate::pipeline::Event;
-use crate::split::Flow;
+use crate::progress::Look;
+use crate::split::{Flow, unless_failed};
 use crate::table::PairTable;
 use crate::vocab::Vocabulary;
 
@@ -43,13 +44,20 @@ impl LastStage {
         LastStage { narrower, pairs }
     }
 
-    /// Applies the merges of this stage to `ids`, which the earlier stages made. O(n log n).
-    pub(crate) fn merge(&self, vocabulary: &Vocabulary, ids: &mut Vec<u32>, work: &mut Work) {
+    /// Applies the merges of this stage to `ids`, which the earlier stages made. O(n log n). Nothing fails but `look`.
+    pub(crate) fn merge(
+        &self,
+        vocabulary: &Vocabulary,
+        ids: &mut Vec<u32>,
+        work: &mut Work,
+        look: &mut Look<'_>,
+    ) -> Result<()> {
         let tokens = vocabulary.tokens();
         // Every id of the earlier stages is an id of this vocabulary.
         ids.iter_mut().for_each(|id| *id = tokens.index_of_id(*id).unwrap_or_default());
-        work.chain.merge(self.pairs.view(), ids);
+        work.chain.merge(self.pairs.view(), ids, look)?;
         ids.iter_mut().for_each(|id| *id = tokens.ids()[*id as usize]);
+        Ok(())
     }
 
     /// Sends the ids of the pieces of `text` from `base` on, which end at `base` + `ends`. `ids` is a buffer.
@@ -68,7 +76,8 @@ impl LastStage {
         work.narrow.ids.clear();
         work.narrow.ends.clear();
         let length = ends.last().map_or(0, |&end| end as usize);
-        let narrowed = self.narrower.with_encoder(length, &mut work.narrow, |encoder, narrow| {
+        let narrow = &mut Watched { sink: &mut work.narrow, look: &mut |bytes| sink.look(bytes) };
+        unless_failed(self.narrower.with_encoder(length, narrow, |encoder, narrow| {
             let mut start = base;
             ends.iter().try_for_each(|&end| {
                 let piece = &text[start..base + end as usize];
@@ -76,16 +85,13 @@ impl LastStage {
                 encoder.bytes(piece, narrow)?;
                 encoder.mark(Event::End, narrow)
             })
-        });
-        if let Err(error) = narrowed {
-            return ControlFlow::Break(Err(error));
-        }
+        }))?;
         let mut start = 0;
         for row in 0..work.narrow.ends.len() {
             let end = work.narrow.ends[row];
             ids.clear();
             ids.extend_from_slice(&work.narrow.ids[start..end]);
-            self.merge(vocabulary, ids, work);
+            unless_failed(self.merge(vocabulary, ids, work, &mut |steps| sink.look(steps)))?;
             sink.ids(vocabulary, ids).map_break(Ok)?;
             start = end;
         }
@@ -107,8 +113,7 @@ impl Vocabulary {
         if self.last_stage().is_some() {
             return self.with_encoder(piece.len(), out, |encoder, out| encoder.piece(piece, out));
         }
-        self.encode_piece(piece, out);
-        Ok(())
+        self.encode_piece(piece, out)
     }
 
     /// `Error::Vocabulary` if there are several stages, where `what` has no meaning.

@@ -3,10 +3,12 @@
 use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::Builder;
+use std::time::Duration;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::progress::{Pulse, unwatched};
 
 /// How many threads may be asked for on any machine: each has a table, and adding the tables up looks up each piece in all of them.
@@ -33,17 +35,18 @@ pub(crate) fn in_parts<P: Send, T: Send>(
 ) -> Result<Vec<T>> {
     let parts: Vec<_> = parts.into_iter().map(|part| Mutex::new((Some(part), None))).collect();
     let (next, stopped, error) = (AtomicUsize::new(0), AtomicBool::new(false), Mutex::new(None));
+    let stop = |first: Error| {
+        // The others stop because of this error, which is the one to report.
+        error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(first);
+        stopped.store(true, Ordering::Relaxed);
+    };
     let do_some = |pulse: &mut Pulse<'_>| {
         while !stopped.load(Ordering::Relaxed)
             && let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed))
         {
             let (part, done) = &mut *part.lock().unwrap_or_else(PoisonError::into_inner);
             match part.take().map(|part| work(part, pulse)) {
-                Some(Err(first)) => {
-                    // The others stop because of this error, which is the one to report.
-                    error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(first);
-                    stopped.store(true, Ordering::Relaxed);
-                }
+                Some(Err(error)) => stop(error),
                 Some(Ok(result)) => *done = Some(result),
                 None => {}
             }
@@ -57,8 +60,21 @@ pub(crate) fn in_parts<P: Send, T: Send>(
         do_some(&mut Pulse::new(&mut { unless_stopped }, 0));
     };
     std::thread::scope(|scope| {
-        (1..threads.min(parts.len())).map_while(|_| Builder::new().spawn_scoped(scope, beside).ok()).for_each(drop);
+        let (running, all_done) = channel::<()>();
+        let start = |_| {
+            let running = running.clone();
+            let work = move || {
+                beside();
+                drop(running);
+            };
+            Builder::new().spawn_scoped(scope, work).ok()
+        };
+        (1..threads.min(parts.len())).map_while(start).for_each(drop);
+        drop(running);
         do_some(pulse);
+        while all_done.recv_timeout(Duration::from_millis(20)) == Err(RecvTimeoutError::Timeout) {
+            pulse.beat().unwrap_or_else(stop);
+        }
     });
     if let Some(error) = error.into_inner().unwrap_or_else(PoisonError::into_inner) {
         return Err(error);
@@ -99,6 +115,25 @@ mod tests {
             }
         };
         let error = in_parts(0..3, 3, &mut Pulse::new(&mut |_, _| ControlFlow::Break(()), 0), forever).unwrap_err();
+        assert!(matches!(error, Error::Interrupted), "{error}");
+    }
+
+    #[test]
+    fn the_caller_is_heard_while_it_waits_for_another_thread() {
+        let (caller, other_runs) = (std::thread::current().id(), AtomicBool::new(false));
+        let work = |_, pulse: &mut Pulse<'_>| -> Result<()> {
+            if std::thread::current().id() == caller {
+                while !other_runs.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+                return Ok(());
+            }
+            other_runs.store(true, Ordering::Relaxed);
+            loop {
+                pulse.step(1)?;
+            }
+        };
+        let error = in_parts(0..2, 2, &mut Pulse::new(&mut |_, _| ControlFlow::Break(()), 0), work).unwrap_err();
         assert!(matches!(error, Error::Interrupted), "{error}");
     }
 }

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::id_index::IdIndex;
 use crate::meetings::Meetings;
 use crate::merge::Rules;
+use crate::progress::Look;
 use crate::seams::Seams;
 use crate::table::{MAX_TOKENS, PairTable, Pairs, TokenTable};
 
@@ -227,12 +228,17 @@ impl Tokens {
 
     /// Appends the tokens that merging makes of `piece`, as indices.
     pub(crate) fn merge(&self, piece: &[u8], out: &mut Vec<u32>) {
+        self.merge_unless_stopped(piece, out, &mut |_| Ok(())).expect("nothing stops it");
+    }
+
+    /// As `merge`, but an error of `look` ends it.
+    pub(crate) fn merge_unless_stopped(&self, piece: &[u8], out: &mut Vec<u32>, look: &mut Look<'_>) -> Result<()> {
         /// Merging a piece of this many bytes takes as long as finding out which bytes meet.
         const HUGE: usize = 1 << 13;
         if piece.len() > HUGE {
             get_or_make(&self.meetings, || Meetings::new(&self.parents));
         }
-        self.rules().merge(piece, out);
+        self.rules().merge(piece, out, look)
     }
 
     /// The merges by their pairs.
@@ -331,7 +337,8 @@ fn recover_parents(arena: &[u8], starts: &[u32]) -> Option<(Vec<(u32, u32)>, Pai
     for index in 256..count as u32 {
         parts.clear();
         Rules { pairs: pairs.view(), parents: &parents, starts, meetings: None }
-            .merge(bytes_of(arena, starts, index), &mut parts);
+            .merge(bytes_of(arena, starts, index), &mut parts, &mut |_| Ok(()))
+            .ok()?;
         let &[left, right] = &parts[..] else { return None };
         pairs.insert(left, right, index);
         parents.push((left, right));

@@ -5,8 +5,9 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use crate::encode::Sink;
+use crate::encode::{Sink, watched};
 use crate::error::Result;
+use crate::progress::Progress;
 use crate::special::Matcher;
 use crate::vocab::Vocabulary;
 
@@ -63,10 +64,11 @@ impl Vocabulary {
         text: &str,
         special: Option<&Matcher>,
         sorted: &[u32],
+        progress: &mut Progress<'_>,
     ) -> Result<(Vec<u32>, BTreeSet<Vec<u32>>)> {
         self.refuse_stages("encode_with_unstable")?;
         let mut encoded = WithLastPiece::default();
-        self.encode(text, special, &mut encoded)?;
+        watched(&mut encoded, progress, |encoded| self.encode(text, special, encoded))?;
         let (ids, end) = encoded.stable_and_end(self)?;
         let mut completions = BTreeSet::new();
         if end.is_empty() {
@@ -112,17 +114,17 @@ impl Vocabulary {
 
     /// tiktoken's `_encode_bytes`: valid UTF-8 as text; otherwise the last piece before the first invalid byte is merged together with
     /// all that follows, as one piece.
-    pub fn encode_bytes_as_tiktoken(&self, bytes: &[u8]) -> Result<Vec<u32>> {
+    pub fn encode_bytes_as_tiktoken(&self, bytes: &[u8], progress: &mut Progress<'_>) -> Result<Vec<u32>> {
         self.refuse_stages("_encode_bytes")?;
         let text = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
         let mut encoded = WithLastPiece::default();
-        self.encode_ordinary(text, &mut encoded)?;
+        watched(&mut encoded, progress, |encoded| self.encode_ordinary(text, encoded))?;
         if text.len() == bytes.len() {
             return Ok(encoded.ids);
         }
         let (mut ids, mut end) = encoded.stable_and_end(self)?;
         end.extend_from_slice(&bytes[text.len()..]);
-        self.encode_piece(&end, &mut ids);
+        watched(&mut ids, progress, |ids| self.encode_piece(&end, ids))?;
         Ok(ids)
     }
 

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use minbpe_core::encode::Sink;
 use minbpe_core::error::Error;
 use minbpe_core::parallel::Row;
+use minbpe_core::progress::unwatched;
 use minbpe_core::special::Matcher;
 use minbpe_core::threads::in_parallel;
 use minbpe_core::vocab::Vocabulary;
@@ -160,15 +161,15 @@ proptest! {
         let vocabulary = vocabulary(&merges);
         let ids = encode(&vocabulary, &text);
         let mut first = Vec::new();
-        vocabulary.encode_up_to(&text, limit, |ids| first.extend_from_slice(ids)).unwrap();
+        vocabulary.encode_up_to(&text, limit, |ids| first.extend_from_slice(ids), &mut unwatched).unwrap();
         prop_assert_eq!(&first, &ids[..ids.len().min(limit)]);
-        let end = vocabulary.truncated(&text, limit).unwrap();
+        let end = vocabulary.truncated(&text, limit, &mut unwatched).unwrap();
         let cut = &text[..end];
         prop_assert!(encode(&vocabulary, cut).len() <= limit);
         prop_assert!(end == text.len() || ids.len() > limit);
-        let offsets = vocabulary.encode_with_offsets(&text, None, false).unwrap().1;
+        let offsets = vocabulary.encode_with_offsets(&text, None, false, &mut unwatched).unwrap().1;
         prop_assert!(end == 0 || offsets.iter().any(|&(_, token_end)| token_end == end), "a cut is the end of a token");
-        let characters = vocabulary.encode_with_offsets(&text, None, true).unwrap().1;
+        let characters = vocabulary.encode_with_offsets(&text, None, true, &mut unwatched).unwrap().1;
         for (&(start, end), &(first, last)) in offsets.iter().zip(&characters) {
             let begin = (0..=start).rev().find(|&at| text.is_char_boundary(at)).unwrap();
             prop_assert_eq!(first, text[..begin].chars().count());
@@ -207,7 +208,7 @@ fn long_text_through_the_cache_equals_its_pieces_one_by_one() {
     let mut start = 0;
     let flow = vocabulary.splitter().split(&text, &mut Default::default(), |base, ends| {
         for &end in ends {
-            vocabulary.encode_piece(&text.as_bytes()[start..base + end as usize], &mut expected);
+            vocabulary.encode_piece(&text.as_bytes()[start..base + end as usize], &mut expected).unwrap();
             start = base + end as usize;
         }
         ControlFlow::Continue(())
@@ -218,7 +219,7 @@ fn long_text_through_the_cache_equals_its_pieces_one_by_one() {
     }
     for limit in [1, 2, 1000, expected.len() - 1, expected.len(), usize::MAX] {
         let mut first = Vec::new();
-        vocabulary.encode_up_to(&text, limit, |ids| first.extend_from_slice(ids)).unwrap();
+        vocabulary.encode_up_to(&text, limit, |ids| first.extend_from_slice(ids), &mut unwatched).unwrap();
         assert_eq!(first, expected[..expected.len().min(limit)]);
     }
 }
@@ -231,7 +232,7 @@ fn text_is_read_as_far_as_its_first_ids_go() {
     let text = ["x.".repeat(50_000), "a".repeat(5_000)].concat();
     assert!(matches!(vocabulary.encode_ordinary(&text, &mut Vec::new()), Err(Error::Pattern(_))));
     let mut first = Vec::new();
-    vocabulary.encode_up_to(&text, 3, |ids| first.extend_from_slice(ids)).unwrap();
+    vocabulary.encode_up_to(&text, 3, |ids| first.extend_from_slice(ids), &mut unwatched).unwrap();
     assert_eq!(first, *b"x.x".map(u32::from).as_slice());
 }
 
@@ -312,14 +313,14 @@ fn the_ids_of_files_are_those_of_their_bytes_and_the_first_that_cannot_be_read_i
     let files: Vec<PathBuf> = (0..600).map(|number| directory.join(number.to_string())).collect();
     files.iter().zip(&contents).for_each(|(file, bytes)| std::fs::write(file, bytes).unwrap());
     let rows: Vec<Row<'_>> = contents.iter().map(|bytes| Row::Bytes(bytes)).collect();
-    let expected = vocabulary.encode_rows(&rows, None, 1).unwrap();
+    let expected = vocabulary.encode_rows(&rows, None, 1, &mut unwatched).unwrap();
     for threads in 1..4 {
-        assert!(vocabulary.encode_files(&files, threads).unwrap() == expected, "{threads} threads");
+        assert!(vocabulary.encode_files(&files, threads, &mut unwatched).unwrap() == expected, "{threads} threads");
     }
     for file in [&files[70], &files[500]] {
         std::fs::remove_file(file).unwrap();
     }
-    let error = vocabulary.encode_files(&files, 2).unwrap_err();
+    let error = vocabulary.encode_files(&files, 2, &mut unwatched).unwrap_err();
     assert!(matches!(&error, Error::File(path, ..) if *path == files[70]), "{error}");
     std::fs::remove_dir_all(&directory).unwrap();
 }

@@ -104,7 +104,7 @@ fn piece_by_piece(vocabulary: &Vocabulary, bytes: &[u8]) -> Vec<u32> {
     let mut start = 0;
     let flow = vocabulary.splitter().split_bytes(bytes, &mut Default::default(), |base, ends| {
         for &end in ends {
-            vocabulary.encode_piece(&bytes[start..base + end as usize], &mut ids);
+            vocabulary.encode_piece(&bytes[start..base + end as usize], &mut ids).unwrap();
             start = base + end as usize;
         }
         ControlFlow::Continue(())
@@ -247,8 +247,11 @@ fn rows_have_the_same_ids_on_any_number_of_threads() {
             expected.1.push(expected.0.len() as u64);
         }
         for threads in [1, 2, 3, 16] {
-            assert!(vocabulary.encode_rows(&rows, special, threads).unwrap() == expected, "{threads} threads");
+            assert!(
+                vocabulary.encode_rows(&rows, special, threads, &mut unwatched).unwrap() == expected,
+                "{threads} threads"
+            );
         }
     }
-    assert_eq!(vocabulary.encode_rows(&[], None, 2).unwrap(), (vec![], vec![0]));
+    assert_eq!(vocabulary.encode_rows(&[], None, 2, &mut unwatched).unwrap(), (vec![], vec![0]));
 }

@@ -11,12 +11,13 @@ use pyo3::types::{PyBytes, PyInt, PyList, PyString};
 
 use super::buffer::Buffer;
 use super::integers::Integers;
-use super::text::{detached, expect_str, text_of, with_text};
+use super::text::{detached, encoding, expect_str, text_of, with_text};
 use super::vocabulary::Vocabulary;
-use crate::encode::room_for;
+use crate::encode::{room_for, watched};
 use crate::error::{Error, Result};
 use crate::offsets::Offsets;
 use crate::parallel::Row;
+use crate::progress::Progress;
 use crate::special;
 use crate::threads::in_parallel;
 use crate::tokens::get_or_make;
@@ -75,7 +76,8 @@ impl Encoder {
         let texts: Vec<Cow<'_, str>> = texts.iter().map(text_of).collect::<PyResult<_>>()?;
         let rows: Vec<Row<'_>> = texts.iter().map(|text| Row::Text(text)).collect();
         let special = matcher(special);
-        Ok(py.detach(|| self.vocabulary.encode_rows(&rows, special, threads))?)
+        let bytes = texts.iter().map(|text| text.len()).sum();
+        encoding(py, bytes, |progress| self.vocabulary.encode_rows(&rows, special, threads, progress))
     }
 
     fn list<'py>(
@@ -87,13 +89,13 @@ impl Encoder {
         if let Some(ids) = self.vocabulary.encode_short(text, special, &mut [0; _]) {
             return self.integers.list(py, ids);
         }
-        let ids = detached(py, text.len(), || self.ids(text, special))?;
+        let ids = encoding(py, text.len(), |progress| self.ids(text, special, progress))?;
         self.integers.list(py, &ids)
     }
 
-    fn ids(&self, text: &str, special: Option<&special::Matcher>) -> Result<Vec<u32>> {
+    fn ids(&self, text: &str, special: Option<&special::Matcher>, progress: &mut Progress<'_>) -> Result<Vec<u32>> {
         let mut ids = room_for(text.len());
-        self.vocabulary.encode(text, special, &mut ids)?;
+        watched(&mut ids, progress, |ids| self.vocabulary.encode(text, special, ids))?;
         Ok(ids)
     }
 
@@ -179,7 +181,7 @@ impl Encoder {
     #[pyo3(signature = (text, special=None))]
     fn encode_buffer(&self, text: &Bound<'_, PyAny>, special: Option<&Bound<'_, Matcher>>) -> PyResult<Buffer> {
         let special = matcher(special);
-        with_text(text, |text| self.ids(text, special)).map(Buffer::from)
+        with_text(text, |text, progress| self.ids(text, special, progress)).map(Buffer::from)
     }
 
     /// The ids of several texts, each as a list.
@@ -221,40 +223,47 @@ impl Encoder {
         let rows: Option<Vec<&[u8]>> =
             offsets.windows(2).map(|o| data.get(usize::try_from(o[0]).ok()?..usize::try_from(o[1]).ok()?)).collect();
         let rows = rows.ok_or_else(|| Error::Corpus("the column's offsets do not lie within its data".into()))?;
-        let (ids, offsets) = py.detach(|| {
+        let (ids, offsets) = encoding(py, data.len(), |progress| {
             let rows: Vec<Row<'_>> = rows.into_iter().map(Row::new).collect();
-            self.vocabulary.encode_rows(&rows, None, threads)
+            self.vocabulary.encode_rows(&rows, None, threads, progress)
         })?;
         Ok((ids.into(), offsets.into()))
     }
 
     /// The ids of the contents of files one after the other, and their offsets.
     fn encode_files(&self, py: Python<'_>, paths: Vec<PathBuf>, threads: usize) -> PyResult<(Buffer, Buffer)> {
-        let (ids, offsets) = py.detach(|| self.vocabulary.encode_files(&paths, threads))?;
+        let files = |progress: &mut Progress<'_>| self.vocabulary.encode_files(&paths, threads, progress);
+        let (ids, offsets) = encoding(py, usize::MAX, files)?;
         Ok((ids.into(), offsets.into()))
     }
 
     /// The ids of the beginning of `data`, as far as they do not depend on what follows, and how many bytes that is; of all of it, if it is
     /// the document's `last`.
     fn encode_stretch(&self, py: Python<'_>, data: &[u8], last: bool, threads: usize) -> PyResult<(Buffer, usize)> {
-        let (ids, end) = py.detach(|| self.vocabulary.encode_stretch(data, last, threads))?;
+        let stretch = |progress: &mut Progress<'_>| self.vocabulary.encode_stretch(data, last, threads, progress);
+        let (ids, end) = encoding(py, data.len(), stretch)?;
         Ok((ids.into(), end))
     }
 
-    fn encode_bytes(&self, py: Python<'_>, data: &[u8]) -> Result<Vec<u32>> {
-        let mut ids = Vec::new();
-        py.detach(|| self.vocabulary.encode_bytes(data, &mut ids))?;
-        Ok(ids)
+    fn encode_bytes<'py>(&self, py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyList>> {
+        let ids = encoding(py, data.len(), |progress| {
+            let mut ids = Vec::new();
+            watched(&mut ids, progress, |ids| self.vocabulary.encode_bytes(data, ids)).map(|()| ids)
+        })?;
+        self.integers.list(py, &ids)
     }
 
-    fn encode_bytes_as_tiktoken(&self, py: Python<'_>, data: &[u8]) -> Result<Vec<u32>> {
-        py.detach(|| self.vocabulary.encode_bytes_as_tiktoken(data))
+    fn encode_bytes_as_tiktoken<'py>(&self, py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyList>> {
+        let ids = encoding(py, data.len(), |progress| self.vocabulary.encode_bytes_as_tiktoken(data, progress))?;
+        self.integers.list(py, &ids)
     }
 
-    fn encode_piece(&self, py: Python<'_>, piece: &[u8]) -> Vec<u32> {
-        let mut ids = Vec::new();
-        py.detach(|| self.vocabulary.encode_piece(piece, &mut ids));
-        ids
+    fn encode_piece<'py>(&self, py: Python<'py>, piece: &[u8]) -> PyResult<Bound<'py, PyList>> {
+        let ids = encoding(py, piece.len(), |progress| {
+            let mut ids = Vec::new();
+            watched(&mut ids, progress, |ids| self.vocabulary.encode_piece(piece, ids)).map(|()| ids)
+        })?;
+        self.integers.list(py, &ids)
     }
 
     #[pyo3(signature = (text, special=None))]
@@ -263,9 +272,10 @@ impl Encoder {
         text: &Bound<'_, PyAny>,
         special: Option<&Bound<'_, Matcher>>,
     ) -> PyResult<(Vec<u32>, Vec<Vec<u32>>)> {
-        let (copy, special) = (text_of(text)?, matcher(special));
-        let (ids, completions) =
-            text.py().detach(|| self.vocabulary.encode_with_unstable(&copy, special, self.sorted()))?;
+        let special = matcher(special);
+        let (ids, completions) = with_text(text, |text, progress| {
+            self.vocabulary.encode_with_unstable(text, special, self.sorted(), progress)
+        })?;
         Ok((ids, completions.into_iter().collect()))
     }
 
@@ -278,23 +288,26 @@ impl Encoder {
         special: Option<&Bound<'_, Matcher>>,
     ) -> PyResult<(Vec<u32>, Offsets)> {
         let special = matcher(special);
-        with_text(text, |text| self.vocabulary.encode_with_offsets(text, special, characters))
+        let encode = |text: &str, progress: &mut Progress<'_>| {
+            self.vocabulary.encode_with_offsets(text, special, characters, progress)
+        };
+        with_text(text, encode)
     }
 
     /// How many tokens `text` has, at most `limit`.
     fn count(&self, text: &Bound<'_, PyAny>, limit: usize) -> PyResult<usize> {
-        with_text(text, |text| {
+        with_text(text, |text, progress| {
             let mut tokens = 0;
-            self.vocabulary.encode_up_to(text, limit, |ids| tokens += ids.len())?;
+            self.vocabulary.encode_up_to(text, limit, |ids| tokens += ids.len(), progress)?;
             Ok(tokens)
         })
     }
 
     /// The first `limit` ids of `text`.
     fn encode_up_to<'py>(&self, text: &Bound<'py, PyAny>, limit: usize) -> PyResult<Bound<'py, PyList>> {
-        let first = with_text(text, |text| {
+        let first = with_text(text, |text, progress| {
             let mut first = Vec::new();
-            self.vocabulary.encode_up_to(text, limit, |ids| first.extend_from_slice(ids))?;
+            self.vocabulary.encode_up_to(text, limit, |ids| first.extend_from_slice(ids), progress)?;
             Ok(first)
         })?;
         self.integers.list(text.py(), &first)
@@ -303,7 +316,8 @@ impl Encoder {
     /// The longest prefix of `text` that lies within the first `limit` tokens and ends on a character.
     fn truncate<'py>(&self, text: &Bound<'py, PyAny>, limit: usize) -> PyResult<Bound<'py, PyString>> {
         let copy = text_of(text)?;
-        let end = text.py().detach(|| self.vocabulary.truncated(&copy, limit))?;
+        let cut = |progress: &mut Progress<'_>| self.vocabulary.truncated(&copy, limit, progress);
+        let end = encoding(text.py(), copy.len(), cut)?;
         Ok(PyString::new(text.py(), &copy[..end]))
     }
 

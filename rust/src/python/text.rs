@@ -6,10 +6,15 @@ use pyo3::exceptions::{PyTypeError, PyUnicodeEncodeError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
+use super::training::watched;
 use crate::error::Result;
+use crate::progress::{Progress, unwatched};
 
 /// Below this length, releasing the interpreter lock costs more than it gains.
 const WORTH_DETACHING: usize = 1024;
+
+/// Shorter texts are encoded in some ten milliseconds at most.
+const WORTH_WATCHING: usize = 1 << 20;
 
 /// `value` as a `str`, or a TypeError that says what it is.
 pub(super) fn expect_str<'a, 'py>(value: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyString>> {
@@ -33,10 +38,33 @@ pub(super) fn text_of<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, str>>
     }
 }
 
-/// Runs `work` on the text of `value`, without the interpreter lock if the text is long.
-pub(super) fn with_text<T: Send>(value: &Bound<'_, PyAny>, work: impl FnOnce(&str) -> Result<T> + Send) -> PyResult<T> {
+/// Runs `work` on the text of `value`, as `encoding` does.
+pub(super) fn with_text<T: Send>(
+    value: &Bound<'_, PyAny>,
+    work: impl FnOnce(&str, &mut Progress<'_>) -> Result<T> + Send,
+) -> PyResult<T> {
     let text = text_of(value)?;
-    Ok(detached(value.py(), text.len(), || work(&text))?)
+    encoding(value.py(), text.len(), |progress| work(&text, progress))
+}
+
+/// Runs `work`, which encodes `length` bytes: without the interpreter lock if they are many, and if that takes long, until a signal's
+/// handler raises an exception, as Ctrl-C does.
+pub(super) fn encoding<T: Send>(
+    py: Python<'_>,
+    length: usize,
+    work: impl FnOnce(&mut Progress<'_>) -> Result<T> + Send,
+) -> PyResult<T> {
+    if length < WORTH_WATCHING || !in_main_thread(py)? {
+        return Ok(detached(py, length, || work(&mut unwatched))?);
+    }
+    watched(py, None, work)
+}
+
+/// Whether this is the thread that Python gives signals to: another one would only wait for the interpreter lock.
+fn in_main_thread(py: Python<'_>) -> PyResult<bool> {
+    let threading = py.import("threading")?;
+    let main = threading.call_method0("main_thread")?.getattr("ident")?;
+    threading.call_method0("get_ident")?.eq(main)
 }
 
 /// Runs `work`, without the interpreter lock if what it is for, a text or ids, has a large `length`.

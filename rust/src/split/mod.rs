@@ -47,6 +47,9 @@ enum Split {
 /// Whether splitting goes on, with a value if it does. Breaks with an error, or with `Ok` where the caller wants no more pieces.
 pub type Flow<T = ()> = ControlFlow<Result<()>, T>;
 
+/// About how many bytes the compiled engine goes on within a piece before it sends a batch without ends.
+pub(crate) const WITHIN: usize = walk::WINDOW;
+
 /// Receives batches of piece ends, as described at `Splitter::split`. Ends are 32 bits wide, relative to the start of their batch: a text may
 /// have any length, but a single piece may not pass 4 GiB.
 pub(crate) type Each<'a> = dyn FnMut(usize, &[u32]) -> Flow + 'a;
@@ -105,7 +108,8 @@ impl Splitter {
     }
 
     /// Calls `each(base, ends)` with batches of piece ends relative to `base`, in order: the first piece of a batch starts at `base`, each
-    /// later one where the previous one ended. Stops early when `each` breaks, with its error if it has one.
+    /// later one where the previous one ended. A batch may have no ends: then it comes from within a long piece. Stops early when `each`
+    /// breaks, with its error if it has one.
     ///
     /// `Error::Pattern` if the backtracking engine ran into its limit, `Error::Corpus` if a piece passes 4 GiB.
     pub fn split(&self, text: &str, scratch: &mut Scratch, mut each: impl FnMut(usize, &[u32]) -> Flow) -> Result<()> {
@@ -200,6 +204,11 @@ impl Splitter {
 /// The error that a flow broke with, if it did.
 pub(crate) fn ended(flow: Flow) -> Result<()> {
     flow.break_value().unwrap_or(Ok(()))
+}
+
+/// Goes on unless there is an error.
+pub(crate) fn unless_failed(result: Result<()>) -> Flow {
+    result.map_or_else(|error| ControlFlow::Break(Err(error)), ControlFlow::Continue)
 }
 
 /// The length of the invalid sequence that `bytes` begin with; 0 if they begin with a character.

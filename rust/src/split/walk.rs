@@ -33,7 +33,7 @@ const BLOCK: usize = LANES * LONG;
 const UNIT: usize = 16;
 /// How far one lane walks alone between batches, and within how many bytes of the end of that it looks for a cut: a huge piece has none,
 /// and looking takes twice as long as walking.
-const WINDOW: usize = 8192;
+pub(super) const WINDOW: usize = 8192;
 const NEAR: usize = 512;
 /// Output slots beyond one for each byte.
 pub(crate) const SPARE: usize = 16;
@@ -185,9 +185,7 @@ impl<'a, 'e> Splitting<'a, 'e> {
                 self.slots[slot] = (to - base) as u32;
             }
             let settled = place.settled(self.table);
-            if settled > 0 {
-                (self.each)(self.base + base, &self.slots[..settled])?;
-            }
+            (self.each)(self.base + base, &self.slots[..settled])?;
             if done {
                 debug_assert_eq!(self.slots[settled - 1] as usize, to - base);
                 return ControlFlow::Continue(to);
