@@ -191,7 +191,8 @@ class Keeper:
         if checkpoint.resume and (self.path / MERGES).exists():
             self._load(progress)
         self.parts: Parts | None = None
-        if self._counted is None and self._corpus is not None:
+        """What is kept while a corpus is counted; nothing of one counted only to see whether the checkpoint is of it."""
+        if self._digest is None and self._corpus is not None:
             self.parts = Parts(checkpoint, self._corpus, options["pattern"])
         if (
             self._corpus is None
@@ -233,8 +234,6 @@ class Keeper:
                 self._checkpoint.begin()
             self._digest = save_counted(counted, pattern, self.path / COUNTS, progress, dropped)
         elif self._digest != digest(counted, pattern, dropped):
-            if self.parts:
-                self.parts.counter = None
             raise CorpusError(f"the checkpoint in {self.path} is of another corpus: {WAY_OUT}")
         self._write([])
         if self.parts:

@@ -8,7 +8,7 @@ import pytest
 import minbpe
 from minbpe import extend, train
 from minbpe.checkpoint import Checkpoint
-from minbpe.counting import PieceCounts, count
+from minbpe.counting import PieceCounts, Progress, count
 from minbpe.errors import CorpusError, FormatError
 from tests.test_resuming_kinds import KINDS, SMALL, STAGES, TEXT, interrupted
 
@@ -100,6 +100,27 @@ def test_a_corpus_that_is_refused_leaves_no_new_checkpoint(kind: str, tmp_path: 
     with pytest.raises(CorpusError, match=r"2\^63"):
         KINDS[kind](source, checkpoint=tmp_path / "kept")
     assert not (tmp_path / "kept").exists()
+
+
+@pytest.mark.parametrize("stop", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_corpus_leaves_a_checkpoint_as_it_was_even_if_it_is_refused_late_or_interrupted(
+    kind: str, stop: bool, tmp_path: Path
+) -> None:
+    def interrupt(now: Progress) -> None:
+        if stop and now.stage == "count":
+            raise KeyboardInterrupt
+
+    corpus, kept = tmp_path / "corpus.txt", Checkpoint(tmp_path / "kept", every=0)
+    corpus.write_text(TEXT)
+    expected = KINDS[kind](corpus, checkpoint=kept)
+    files = {path: path.read_bytes() for path in (tmp_path / "kept").rglob("*") if path.is_file()}
+    corpus.write_text(TEXT.upper())
+    with pytest.raises(KeyboardInterrupt if stop else CorpusError):
+        KINDS[kind](corpus, checkpoint=kept, progress=interrupt)
+    assert {path: path.read_bytes() for path in (tmp_path / "kept").rglob("*") if path.is_file()} == files
+    corpus.write_text(TEXT)
+    assert KINDS[kind](corpus, checkpoint=kept) == expected
 
 
 @pytest.mark.parametrize("kind", KINDS)
