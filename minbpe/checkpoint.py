@@ -23,7 +23,7 @@ from minbpe.loading import check, load
 from minbpe.parts import STATE, Parts
 from minbpe.patterns import from_json, shown
 from minbpe.source import SavedCounts
-from minbpe.state import WAY_OUT, read_state, write_state
+from minbpe.state import WAY_OUT, read_state, rows_of_ints, write_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -318,7 +318,9 @@ def read_options(path: Path, options: Mapping[str, Any]) -> dict[str, Any]:
         FormatError: the state is damaged, or a later version wrote it.
         OSError: the state cannot be read.
     """
-    state = read_state(path / MERGES)
+    state = read_state(path / MERGES, {"options": dict, "corpus": str | None, "counts": str | None, "merges": list})
+    if not rows_of_ints(state["merges"], 4):
+        raise FormatError(f"{path / MERGES} holds no state of a checkpoint: {WAY_OUT}")
     kind, wanted = _kind(state["options"]), _kind(options)
     if kind != wanted:
         raise CorpusError(f"the checkpoint in {path} is of {kind}, and this is {wanted}: {WAY_OUT}")

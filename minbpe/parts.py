@@ -17,7 +17,7 @@ from minbpe.formats.counts import save_counted
 from minbpe.gathering import Place, summed
 from minbpe.loading import add_up, check
 from minbpe.patterns import from_json
-from minbpe.state import WAY_OUT, read_state, write_state
+from minbpe.state import WAY_OUT, read_state, rows_of_ints, write_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +59,10 @@ class Parts:
             self._load()
 
     def _load(self) -> None:
-        state = read_state(self._path / STATE)
+        path = self._path / STATE
+        state = read_state(path, {**dict.fromkeys(self._about, object), "parts": list, "places": list})
+        if not rows_of_ints(state["places"], len(Place._fields)) or len(state["parts"]) != len(state["places"]):
+            raise FormatError(f"{path} holds no state of a checkpoint: {WAY_OUT}")
         for name, value in self._about.items():
             if from_json(state[name]) != value:
                 raise CorpusError(f"the checkpoint in {self._path} is of counting with another {name}: {WAY_OUT}")

@@ -1,5 +1,6 @@
 """A checkpoint of training, training in stages or extending is refused for anything else, and for what it cannot resume."""
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from minbpe import extend, train
 from minbpe.checkpoint import Checkpoint
 from minbpe.counting import PieceCounts, Progress, count
 from minbpe.errors import CorpusError, FormatError
+from minbpe.state import read_state, write_state
 from tests.test_resuming_kinds import KINDS, SMALL, STAGES, TEXT, interrupted
 
 
@@ -151,3 +153,51 @@ def test_what_is_damaged_or_no_directory_is_refused(kind: str, tmp_path: Path) -
     for wrong in ("", tmp_path / "file", tmp_path / "missing" / "kept"):
         with pytest.raises(NotADirectoryError, match="cannot be a directory for a checkpoint"):
             KINDS[kind](TEXT, checkpoint=wrong)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"options": None},
+        {"corpus": 5},
+        {"counts": []},
+        {"merges": None},
+        {"merges": "x"},
+        {"merges": [[97, 97, 1]]},
+        {"merges": [[97, 97, 1, "x"]]},
+    ],
+    ids=str,
+)
+def test_a_state_that_is_sealed_and_none_of_training_is_refused(forged: dict[str, Any], tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    interrupted("training", kept)
+    sound = read_state(kept / "merges", {})
+    write_state(kept / "merges", sound | forged)
+    with pytest.raises(FormatError, match="merges holds no state of a checkpoint: do as before"):
+        KINDS["training"](TEXT, checkpoint=kept)
+    write_state(kept / "merges", {name: value for name, value in sound.items() if name not in forged})
+    with pytest.raises(FormatError, match="merges holds no state of a checkpoint: do as before"):
+        KINDS["training"](TEXT, checkpoint=kept)
+
+
+@pytest.mark.parametrize(
+    "forged", [{"parts": None}, {"parts": []}, {"places": [[1, 2, 3]]}, {"places": [[1, 2, 3, None]]}, {"pattern": ...}]
+)
+def test_a_state_that_is_sealed_and_none_of_counting_is_refused(forged: dict[str, Any], tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    sound: dict[str, Any] = {"corpus": "a", "pattern": "b", "unicode": "c", "parts": ["d"], "places": [[1, 2, 3, 4]]}
+    state = {name: value for name, value in (sound | forged).items() if value is not ...}
+    write_state(kept / "parts", state)
+    with pytest.raises(FormatError, match="parts holds no state of a checkpoint: do as before"):
+        count(TEXT, checkpoint=kept)
+
+
+def test_a_state_that_nests_too_deep_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "merges"
+    write_state(path, {})
+    magic = path.read_bytes().partition(b"sha256")[0]
+    body = b"[" * 100_000
+    path.write_bytes(magic + b"sha256 " + sha256(body).hexdigest().encode() + b"\n" + body)
+    with pytest.raises(FormatError, match="merges holds no state of a checkpoint"):
+        read_state(path, {})

@@ -90,7 +90,7 @@ def train(
         stage: PATTERN:SIZE, repeated from narrow to wide; SIZE is the size of the vocabulary after that stage.
         special: A special token; may be repeated.
         reserved: Spare special tokens, <|reserved_0|> and so on.
-        seed: A text to be a token in any case; may be repeated.
+        seed: A text to be a token in any case; repeatable.
         tie_break: Among equally frequent pairs, merge the one that occurs first, or the one of lowest ids.
         byte_order: Which ids bytes have: their value, or GPT-2's order.
         min_count: Leave out pieces seen less often than this.
