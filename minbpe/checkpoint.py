@@ -310,6 +310,19 @@ def keeping_stages(
         whole.remove_if_empty()
 
 
+def read_merges(path: Path) -> dict[str, Any]:
+    """Return what the checkpoint at `path` says of the merges that are made.
+
+    Raises:
+        FormatError: it is damaged, or a later version wrote it.
+        OSError: it cannot be read.
+    """
+    state = read_state(path / MERGES, {"options": dict, "corpus": str | None, "counts": str | None, "merges": list})
+    if not rows_of_ints(state["merges"], 4):
+        raise FormatError(f"{path / MERGES} holds no state of a checkpoint: {WAY_OUT}")
+    return state
+
+
 def read_options(path: Path, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the state that a training with these options has left in a directory.
 
@@ -318,9 +331,7 @@ def read_options(path: Path, options: Mapping[str, Any]) -> dict[str, Any]:
         FormatError: the state is damaged, or a later version wrote it.
         OSError: the state cannot be read.
     """
-    state = read_state(path / MERGES, {"options": dict, "corpus": str | None, "counts": str | None, "merges": list})
-    if not rows_of_ints(state["merges"], 4):
-        raise FormatError(f"{path / MERGES} holds no state of a checkpoint: {WAY_OUT}")
+    state = read_merges(path)
     kind, wanted = _kind(state["options"]), _kind(options)
     if kind != wanted:
         raise CorpusError(f"the checkpoint in {path} is of {kind}, and this is {wanted}: {WAY_OUT}")

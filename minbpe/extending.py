@@ -147,13 +147,12 @@ def before_extending(vocabulary: Vocabulary, checkpoint: Checkpoint) -> Vocabula
         FormatError: the checkpoint is damaged, or a later version wrote it.
         OSError: the checkpoint cannot be read.
     """
-    from minbpe.checkpoint import MERGES
-    from minbpe.state import read_state
+    from minbpe.checkpoint import MERGES, read_merges
 
-    saved = Path(checkpoint.path) / MERGES
-    if vocabulary.by_rank or not saved.exists():
+    path = Path(checkpoint.path)
+    if vocabulary.by_rank or not (path / MERGES).exists():
         return vocabulary
-    state, merges = read_state(saved), vocabulary.merges
+    state, merges = read_merges(path), vocabulary.merges
     learned: Learned = state["merges"]
     added = [(left, right) for left, right, _, _ in learned[:1]]
     if not added or added[0] not in merges:
