@@ -15,11 +15,13 @@ const DEEPSEEK: &[&str] = SEQUENCES[0].pattern;
 const DIGITS: &[&str] = &[r"\p{N}", r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)"];
 /// Lines, then words; and words, then a pattern that looks behind.
 const LINES: &[&str] = &[r"[^\n]+|[\n]+", r"\w+|\s+$"];
+/// Patterns that leave gaps and look ahead, whose characters are of several kinds.
+const GAPS: &[&str] = &[r"\d+(?!\s)|b+a?|!(?=s)", r"[a文]+(?=\s)|_|s", r"\w+|\s+(?!\S)|\s+"];
 const BEHIND: &[&str] = &[r"\w+", r"(?<=a)b|[^a]"];
 
 /// Each of these, compiled by minbpe and by fancy-regex.
 static COMPILED: LazyLock<Vec<(Splitter, Vec<Regex>)>> = LazyLock::new(|| {
-    [DEEPSEEK, DIGITS, LINES, BEHIND]
+    [DEEPSEEK, DIGITS, LINES, GAPS, BEHIND]
         .map(|patterns| {
             let regexes = patterns.iter().map(|pattern| Regex::new(pattern).unwrap()).collect();
             (Splitter::sequence(patterns).unwrap(), regexes)
@@ -112,7 +114,11 @@ fn deepseek_splits_digits_then_cjk_then_words() {
     let text = "In 12345年、東京 is_big!\n\n  ok";
     let expected = ["In", " ", "123", "45", "年", "、", "東京", " is", "_big", "!\n\n", " ", " ok"];
     assert_eq!(pieces(&splitter, text.as_bytes()), expected.map(str::as_bytes));
-    assert_eq!(splitter.cut(b"ab1 cd", 0, 6), Some(3), "the first split cuts between digits and letters");
+    assert_eq!(splitter.cut(b"ab1cd", 0, 5), Some(3), "the first split cuts between digits and letters");
+    assert_eq!(splitter.cut(b"ab cd", 0, 5), Some(2), "the last one cuts before a space, and no other matches letters");
+    assert_eq!(splitter.cut("12中cd".as_bytes(), 3, 7), Some(5), "the second one cuts after an ideogram");
+    assert_eq!(splitter.cut("12½ ".as_bytes(), 1, 4), Some(4));
+    assert_eq!(splitter.cut("1234".as_bytes(), 0, 4), None);
 }
 
 #[test]

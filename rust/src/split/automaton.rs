@@ -84,6 +84,13 @@ impl Automaton {
         self.steps[state as usize * (self.symbols + 1) + symbol]
     }
 
+    /// Whether no match holds `symbol`, which ends all that is being matched.
+    pub(super) fn outside(&self, symbol: usize) -> bool {
+        let over =
+            |state| (0..=self.symbols).all(|next| matches!(self.step(state, next), Step { to: DEAD, hit: Hit::Gap }));
+        (DEAD..self.sure.len() as u32).map(|state| self.step(state, symbol).to).all(|to| to == DEAD || over(to))
+    }
+
     /// Whether the pattern will match from `state`, whatever comes.
     pub(super) fn sure(&self, state: u32) -> bool {
         self.sure[state as usize]

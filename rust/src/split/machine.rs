@@ -45,6 +45,8 @@ pub(super) struct Machine {
     pub(super) free: Vec<u8>,
     /// For each pair of symbols, whether a piece ends between them, whatever comes before and after.
     pub(super) cuts: Vec<bool>,
+    /// For each symbol, whether no match holds it, so that what comes after it is matched as at the start of a text.
+    pub(super) outside: Vec<bool>,
 }
 
 impl Machine {
@@ -76,7 +78,8 @@ impl Machine {
         }
         let free = chains.iter().map(|chain| (chain.len() - 1) as u8).collect();
         let cuts = find_cuts(&moves, automaton.symbols);
-        Ok(Machine { moves, free, cuts }.minimised())
+        let outside = (0..automaton.symbols).map(|symbol| automaton.outside(symbol)).collect();
+        Ok(Machine { moves, free, cuts, outside }.minimised())
     }
 
     /// Moore's refinement: states that behave the same for ever become one.
@@ -98,7 +101,7 @@ impl Machine {
             }
             count = ids.len();
         }
-        let mut machine = Machine { moves: Vec::new(), free: Vec::new(), cuts: self.cuts };
+        let mut machine = Machine { moves: Vec::new(), free: Vec::new(), cuts: self.cuts, outside: self.outside };
         for (state, mut row) in self.moves.into_iter().enumerate() {
             if classes[state] == machine.moves.len() {
                 row.iter_mut().for_each(|step| step.to = classes[step.to]);

@@ -129,9 +129,9 @@ impl Splitter {
     /// The last position in `lo..=hi` where a piece ends whatever text comes before and after. Threads may cut there: the two sides, split
     /// separately, give the pieces of the whole. `None` if there is no such position, as always with the backtracking engine.
     pub fn cut(&self, bytes: &[u8], lo: usize, hi: usize) -> Option<usize> {
-        match self.splits.first() {
-            Some(Split::Compiled(table)) => table.cut(bytes, lo, hi),
-            _ => None,
+        match &self.splits[..] {
+            [Split::Compiled(only)] => only.cut(bytes, lo, hi),
+            splits => sequence::cut(splits, bytes, lo, hi),
         }
     }
 

@@ -60,6 +60,18 @@ pub(super) struct Table {
     symbols: usize,
     /// For each pair of symbols, whether a piece always ends between them.
     cuts: Vec<bool>,
+    /// For each symbol, whether no match holds it.
+    outside: Vec<bool>,
+}
+
+/// What a pattern makes of a place between two characters, whatever the text before and after.
+pub(super) enum Between {
+    /// A piece ends there.
+    Cut,
+    /// A piece may end there or a gap go on; and the two sides, split separately, give the pieces of the whole but for that gap.
+    Gap,
+    /// It depends.
+    Unknown,
 }
 
 impl Table {
@@ -111,6 +123,16 @@ impl Table {
             right = left.map(|(symbol, _)| (at, symbol));
         }
         None
+    }
+
+    /// What lies at `at` in `bytes`, which need not be UTF-8.
+    pub(super) fn between(&self, bytes: &[u8], at: usize) -> Between {
+        let left = (at.saturating_sub(4)..at).rev().find(|&start| bytes[start] & 0xc0 != 0x80);
+        match (left.and_then(|start| self.character(bytes, start)), self.character(bytes, at)) {
+            (Some((x, end)), Some((y, _))) if end == at && self.cuts[x * self.symbols + y] => Between::Cut,
+            (Some((x, end)), Some(_)) if end == at && self.outside[x] => Between::Gap,
+            _ => Between::Unknown,
+        }
     }
 
     /// The symbol of a character, and how many there are.
@@ -277,7 +299,8 @@ impl Rows {
         }
         let nop = symbols.count as u8 + 1;
         words.extend(trie::build(symbols, nop, symbols.count as u8)?);
-        Ok(Table { words, width, height, symbols: symbols.count, cuts: machine.cuts })
+        let Machine { cuts, outside, .. } = machine;
+        Ok(Table { words, width, height, symbols: symbols.count, cuts, outside })
     }
 }
 
