@@ -206,6 +206,14 @@ def test_truncating_to_what_it_has_not_is_refused(size: int) -> None:
         small().truncate(size)
 
 
+def test_truncating_leaves_no_special_token_without_an_id() -> None:
+    byte_ids = [2**32 - 2, *range(1, 256)]
+    one = Vocabulary.from_merges([(97, 98)], byte_ids=byte_ids, ids=[300], special_tokens={"<|end|>": 500})
+    assert one.truncate(256).special_tokens == {"<|end|>": 2**32 - 1}
+    with pytest.raises(VocabularyError, match="no ids are left for the special tokens after 4294967294"):
+        one.with_special_tokens({"<|stop|>": 600}).truncate(256)
+
+
 def test_special_tokens_may_share_an_id_and_the_first_by_text_is_what_it_decodes_to() -> None:
     vocabulary = small().with_special_tokens({"<|b|>": 500, "<|a|>": 500})
     assert vocabulary[500] == b"<|a|>"

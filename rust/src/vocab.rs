@@ -206,8 +206,15 @@ impl Vocabulary {
         } else {
             Tokens::from_merges(&self.byte_ids(), &self.merges()[..count - 256], &kept[256..])?
         };
-        let first = kept.iter().max().map_or(0, |&highest| highest + 1);
-        let groups = (first..).zip(self.special.chunk_by(|(_, a), (_, b)| a == b));
+        let first = kept.iter().max().map_or(0, |&highest| u64::from(highest) + 1);
+        let groups: Vec<_> = self.special.chunk_by(|(_, a), (_, b)| a == b).collect();
+        if first + groups.len() as u64 > 1 << 32 {
+            return Err(Error::Vocabulary(format!(
+                "no ids are left for the special tokens after {}, the highest id that is kept: give the tokens lower ids",
+                first - 1
+            )));
+        }
+        let groups = (first as u32..=u32::MAX).zip(groups);
         let moved = groups.flat_map(|(id, group)| group.iter().map(move |(text, _)| (text.clone(), id))).collect();
         let last_stage =
             self.last_stage.as_ref().map(|last| LastStage::new(last.narrower.clone(), tokens.parents()).into());
