@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from io import BufferedReader, BytesIO
@@ -208,6 +209,23 @@ def refuse_unless_plain(path: str | os.PathLike[str]) -> None:
             f"{file} is a {file.suffix} file, and a path stands for the bytes of a file as they are: give "
             f"minbpe.read_documents([Path({str(file)!r})]), which reads the text in it"
         )
+
+
+def mapped_or_read(path: str | os.PathLike[str]) -> str | os.PathLike[str] | bytes:
+    """Return the path of a file for the core to map, but the bytes of a pipe or a device: only here Ctrl-C ends waiting for them.
+
+    Raises:
+        CorpusError: The path is that of a compressed file or of one of records.
+    """
+    refuse_unless_plain(path)
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError:  # of which the core tells
+        return path
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return path
+    with naming(Path(path)):
+        return Path(path).read_bytes()
 
 
 def read_documents(

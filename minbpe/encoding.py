@@ -300,13 +300,11 @@ class Encoding(BaseEncoding):
             CorpusError: a path is that of a compressed file or of one of records, which `read_documents` reads.
             TypeError: `paths` is a single path.
         """
-        from minbpe.documents import refuse_unless_plain
+        from minbpe.documents import mapped_or_read
 
         if isinstance(paths, str | bytes | os.PathLike):
             raise TypeError(f"paths are given one by one, and this is a single {type(paths).__name__}: write [path]")
-        files = list(paths)
-        for file in files:
-            refuse_unless_plain(file)
+        files = list(map(mapped_or_read, paths))
         ids, offsets = self._core.encode_files(files, _threads(num_threads))
         return memoryview(ids), memoryview(offsets)
 

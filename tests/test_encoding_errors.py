@@ -174,6 +174,14 @@ def test_an_unknown_id_is_a_key_error_a_value_error_and_an_overflow_error(id: in
     assert id not in encoding.vocabulary
 
 
+@pytest.mark.parametrize("id", [-1, 2**40])
+def test_so_is_one_in_an_array_of_numpy(id: int) -> None:
+    encoding = minbpe.get_encoding("gpt2")
+    for call in (encoding.decode, encoding.decode_bytes, encoding.decode_tokens_bytes):
+        with pytest.raises(UnknownTokenError, match=rf"^no token has the id {id}: ids go from 0 to 50256$"):
+            call(np.array([1, id]))
+
+
 def test_an_id_may_be_the_highest_of_all() -> None:
     encoding = Encoding("", pat_str=None, mergeable_ranks=BYTES | {b"ab": 2**32 - 2}, special_tokens={"<s>": 2**32 - 1})
     assert encoding.n_vocab == 2**32

@@ -3,6 +3,7 @@
 import errno
 import os
 import random
+import signal
 import sys
 import threading
 from itertools import accumulate
@@ -127,6 +128,21 @@ def test_an_error_while_a_file_is_read_names_it_too() -> None:
 def test_a_file_whose_text_is_not_its_bytes_is_refused(name: str) -> None:
     with pytest.raises(CorpusError, match="read_documents"):
         GPT2.encode_files([name])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
+@pytest.mark.parametrize("writes", [False, True])
+def test_waiting_for_a_pipe_ends_with_ctrl_c(writes: bool, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+    # Whoever opens a pipe for both ways waits for nobody.
+    writer = os.open(tmp_path / "pipe", os.O_RDWR) if writes else None
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        GPT2.encode_files([tmp_path / "pipe"])
+    timer.join()
+    if writer is not None:
+        os.close(writer)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")

@@ -4,7 +4,6 @@
 //! ends, which needs no look at what comes before, and short ones together.
 
 use std::ops::{ControlFlow, Range};
-use std::path::PathBuf;
 
 use crate::document::{Contents, Document};
 use crate::encode::{Rows, Watched, room_for};
@@ -148,12 +147,13 @@ impl Vocabulary {
         Ok((ids, offsets))
     }
 
-    /// As `encode_rows`, for the contents of files, whether or not they are UTF-8. What cannot be mapped, such as a pipe, is read to its end.
+    /// As `encode_rows`, for the contents of documents, whether or not they are UTF-8. What cannot be mapped, such as a pipe, is read to its
+    /// end.
     ///
     /// `Error::File` for the first file that cannot be read, `Error::Interrupted` where `progress` breaks.
     pub fn encode_files(
         &self,
-        files: &[PathBuf],
+        files: &[Document<'_>],
         threads: usize,
         progress: &mut Progress<'_>,
     ) -> Result<(Vec<u32>, Vec<u64>)> {
@@ -162,8 +162,7 @@ impl Vocabulary {
         let (mut held, mut bytes): (Vec<Contents<'_>>, usize) = (Vec::new(), 0);
         let mut rounds = files.chunks(FILES).peekable();
         while let Some(round) = rounds.next() {
-            let files = round.iter().map(|file| Document::File(file));
-            let opened = in_parts(files, threads, pulse, |file, pulse| {
+            let opened = in_parts(round, threads, pulse, |file, pulse| {
                 pulse.step(MAPPED as usize)?;
                 Ok(file.open(MAPPED))
             });

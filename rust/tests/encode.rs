@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use minbpe_core::count::Document;
 use minbpe_core::encode::Sink;
 use minbpe_core::error::Error;
 use minbpe_core::parallel::Row;
@@ -312,15 +313,16 @@ fn the_ids_of_files_are_those_of_their_bytes_and_the_first_that_cannot_be_read_i
     let contents: Vec<Vec<u8>> = (0..600).map(|number| b"abc \xff".repeat(number * number % 30_000)).collect();
     let files: Vec<PathBuf> = (0..600).map(|number| directory.join(number.to_string())).collect();
     files.iter().zip(&contents).for_each(|(file, bytes)| std::fs::write(file, bytes).unwrap());
+    let documents: Vec<Document<'_>> = files.iter().map(|file| Document::File(file)).collect();
     let rows: Vec<Row<'_>> = contents.iter().map(|bytes| Row::Bytes(bytes)).collect();
     let expected = vocabulary.encode_rows(&rows, None, 1, &mut unwatched).unwrap();
     for threads in 1..4 {
-        assert!(vocabulary.encode_files(&files, threads, &mut unwatched).unwrap() == expected, "{threads} threads");
+        assert!(vocabulary.encode_files(&documents, threads, &mut unwatched).unwrap() == expected, "{threads} threads");
     }
     for file in [&files[70], &files[500]] {
         std::fs::remove_file(file).unwrap();
     }
-    let error = vocabulary.encode_files(&files, 2, &mut unwatched).unwrap_err();
+    let error = vocabulary.encode_files(&documents, 2, &mut unwatched).unwrap_err();
     assert!(matches!(&error, Error::File(path, ..) if *path == files[70]), "{error}");
     std::fs::remove_dir_all(&directory).unwrap();
 }

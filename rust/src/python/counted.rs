@@ -283,13 +283,13 @@ fn finished() -> PyErr {
 }
 
 /// A document from Python, whose owner keeps it alive.
-enum Held<'a> {
+pub(super) enum Held<'a> {
     Bytes(Cow<'a, [u8]>),
     File(PathBuf),
 }
 
 impl Held<'_> {
-    fn document(&self) -> Document<'_> {
+    pub(super) fn document(&self) -> Document<'_> {
         match self {
             Held::Bytes(bytes) => Document::Bytes(bytes),
             Held::File(path) => Document::File(path),

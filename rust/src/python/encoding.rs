@@ -1,18 +1,19 @@
 //! `_core.Encoder` and `_core.Matcher`: what `minbpe.Encoding` is made of.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use pyo3::buffer::{Element, PyBuffer};
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyInt, PyList, PyString};
+use pyo3::types::{PyBytes, PyList, PyString};
 
 use super::buffer::Buffer;
+use super::counted::Held;
 use super::integers::Integers;
 use super::text::{detached, encoding, expect_str, text_of, with_text};
 use super::vocabulary::Vocabulary;
+use crate::count::Document;
 use crate::encode::{room_for, watched};
 use crate::error::{Error, Result};
 use crate::offsets::Offsets;
@@ -112,7 +113,7 @@ impl Encoder {
 
     fn extract_id(&self, id: &Bound<'_, PyAny>) -> PyResult<u32> {
         id.extract::<u32>().map_err(|error| {
-            if error.is_instance_of::<PyOverflowError>(id.py()) && id.is_instance_of::<PyInt>() {
+            if error.is_instance_of::<PyOverflowError>(id.py()) {
                 let highest = self.vocabulary.n_vocab() - 1;
                 return Error::UnknownToken(format!("no token has the id {id}: ids go from 0 to {highest}")).into();
             }
@@ -230,10 +231,18 @@ impl Encoder {
         Ok((ids.into(), offsets.into()))
     }
 
-    /// The ids of the contents of files one after the other, and their offsets.
-    fn encode_files(&self, py: Python<'_>, paths: Vec<PathBuf>, threads: usize) -> PyResult<(Buffer, Buffer)> {
-        let files = |progress: &mut Progress<'_>| self.vocabulary.encode_files(&paths, threads, progress);
-        let (ids, offsets) = encoding(py, usize::MAX, files)?;
+    /// The ids of the contents of files, given by their paths or as bytes, one after the other, and their offsets.
+    fn encode_files(&self, py: Python<'_>, files: Vec<Bound<'_, PyAny>>, threads: usize) -> PyResult<(Buffer, Buffer)> {
+        let mut held = Vec::with_capacity(files.len());
+        for file in &files {
+            held.push(match file.cast::<PyBytes>() {
+                Ok(bytes) => Held::Bytes(Cow::Borrowed(bytes.as_bytes())),
+                Err(_) => Held::File(file.extract()?),
+            });
+        }
+        let files: Vec<Document<'_>> = held.iter().map(Held::document).collect();
+        let encode = |progress: &mut Progress<'_>| self.vocabulary.encode_files(&files, threads, progress);
+        let (ids, offsets) = encoding(py, usize::MAX, encode)?;
         Ok((ids.into(), offsets.into()))
     }
 
