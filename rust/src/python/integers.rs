@@ -12,9 +12,6 @@ use pyo3::types::{PyInt, PyList};
 
 use crate::processor::{prefetch, prefetch_at};
 
-/// How many ids are made into a list between two looks at signals: some milliseconds.
-const HEARD: usize = 1 << 18;
-
 /// The integers from 0 on, made once enough of them have been asked for.
 pub(super) struct Integers {
     end: u64,
@@ -32,15 +29,9 @@ impl Integers {
     pub(super) fn list<'py>(&self, py: Python<'py>, ids: &[u32]) -> PyResult<Bound<'py, PyList>> {
         /// How far ahead the objects are prefetched; the references to them are prefetched twice as far ahead.
         const AHEAD: usize = 16;
-        if ids.len() < AHEAD {
+        let ready = if ids.len() < AHEAD { None } else { self.ready(py, ids.len())? };
+        let Some(ready) = ready else {
             return PyList::new(py, ids);
-        }
-        // A list of a hundred million ids takes seconds, mostly to make its pages.
-        let heard = |at: usize| if at % HEARD == HEARD - 1 { py.check_signals() } else { Ok(()) };
-        let Some(ready) = self.ready(py, ids.len())? else {
-            let list =
-                ids.iter().enumerate().map(|(at, &id)| Integer(heard(at).and_then(|()| Ok(id.into_pyobject(py)?))));
-            return PyList::new(py, list);
         };
         let find = |id: &u32| prefetch(ready, *id as usize);
         let fetch = |id: &u32| prefetch_at(ready[*id as usize].as_ptr());
@@ -49,7 +40,7 @@ impl Integers {
         let list = ids.iter().enumerate().map(|(at, &id)| {
             ids.get(at + 2 * AHEAD).map(find);
             ids.get(at + AHEAD).map(fetch);
-            Integer(heard(at).map(|()| ready[id as usize].bind_borrowed(py).to_owned()))
+            ready[id as usize].bind_borrowed(py).to_owned()
         });
         PyList::new(py, list)
     }
@@ -68,19 +59,6 @@ impl Integers {
         let ready: Vec<Py<PyInt>> =
             (0..self.end as u32).map(|id| Ok(id.into_pyobject(py)?.unbind())).collect::<PyResult<_>>()?;
         Ok(Some(self.ready.get_or_init(|| ready)))
-    }
-}
-
-/// An element of a list in the making, or the exception that ends it.
-struct Integer<'py>(PyResult<Bound<'py, PyInt>>);
-
-impl<'py> IntoPyObject<'py> for Integer<'py> {
-    type Target = PyInt;
-    type Output = Bound<'py, PyInt>;
-    type Error = PyErr;
-
-    fn into_pyobject(self, _: Python<'py>) -> PyResult<Bound<'py, PyInt>> {
-        self.0
     }
 }
 
