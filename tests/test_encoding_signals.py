@@ -25,7 +25,7 @@ class HandlerError(Exception):
 def words() -> str:
     """Text that takes about half a second to encode without a cache, and that nothing shortens."""
     letters = random.Random(0)
-    return " ".join("".join(letters.choices("abcdefghij", k=9)) for _ in range(700_000))
+    return " ".join("".join(letters.choices("abcdefghij", k=9)) for _ in range(1_000_000))
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +36,9 @@ def encoding() -> Encoding:
 PAIRS = [(left, right) for left in range(97, 103) for right in range(97, 107)]
 RANKS = {token: rank for rank, token in enumerate([*(bytes([byte]) for byte in range(256)), *map(bytes, PAIRS)])}
 ONE_PIECE = {
-    "merged in blocks": (Vocabulary.from_merges(PAIRS), 20_000_000),
+    "merged in blocks": (Vocabulary.from_merges(PAIRS), 28_000_000),
     "merged by rank": (Vocabulary.from_ranks(RANKS | {b"xyz": len(RANKS)}), 2_000_000),
-    "in stages": (Vocabulary.from_merges(PAIRS, stages=[(0, r"\w+|\s"), (40, None)]), 5_000_000),
+    "in stages": (Vocabulary.from_merges(PAIRS, stages=[(0, r"\w+|\s"), (40, None)]), 10_000_000),
 }
 """To these vocabularies a text is one piece, and one of so many bytes takes long."""
 
@@ -82,11 +82,11 @@ CALLS: dict[str, Callable[[Encoding, str, Path], object]] = {
     "count": lambda encoding, text, _: encoding.count(text),
     "encode_up_to": lambda encoding, text, _: encoding.encode_up_to(text, 10**9),
     "truncate": lambda encoding, text, _: encoding.truncate(text, 10**9),
-    "encode_ordinary_batch": lambda encoding, text, _: encoding.encode_ordinary_batch([text, "a"], num_threads=2),
+    "encode_ordinary_batch": lambda encoding, text, _: encoding.encode_ordinary_batch([text] * 4, num_threads=2),
     "encode_batch_flat on one thread": lambda encoding, text, _: encoding.encode_batch_flat(["a", text], num_threads=1),
-    "encode_batch_flat": lambda encoding, text, _: encoding.encode_batch_flat([text, "a"], num_threads=2),
+    "encode_batch_flat": lambda encoding, text, _: encoding.encode_batch_flat([text] * 4, num_threads=2),
     "encode_files on one thread": lambda encoding, _, file: encoding.encode_files([file], num_threads=1),
-    "encode_files": lambda encoding, _, file: encoding.encode_files([file], num_threads=2),
+    "encode_files": lambda encoding, _, file: encoding.encode_files([file] * 4, num_threads=2),
 }
 
 
@@ -105,7 +105,7 @@ def test_an_exception_from_a_handler_ends_a_long_call(
 @pytest.mark.parametrize("kind", ONE_PIECE)
 def test_nor_is_a_long_piece_encoded_to_its_end(kind: str, words: str) -> None:
     vocabulary, length = ONE_PIECE[kind]
-    encoding, text = Encoding.from_vocabulary(vocabulary), (words * 3)[:length]
+    encoding, text = Encoding.from_vocabulary(vocabulary), (words * 4)[:length]
     for call in (lambda: encoding.count(text), lambda: encoding._encode_single_piece(text)):
         assert heard(call) > 2
         with pytest.raises(HandlerError), handler(stop, every=0.03):
