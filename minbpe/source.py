@@ -115,6 +115,8 @@ def recognised(source: Given, progress: Callable[[Progress], object] | None) -> 
     _warn_of_a_name(documents)
     if not any(isinstance(document, os.PathLike) for document in documents):
         return source
+    from pathlib import Path
+
     from minbpe.formats.counts import is_counts
 
     counts = [isinstance(document, os.PathLike) and is_counts(document) for document in documents]
@@ -124,7 +126,7 @@ def recognised(source: Given, progress: Callable[[Progress], object] | None) -> 
         first, other = (documents[counts.index(which)] for which in (True, False))
         named = other if isinstance(other, os.PathLike) else "a document"
         way_out = f"{named} does not: run minbpe count on {named} first"
-        if not isinstance(other, os.PathLike) or not os.path.isfile(other):  # noqa: PTH113
+        if not isinstance(other, os.PathLike) or not Path(other).is_file():
             way_out = f"{named} beside it is no file: write that to one first"
         raise CorpusError(f"{first} holds piece counts, and {way_out}")
     return SavedCounts(documents, progress)

@@ -99,9 +99,8 @@ def learn_stages(
         VocabularyError: there are more than 16 stages.
     """
     byte_ids = sorted(range(256), key=order.__getitem__)
-    Vocabulary.from_merges(
-        (), stages=[(0, stage.pattern) for stage in stages]
-    )  # Finds what is wrong before the long work.
+    # Finds what is wrong before the long work.
+    Vocabulary.from_merges((), stages=[(0, stage.pattern) for stage in stages])
     vocabulary = Vocabulary.from_merges((), pattern=stages[0].pattern, byte_ids=byte_ids)
     begun: list[tuple[int, Pattern]] = []
     pair_counts: list[int] = []
