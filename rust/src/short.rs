@@ -23,7 +23,6 @@ pub(crate) type Ids = [u32; LONGEST + MOST_IDS];
 impl Vocabulary {
     /// The ids of a text, put into `ids`; none if it is not short, holds a special token, or lacks what it needs: a compiled pattern, a
     /// cache, seams for the pieces that may be cut.
-    #[inline(always)]
     pub(crate) fn encode_short<'i>(
         &self,
         text: &str,
