@@ -4,7 +4,7 @@ import os
 from array import array
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from minbpe import _core
 from minbpe.errors import PatternError
@@ -16,6 +16,9 @@ Long = TypeVar("Long")
 """A document that is not held in memory."""
 
 Encoded = TypeVar("Encoded")
+
+Around: TypeAlias = tuple[int | None, int | None]
+"""Ids that each document has around it, if any: before its own, and after them."""
 
 BATCH_BYTES = 1 << 21
 """Bytes of text encoded at once, for each thread that has a core: short documents together, a longer one in stretches."""
@@ -62,7 +65,13 @@ def batches(documents: Iterable[bytes | Long], most: int) -> Iterator[list[bytes
 
 
 def encode_in_turn(
-    batch: list[bytes], before: int, encoding: "Encoding", threads: int, *, special: bool = False
+    batch: list[bytes],
+    before: int,
+    encoding: "Encoding",
+    threads: int,
+    *,
+    special: bool = False,
+    around: Around = (None, None),
 ) -> Iterator[tuple[list[bytes], _core.Buffer, memoryview]]:
     """Encode a batch that `before` documents came before; of one that cannot be encoded to its end, the documents up to there.
 
@@ -73,11 +82,11 @@ def encode_in_turn(
         PatternError: The slow engine gave up on a document; the error says which.
     """
     try:
-        ids, ends = encode_batch(batch, encoding, threads, special=special)
+        ids, ends = encode_batch(batch, encoding, threads, special=special, around=around)
     except PatternError:
         for number, document in enumerate(batch, before + 1):
             try:
-                ids, ends = encode_batch([document], encoding, threads, special=special)
+                ids, ends = encode_batch([document], encoding, threads, special=special, around=around)
             except PatternError as error:
                 raise _numbered(number, error) from error
             yield [document], ids, ends
@@ -98,9 +107,14 @@ def _numbered(document: int, error: PatternError) -> PatternError:
 
 
 def encode_batch(
-    batch: list[bytes], encoding: "Encoding", threads: int, *, special: bool = False
+    batch: list[bytes],
+    encoding: "Encoding",
+    threads: int,
+    *,
+    special: bool = False,
+    around: Around = (None, None),
 ) -> tuple[_core.Buffer, memoryview]:
-    """Encode documents, each as it is, or as text that may spell special tokens.
+    """Encode documents, each as it is, with the ids `around` it; or as text that may spell special tokens, without.
 
     Returns:
         The ids of all documents one after the other, and the offsets where those of each begin and end.
@@ -116,5 +130,5 @@ def encode_batch(
         ids, ends = core.encode_batch_flat(texts, threads, core.matcher())
     else:
         starts = array("q", accumulate(map(len, batch), initial=0))
-        ids, ends = core.encode_rows(b"".join(batch), starts, threads)
+        ids, ends = core.encode_rows(b"".join(batch), starts, threads, around)
     return ids, memoryview(ends)

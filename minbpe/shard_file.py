@@ -5,17 +5,20 @@ import mmap
 import struct
 import sys
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
 from minbpe.atomic import replacing
+from minbpe.behind import Behind
 from minbpe.documents import READ, Rereadable, parts_of, size_of
 from minbpe.errors import CorpusError, FormatError
 from minbpe.manifest import Shard
 from minbpe.wording import several
 
-HEADER = struct.Struct("<256i")
+HEADER, LENGTH = struct.Struct("<256i"), struct.Struct("<Q")
 LARGEST = 2**31 - 1
 """The most ids a shard may hold: llm.c's header counts them in an int32."""
 
@@ -37,10 +40,32 @@ KINDS = {"uint16": Kind(20240520, 1, "H", 2), "uint32": Kind(20240801, 7, "I", 4
 
 
 class Document(NamedTuple):
-    """A document, as bytes or the file that holds them, and its ids as stored, a part at a time."""
+    """A long document, as bytes or the file that holds them, and its ids as stored, a part at a time."""
 
     text: bytes | Rereadable
     ids: Iterable[bytes]
+
+
+class Rows(NamedTuple):
+    """Documents, with their ids as stored one after the other."""
+
+    texts: Sequence[bytes]
+    ids: memoryview
+    ends: Sequence[int]
+    """Where the ids of each document end."""
+
+    def part(self, start: int, end: int) -> "Rows":
+        """Return the documents from `start` to `end`.
+
+        >>> rows = Rows([b"a", b"rose", b"is"], memoryview(b"0abcd1"), [1, 5, 6]).part(1, 3)
+        >>> rows.texts, rows.ids.tobytes(), rows.ends
+        ([b'rose', b'is'], b'abcd1', [4, 5])
+        """
+        if (start, end) == (0, len(self.ends)):
+            return self
+        before = self.ends[start - 1] if start else 0
+        ends = [each - before for each in self.ends[start:end]]
+        return Rows(self.texts[start:end], self.ids[before : before + ends[-1]], ends)
 
 
 class Ids(NamedTuple):
@@ -62,9 +87,14 @@ class DocumentHash:
         """Hash the next document."""
         self.add_parts(size_of(document), parts_of(document, READ))
 
+    def add_all(self, documents: Sequence[bytes]) -> None:
+        """Hash the next documents."""
+        lengths = map(LENGTH.pack, map(len, documents))
+        self._hash.update(b"".join(chain.from_iterable(zip(lengths, documents, strict=True))))
+
     def add_parts(self, size: int, parts: Iterable[bytes]) -> None:
         """Hash the next document, of `size` bytes, a part at a time."""
-        self._hash.update(size.to_bytes(8, "little"))
+        self._hash.update(LENGTH.pack(size))
         for part in parts:
             self._hash.update(part)
 
@@ -73,28 +103,46 @@ class DocumentHash:
         return self._hash.hexdigest()
 
 
-def write(directory: Path, name: str, dtype: str, documents: Iterable[Document]) -> Shard:
+def write(directory: Path, name: str, dtype: str, documents: Iterable[Document | Rows], threads: int = 1) -> Shard:
     """Write `name.bin` and `name.idx`, which appear whole or not at all, and return what they hold.
+
+    With several threads, what came before is written and hashed while the next documents are waited for.
 
     Raises:
         CorpusError: More ids than the header can count.
     """
     kind, ends, size, source = KINDS[dtype], array("Q"), 0, DocumentHash()
     path, index = directory / f"{name}.bin", directory / f"{name}.idx"
-    with replacing(path) as file:
+    tokens = 0
+
+    def add(ids: bytes | memoryview) -> None:
+        nonlocal tokens
+        tokens += memoryview(ids).nbytes // kind.width
+        if tokens > LARGEST:
+            raise CorpusError(
+                f"a document has more ids than a shard can hold, which are {LARGEST:,}: cut it first, or give it as lines"
+            )
+        file.write(ids)
+
+    def add_rows(rows: Rows) -> None:
+        ends.extend(array("Q", map(tokens.__add__, rows.ends)))
+        add(rows.ids)
+        source.add_all(rows.texts)
+
+    with replacing(path) as file, Behind(threads) as behind:
         file.seek(HEADER.size)
-        tokens = 0
-        for text, parts in documents:
-            for ids in parts:
-                file.write(ids)
-                tokens += len(ids) // kind.width
-                if tokens > LARGEST:
-                    raise CorpusError(
-                        f"a document has more ids than a shard can hold, which are {LARGEST:,}: cut it first, or give it as lines"
-                    )
+        for document in documents:
+            if isinstance(document, Rows):
+                size += sum(map(len, document.texts))
+                behind.do(partial(add_rows, document))
+                continue
+            for ids in document.ids:
+                behind.do(partial(add, ids))
+            behind.wait()
             ends.append(tokens)
-            size += size_of(text)
-            source.add(text)
+            size += size_of(document.text)
+            source.add(document.text)
+        behind.wait()
         file.seek(0)
         file.write(HEADER.pack(kind.magic, kind.version, tokens, *[0] * 253))
     with replacing(index) as file:

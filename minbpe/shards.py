@@ -7,9 +7,10 @@ the ids decode to them. A long document is encoded a stretch at a time, so it ma
 """
 
 import os
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from itertools import chain, groupby, islice, pairwise
+from itertools import chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Literal
@@ -32,7 +33,7 @@ from minbpe.documents import (
 from minbpe.encoding import Encoding, repaired
 from minbpe.errors import CorpusError, FormatError, SpecialTokenError, UnknownTokenError, expect
 from minbpe.manifest import FILE, Manifest, Options, Shard
-from minbpe.shard_file import KINDS, Document, DocumentHash, read_shard
+from minbpe.shard_file import KINDS, Document, DocumentHash, Rows, read_shard
 from minbpe.spooled import Spooled
 from minbpe.stretches import encode_stretches
 from minbpe.vocabulary import Vocabulary
@@ -101,10 +102,11 @@ def write_shards(
     manifest = _resume(plan, directory, stream)
     if not manifest.shards:
         encoding.vocabulary.save(directory / VOCABULARY)
-    encoded = _encoded(stream, encoding, manifest, threads or os.cpu_count() or 1, progress)
+    threads = threads or os.cpu_count() or 1
+    encoded = _encoded(stream, encoding, manifest, threads, progress)
     for number, group in groupby(_numbered(encoded, manifest), key=itemgetter(0)):
         name = f"val_{number:06}" if validation and number == 0 else f"train_{number:06}"
-        shard = shard_file.write(directory, name, manifest.dtype, (document for _, document in group))
+        shard = shard_file.write(directory, name, manifest.dtype, (documents for _, documents in group), threads)
         manifest = replace(manifest, shards=(*manifest.shards, shard))
         manifest.save(directory)
     manifest = replace(manifest, complete=True)
@@ -153,7 +155,12 @@ def as_bytes(document: str | bytes | Long) -> bytes:
     """
     if isinstance(document, bytes):
         return document
-    return repaired(document).encode() if isinstance(document, str) else joined(document)
+    if not isinstance(document, str):
+        return joined(document)
+    try:
+        return document.encode()
+    except UnicodeEncodeError:
+        return repaired(document).encode()
 
 
 def _held(documents: Iterable[str | bytes | os.PathLike[str] | Long], directory: Path) -> Iterator[bytes | Rereadable]:
@@ -162,12 +169,14 @@ def _held(documents: Iterable[str | bytes | os.PathLike[str] | Long], directory:
     A document that comes through a pipe is on disk until the next is asked for.
     """
     for document in documents:
-        if isinstance(document, File | Packed):
+        if isinstance(document, str | bytes):
+            yield as_bytes(document)
+        elif isinstance(document, File | Packed):
             yield document
         elif isinstance(document, Piped):
             with Spooled(document, directory) as spooled:
                 yield spooled
-        elif isinstance(document, os.PathLike):
+        else:
             path = Path(document)
             refuse_unless_plain(path)
             with path.open("rb") as file:
@@ -177,8 +186,6 @@ def _held(documents: Iterable[str | bytes | os.PathLike[str] | Long], directory:
                     continue
             size = path.stat().st_size
             yield File(path, size) if size > LONG else path.read_bytes()
-        else:
-            yield as_bytes(document)
 
 
 def _plan(encoding: Encoding, options: Options) -> Manifest:
@@ -238,11 +245,10 @@ def _encoded(
     manifest: Manifest,
     threads: int,
     progress: Callable[[int], object],
-) -> Iterator[Document]:
-    width = KINDS[manifest.dtype].width
-    marker = manifest.options.end_of_text_id
-    mark = b"" if marker is None else marker.to_bytes(width, "little")
-    opening, closing = (mark, b"") if manifest.options.end_of_text == "prepend" else (b"", mark)
+) -> Iterator[Document | Rows]:
+    kind, mark = KINDS[manifest.dtype], manifest.options.end_of_text_id
+    around = (mark, None) if manifest.options.end_of_text == "prepend" else (None, mark)
+    opening, closing = (b"" if token is None else token.to_bytes(kind.width, "little") for token in around)
     done, before = manifest.bytes, sum(shard.documents for shard in manifest.shards)
     most = batch_bytes(threads)
     for batch in batches(documents, most):
@@ -250,37 +256,47 @@ def _encoded(
             before += 1
             stretches = encode_stretches(parts_of(batch, most), encoding, threads, after(done, progress))
             stretches = numbered(before, stretches)
-            yield Document(batch, chain([opening], (ids.pack(width) for ids in stretches), [closing]))
+            yield Document(batch, chain([opening], (ids.pack(kind.width) for ids in stretches), [closing]))
             done += size_of(batch)
             continue
-        for part, flat, ends in encode_in_turn(batch, before, encoding, threads):
-            ids = flat.pack(width)
-            for text, (start, end) in zip(part, pairwise(ends), strict=True):
-                yield Document(text, (opening + ids[start * width : end * width] + closing,))
+        for part, ids, ends in encode_in_turn(batch, before, encoding, threads, around=around):
+            yield Rows(part, memoryview(ids.pack(kind.width)).cast(kind.code), ends[1:].tolist())
             done += sum(map(len, part))
             progress(done)
         before += len(batch)
 
 
-def _numbered(documents: Iterable[Document], manifest: Manifest) -> Iterator[tuple[int, Document]]:
-    """Yield each document with the number of its shard; one that would overrun the shard starts the next.
+def _numbered(documents: Iterable[Document | Rows], manifest: Manifest) -> Iterator[tuple[int, Document | Rows]]:
+    """Yield documents with the number of their shard; one that would overrun the shard starts the next.
 
     Of a long document, as many ids are held as the shard has room for, until it is known which shard it belongs to.
     """
     number, size = len(manifest.shards), 0
-    limit = manifest.options.tokens_per_shard * KINDS[manifest.dtype].width
+    limit, width = manifest.options.tokens_per_shard, KINDS[manifest.dtype].width
 
     def counted(parts: Iterable[bytes]) -> Iterator[bytes]:
         nonlocal size
         for part in parts:
-            size += len(part)
+            size += len(part) // width
             yield part
 
-    for text, ids in documents:
+    for coming in documents:
+        if isinstance(coming, Rows):
+            start, before = 0, 0
+            while start < len(coming.ends):
+                end = bisect_right(coming.ends, before + limit - size, start)
+                if end == start and size:
+                    number, size = number + 1, 0
+                    continue
+                end = max(end, start + 1)
+                yield number, coming.part(start, end)
+                start, size, before = end, size + coming.ends[end - 1] - before, coming.ends[end - 1]
+            continue
+        text, ids = coming
         parts, held, length = iter(ids), [], 0
         while size and size + length <= limit and (part := next(parts, None)) is not None:
             held.append(part)
-            length += len(part)
+            length += len(part) // width
         if size and size + length > limit:
             number, size = number + 1, 0
         yield number, Document(text, counted(chain(held, parts)))

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -90,6 +91,41 @@ def test_any_documents_survive(
     manifest = write_shards(documents, SMALL, directory, tokens_per_shard=limit)
     assert verify(directory) == manifest
     assert manifest.documents == len(documents)
+
+
+@given(
+    documents=st.lists(st.text("hello ", max_size=12), max_size=12),
+    limit=st.integers(1, 40),
+    around=st.sampled_from([("append", [], [300]), ("prepend", [300], []), ("none", [], [])]),
+    batch=st.sampled_from([1, 8, 1 << 20]),
+    threads=st.sampled_from([1, 3]),
+)
+def test_documents_are_placed_as_if_one_came_after_the_other(
+    documents: list[str],
+    limit: int,
+    around: tuple[Literal["append", "prepend", "none"], list[int], list[int]],
+    batch: int,
+    threads: int,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    directory, (end_of_text, before, after) = tmp_path_factory.mktemp("shards"), around
+    expected: list[list[list[int]]] = []
+    size = limit + 1
+    for document in documents:
+        ids = before + SMALL.encode_ordinary(document) + after
+        if size and size + len(ids) > limit:
+            expected.append([])
+            size = 0
+        expected[-1].append(ids)
+        size += len(ids)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("minbpe.batches.BATCH_BYTES", batch)
+        manifest = write_shards(
+            documents, SMALL, directory, tokens_per_shard=limit, end_of_text=end_of_text, threads=threads
+        )
+    assert documents_of(directory) == [ids for shard in expected for ids in shard]
+    assert [shard.documents for shard in manifest.shards] == [len(shard) for shard in expected]
+    assert verify(directory) == manifest
 
 
 def test_bytes_that_are_not_utf8_survive_and_lone_surrogates_become_u_fffd(tmp_path: Path) -> None:

@@ -60,6 +60,9 @@ impl<'a> Row<'a> {
     }
 }
 
+/// Ids that each row has around it, if any: before its own, and after them.
+pub type Around = [Option<u32>; 2];
+
 /// Told which bytes of which row are done.
 type Behind<'a> = dyn Fn(usize, Range<usize>) + Sync + 'a;
 
@@ -86,7 +89,7 @@ impl Part<'_> {
 
 impl Vocabulary {
     /// The ids of all rows one after the other, and where those of each row begin: one more number than there are rows, the first 0.
-    /// What `special` finds in text becomes that special token.
+    /// What `special` finds in text becomes that special token, and the ids `around` each row are among its own.
     ///
     /// `Error::Interrupted` where `progress` breaks.
     ///
@@ -96,23 +99,27 @@ impl Vocabulary {
     /// let bytes = std::array::from_fn(|byte| byte as u32);
     /// let vocabulary = Vocabulary::from_merges(&bytes, &[(97, 98)], &[256], vec![], None)?;
     /// let rows = [Row::Text("ab"), Row::Text(""), Row::Text("abc")];
-    /// assert_eq!(vocabulary.encode_rows(&rows, None, 2, &mut unwatched)?, (vec![256, 256, 99], vec![0, 1, 1, 3]));
+    /// let encode = |around| vocabulary.encode_rows(&rows, around, None, 2, &mut unwatched);
+    /// assert_eq!(encode([None, None])?, (vec![256, 256, 99], vec![0, 1, 1, 3]));
+    /// assert_eq!(encode([None, Some(300)])?, (vec![256, 300, 300, 256, 99, 300], vec![0, 2, 3, 6]));
     /// # Ok::<(), minbpe_core::error::Error>(())
     /// ```
     pub fn encode_rows(
         &self,
         rows: &[Row<'_>],
+        around: Around,
         special: Option<&Matcher>,
         threads: usize,
         progress: &mut Progress<'_>,
     ) -> Result<(Vec<u32>, Vec<u64>)> {
-        self.encode_all(rows, special, threads, None, &mut Pulse::new(progress, 0))
+        self.encode_all(rows, around, special, threads, None, &mut Pulse::new(progress, 0))
     }
 
     /// As `encode_rows`. `behind` is told of what is done, not only once all is.
     fn encode_all(
         &self,
         rows: &[Row<'_>],
+        around: Around,
         special: Option<&Matcher>,
         threads: usize,
         behind: Option<&Behind<'_>>,
@@ -121,7 +128,7 @@ impl Vocabulary {
         let parts = self.parts(rows, special, threads, behind, pulse)?;
         let work: Vec<&[Part<'_>]> = if threads == 1 { vec![&parts] } else { together(&parts) };
         let each = rows.iter().map(|row| row.len()).sum::<usize>() / threads.max(1);
-        let encode = |parts, pulse: &mut Pulse<'_>| self.encode_parts(parts, special, each, behind, pulse);
+        let encode = |parts, pulse: &mut Pulse<'_>| self.encode_parts(parts, around, special, each, behind, pulse);
         let mut done = in_parts(work, threads, pulse, encode)?;
         let mut offsets = Vec::with_capacity(rows.len() + 1);
         offsets.push(0);
@@ -176,7 +183,7 @@ impl Vocabulary {
             }
             let rows: Vec<_> = held.iter().map(|contents| Row::Bytes(contents)).collect();
             let behind = |row: usize, bytes| held[row].let_go(bytes);
-            let (more, ends) = self.encode_all(&rows, None, threads, Some(&behind), pulse)?;
+            let (more, ends) = self.encode_all(&rows, [None; 2], None, threads, Some(&behind), pulse)?;
             offsets.extend(ends[1..].iter().map(|end| ids.len() as u64 + end));
             if ids.is_empty() {
                 ids = more
@@ -210,7 +217,7 @@ impl Vocabulary {
         progress: &mut Progress<'_>,
     ) -> Result<(Vec<u32>, usize)> {
         let end = self.splitter().settled(bytes, last);
-        let (ids, _) = self.encode_rows(&[Row::new(&bytes[..end])], None, threads, progress)?;
+        let (ids, _) = self.encode_rows(&[Row::new(&bytes[..end])], [None; 2], None, threads, progress)?;
         Ok((ids, end))
     }
 
@@ -289,6 +296,7 @@ impl Vocabulary {
     fn encode_parts(
         &self,
         parts: &[Part<'_>],
+        [before, after]: Around,
         special: Option<&Matcher>,
         expected: usize,
         behind: Option<&Behind<'_>>,
@@ -299,10 +307,16 @@ impl Vocabulary {
         let sink = &mut Watched { sink: &mut done, look: &mut |bytes| pulse.step(bytes) };
         self.with_encoder(bytes.max(expected), sink, |encoder, sink| {
             for part in parts {
-                let &Part { row, unsearched, then, .. } = part;
+                let &Part { row, place: (_, start), unsearched, then } = part;
+                if let Some(id) = before.filter(|_| start == 0) {
+                    encoder.mark(Event::Special(id, 0), sink)?;
+                }
                 match row {
                     Row::Text(text) => encoder.text(text, special.filter(|_| unsearched), sink)?,
                     Row::Bytes(bytes) => encoder.bytes(bytes, sink)?,
+                }
+                if let (Some(id), Some(Event::End)) = (after, then) {
+                    encoder.mark(Event::Special(id, 0), sink)?;
                 }
                 if let Some(event) = then {
                     encoder.mark(event, sink)?;
@@ -346,8 +360,11 @@ mod tests {
             let parts = vocabulary.parts(&[row], None, 2, None, &mut Pulse::new(&mut unwatched, 0)).unwrap();
             let longest = parts.iter().map(|part| part.row.len()).max();
             assert!(parts.len() >= 7 && longest < Some(6 * PART), "{} parts, of up to {longest:?} bytes", parts.len());
-            let encode = |threads| vocabulary.encode_rows(&[row], None, threads, &mut unwatched);
-            assert_eq!(encode(2), encode(1));
+            let encode =
+                |around, threads| vocabulary.encode_rows(&[row], around, None, threads, &mut unwatched).unwrap();
+            let (alone, _) = encode([None; 2], 1);
+            assert_eq!(encode([None; 2], 2).0, alone);
+            assert_eq!(encode([Some(7), Some(8)], 2).0, [&[7], &alone[..], &[8]].concat());
         }
     }
 }

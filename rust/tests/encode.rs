@@ -315,7 +315,7 @@ fn the_ids_of_files_are_those_of_their_bytes_and_the_first_that_cannot_be_read_i
     files.iter().zip(&contents).for_each(|(file, bytes)| std::fs::write(file, bytes).unwrap());
     let documents: Vec<Document<'_>> = files.iter().map(|file| Document::File(file)).collect();
     let rows: Vec<Row<'_>> = contents.iter().map(|bytes| Row::Bytes(bytes)).collect();
-    let expected = vocabulary.encode_rows(&rows, None, 1, &mut unwatched).unwrap();
+    let expected = vocabulary.encode_rows(&rows, [None; 2], None, 1, &mut unwatched).unwrap();
     for threads in 1..4 {
         assert!(vocabulary.encode_files(&documents, threads, &mut unwatched).unwrap() == expected, "{threads} threads");
     }

@@ -248,10 +248,10 @@ fn rows_have_the_same_ids_on_any_number_of_threads() {
         }
         for threads in [1, 2, 3, 16] {
             assert!(
-                vocabulary.encode_rows(&rows, special, threads, &mut unwatched).unwrap() == expected,
+                vocabulary.encode_rows(&rows, [None; 2], special, threads, &mut unwatched).unwrap() == expected,
                 "{threads} threads"
             );
         }
     }
-    assert_eq!(vocabulary.encode_rows(&[], None, 2, &mut unwatched).unwrap(), (vec![], vec![0]));
+    assert_eq!(vocabulary.encode_rows(&[], [None; 2], None, 2, &mut unwatched).unwrap(), (vec![], vec![0]));
 }

@@ -17,7 +17,7 @@ use crate::count::Document;
 use crate::encode::{room_for, watched};
 use crate::error::{Error, Result};
 use crate::offsets::Offsets;
-use crate::parallel::Row;
+use crate::parallel::{Around, Row};
 use crate::progress::Progress;
 use crate::special;
 use crate::threads::in_parallel;
@@ -78,7 +78,7 @@ impl Encoder {
         let rows: Vec<Row<'_>> = texts.iter().map(|text| Row::Text(text)).collect();
         let special = matcher(special);
         let bytes = texts.iter().map(|text| text.len()).sum();
-        encoding(py, bytes, |progress| self.vocabulary.encode_rows(&rows, special, threads, progress))
+        encoding(py, bytes, |progress| self.vocabulary.encode_rows(&rows, [None; 2], special, threads, progress))
     }
 
     fn list<'py>(
@@ -212,13 +212,16 @@ impl Encoder {
         Ok((ids.into(), offsets.into()))
     }
 
-    /// Encodes the rows of an Arrow column: row i is `data[offsets[i]..offsets[i + 1]]`, any bytes. Returns flat ids and their offsets.
+    /// Encodes the rows of an Arrow column: row i is `data[offsets[i]..offsets[i + 1]]`, any bytes. Returns flat ids and their offsets;
+    /// each row has the ids `around` it before and after its own.
+    #[pyo3(signature = (data, offsets, threads, around=[None; 2]))]
     fn encode_rows(
         &self,
         py: Python<'_>,
         data: PyBuffer<u8>,
         offsets: PyBuffer<i64>,
         threads: usize,
+        around: Around,
     ) -> PyResult<(Buffer, Buffer)> {
         let (data, offsets) = (data.to_vec(py)?, offsets.to_vec(py)?);
         let rows: Option<Vec<&[u8]>> =
@@ -226,7 +229,7 @@ impl Encoder {
         let rows = rows.ok_or_else(|| Error::Corpus("the column's offsets do not lie within its data".into()))?;
         let (ids, offsets) = encoding(py, data.len(), |progress| {
             let rows: Vec<Row<'_>> = rows.into_iter().map(Row::new).collect();
-            self.vocabulary.encode_rows(&rows, None, threads, progress)
+            self.vocabulary.encode_rows(&rows, around, None, threads, progress)
         })?;
         Ok((ids.into(), offsets.into()))
     }
