@@ -44,6 +44,7 @@ lint: $(VENV)/built  ## check format, types and lints of Python and Rust; change
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- --deny warnings
 	cargo clippy --locked --all-targets --features python -- --deny warnings
+	cargo check --locked --features abi3
 
 asan:  ## run the tests of the Rust crate that reach unsafe code, under AddressSanitizer; some four minutes
 	@echo "== Tests of the Rust crate, with every access to memory checked"
