@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from minbpe.errors import CorpusError
 from minbpe.members import Members
@@ -16,7 +16,7 @@ Stream = BinaryIO | io.BufferedIOBase
 FORMATS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "Zstandard"}
 
 
-def open_compressed(path: Path, raw: io.BufferedReader) -> Stream:
+def open_compressed(path: Path, raw: "io.BufferedReader[Any]") -> Stream:
     """Return a stream of the contents of the compressed file `path`, whose bytes are read from `raw`.
 
     Raises:

@@ -1,11 +1,10 @@
 """Reads documents from files: text, jsonl and parquet, plain or compressed, in the same order on every machine."""
 
-import json
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from io import BufferedReader, BytesIO
+from io import BufferedReader, BytesIO, FileIO
 from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryFile, gettempdir
@@ -16,7 +15,7 @@ from minbpe.corpus import Streamed
 from minbpe.errors import CorpusError
 from minbpe.formats.counts import are_counts, in_a_pipe
 from minbpe.naming import naming
-from minbpe.wording import first_of
+from minbpe.records import read_json_lines, read_parquet
 
 Progress = Callable[[int], object]
 JSON_LINES = (".jsonl", ".ndjson")
@@ -24,8 +23,10 @@ LONG = 1 << 24
 """A text of more bytes than this is not held in memory; its consumer reads it in parts."""
 READ = 1 << 20
 """Bytes to read at a time when the caller has no preference."""
-NAMED, LONGEST_NAME = 12, 60
-"""How many fields of a record an error names, and how much of each name."""
+BUFFER = 1 << 17
+"""Bytes of a file to read at a time, as Python 3.14 does by itself; before that, a block of the file system, often 4 KB."""
+STEP = 32
+"""Documents of a file from one report of progress to the next: a report takes about as long as reading a short record."""
 
 
 class File(NamedTuple):
@@ -252,7 +253,7 @@ def read_documents(
         files: What `find_files` returned.
         field: The field that holds the text in a jsonl or parquet record.
         lines: Whether each line of a text file, without its newline, is a document, instead of the whole file.
-        progress: Called with the number of bytes read so far; of a compressed file, compressed bytes.
+        progress: Called now and then with the number of bytes read so far; of a compressed file, compressed bytes.
 
     Raises:
         CorpusError: A file is damaged, a record lacks the field, parquet lacks pyarrow, or a pipe holds piece counts.
@@ -262,9 +263,10 @@ def read_documents(
     progress = _forward(progress)
     for path in files:
         told = after(before, progress)
-        with path.open("rb") as raw, damage_named(path):
-            for document in _read_file(path, raw, field, lines, told):
-                told(raw.tell() if raw.seekable() else 0)
+        with BufferedReader(FileIO(os.fspath(path)), BUFFER) as raw, damage_named(path):
+            for number, document in enumerate(_read_file(path, raw, field, lines, told)):
+                if number % STEP == 0:
+                    told(raw.tell() if raw.seekable() else 0)
                 yield document
         before += path.stat().st_size
         progress(before)
@@ -283,19 +285,19 @@ def _forward(progress: Progress) -> Progress:
 
 
 def _read_file(
-    path: Path, raw: BufferedReader, field: str, lines: bool, progress: Progress
+    path: Path, raw: "BufferedReader[FileIO]", field: str, lines: bool, progress: Progress
 ) -> Iterator[bytes | str | Long]:
     packed = path.suffix in FORMATS
     kind = Path(path.stem).suffix if packed else path.suffix
     stream = open_compressed(path, raw) if packed else raw
     if kind in JSON_LINES:
-        yield from _read_records(path, stream, field)
+        yield from read_json_lines(path, stream, field)
     elif kind == ".parquet":
         if packed or not raw.seekable():
             with _on_disk(stream) as unpacked:
-                yield from _read_parquet(path, unpacked, field)
+                yield from read_parquet(path, unpacked, field)
         else:
-            yield from _read_parquet(path, stream, field)
+            yield from read_parquet(path, stream, field)
     elif lines:
         first = [*islice(stream, 1)]
         _refuse_counts(path, raw, b"".join(first))
@@ -322,17 +324,6 @@ def _refuse_counts(path: Path, raw: BinaryIO, begins: bytes) -> None:
         raise in_a_pipe(path)
 
 
-def _read_records(path: Path, stream: Stream, field: str) -> Iterator[str]:
-    for number, line in enumerate(stream, start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise CorpusError(f"{path}:{number}: not a line of JSON ({error})") from error
-        yield _text_of(record, field, f"{path}:{number}")
-
-
 @contextmanager
 def _on_disk(stream: Stream) -> Iterator[BinaryIO]:
     """Yield what is left of a stream in a file without a name: parquet is read from its end, to which not every stream can seek."""
@@ -341,50 +332,3 @@ def _on_disk(stream: Stream) -> Iterator[BinaryIO]:
             with naming(gettempdir()):
                 file.write(part)
         yield file
-
-
-def _read_parquet(path: Path, stream: Stream, field: str) -> Iterator[str]:
-    try:
-        from pyarrow import ArrowException, parquet
-    except ImportError as error:
-        raise CorpusError(f'{path}: reading parquet needs pyarrow: pip install "minbpe[data]"') from error
-    try:
-        table = parquet.ParquetFile(stream, page_checksum_verification=True)
-        if field not in table.schema_arrow.names:
-            raise CorpusError(
-                f"{path}: no column {field!r} (there are: {_fields(table.schema_arrow.names)}); "
-                "name the text's column with --field"
-            )
-        rows = 0
-        for batch in table.iter_batches(batch_size=1024, columns=[field]):
-            for record in batch.to_pylist():
-                yield _text_of(record, field, str(path))
-            rows += len(batch)
-        if rows != table.metadata.num_rows:
-            raise EOFError(f"{rows:,} rows were found, and its end says {table.metadata.num_rows:,}")
-    except (ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
-        if getattr(error, "errno", None) is not None:
-            raise
-        raise CorpusError(
-            f"{path}: damaged or unreadable Parquet data ({error}): take it from its source again"
-        ) from error
-
-
-def _text_of(record: object, field: str, place: str) -> str:
-    if not isinstance(record, dict):
-        raise CorpusError(
-            f'{place}: the record is no JSON object, but {json.dumps(record)[:40]}: write {{"{field}": "..."}}'
-        )
-    text = record.get(field)
-    if isinstance(text, str):
-        return text
-    if field in record:
-        what = "null" if text is None else f"of type {type(text).__name__}"
-        raise CorpusError(
-            f"{place}: field {field!r} is {what}, not text; leave such records out, or name another with --field"
-        )
-    raise CorpusError(f"{place}: no text in field {field!r} (the record has: {_fields(record)}); name it with --field")
-
-
-def _fields(names: Iterable[str]) -> str:
-    return first_of([name[:LONGEST_NAME] for name in names], NAMED) or "none"
