@@ -64,7 +64,8 @@ def test_the_counts_are_those_of_the_whole(pattern: Any, texts: list[bytes], mos
         mixed = [text if number % 2 else Parts(text, size) for number, text in enumerate(texts)]
         told: list[Progress] = []
         assert count(mixed, pattern=pattern, progress=told.append) == count(texts, pattern=pattern)
-        assert told[-1].done == sum(map(len, texts))
+        # On a busy machine the summing is reported too.
+        assert [report.done for report in told if report.stage == "count"][-1] == sum(map(len, texts))
 
 
 @pytest.mark.parametrize("ceiling", [None, 24 * LEAST_MEMORY])
