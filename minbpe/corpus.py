@@ -71,6 +71,10 @@ def batches(corpus: Corpus, most: int | None = None, skip: int = 0) -> Iterator[
         if len(batch) == BATCH_DOCUMENTS or size >= enough:
             yield batch, False
             batch, size = [], 0
+        if isinstance(document, str | bytes):
+            batch.append(document)
+            size += len(document)
+            continue
         with _opened(document) as held:
             if isinstance(held, Streamed):
                 if batch:
@@ -78,9 +82,7 @@ def batches(corpus: Corpus, most: int | None = None, skip: int = 0) -> Iterator[
                     batch, size = [], 0
                 yield held, False
                 continue
-        if isinstance(held, str | bytes):
-            size += len(held)
-        elif not isinstance(held, os.PathLike):
+        if not isinstance(held, os.PathLike):
             raise TypeError(
                 f"a document is a str, bytes or a pathlib.Path; document {number} of the corpus is of type "
                 f"{type(document).__name__}"
