@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 
@@ -20,10 +20,10 @@ from minbpe.counting import PieceCounts
 from minbpe.errors import CorpusError, FormatError, warn
 from minbpe.formats.counts import digest, save_counted
 from minbpe.loading import check, load
+from minbpe.locked import Lock, in_use, locked
 from minbpe.parts import STATE, Parts
-from minbpe.patterns import from_json, shown
 from minbpe.source import SavedCounts
-from minbpe.state import WAY_OUT, read_state, rows_of_ints, write_state
+from minbpe.state import COUNTS, MERGES, WAY_OUT, read_options, write_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from minbpe.merging import Learned
     from minbpe.patterns import Pattern
 
-COUNTS, MERGES, STAGE = "corpus.counts", "merges", "stage-"
+STAGE = "stage-"
+FILES = (MERGES, COUNTS, STATE, "corpus.[0-9]*.counts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ class Checkpoint:
     """
 
     path: str | os.PathLike[str]
-    """A directory used for nothing else, made at the first save. It stays after training, which can later go on to larger sizes."""
+    """A directory used for nothing else, and by one run at a time; made at the first save. It stays after training, which can later
+    go on to larger sizes."""
     corpus: str | None = None
     """A name for a corpus given as an iterator. Without one, nothing is saved until the whole corpus is counted, and a warning
     says so. Counts saved under the same name are reused. If they are incomplete, the iterator must yield the same documents
@@ -66,6 +68,8 @@ class Checkpoint:
     """Whether to resume from an existing checkpoint; if not, the first save replaces it."""
     stays: bool = False
     """Whether the checkpoint stays even after a shorter training, for a caller that removes it once the vocabulary is in a file."""
+    lock: Lock | None = field(default=None, repr=False, compare=False)
+    """The lock of the run that is using the checkpoint, from `using`."""
 
     def holds_something(self) -> bool:
         """Whether an interrupted run has left something to resume from."""
@@ -77,46 +81,88 @@ class Checkpoint:
         return replace(self, path=Path(self.path) / f"{STAGE}{number}")
 
     def _stages(self) -> list[Checkpoint]:
-        return [replace(self, path=path) for path in Path(self.path).glob(f"{STAGE}[0-9]*")]
+        return [replace(self, path=path) for path in Path(self.path).glob(f"{STAGE}[0-9]*") if path.is_dir()]
+
+    def _files(self) -> list[Path]:
+        path = Path(self.path)
+        return [file for name in FILES for file in (*path.glob(name), *path.glob(f"{name}.tmp"))]
 
     def remove(self) -> None:
-        """Remove whatever a training has saved."""
-        path = Path(self.path)
+        """Remove whatever a training has saved.
+
+        Raises:
+            CorpusError: another run is using it.
+        """
+        with nullcontext(self.lock) if self.lock else locked(Path(self.path)) as lock:
+            own = replace(self, lock=lock)
+            if own._is_locked():  # A directory made since this run began is another's.
+                own._clear()
+            own.remove_if_empty()
+
+    def _clear(self) -> None:
         for stage in self._stages():
             stage.remove()
-        for name in (MERGES, COUNTS, "parts", "corpus.[0-9]*.counts"):
-            for file in (*path.glob(name), *path.glob(f"{name}.tmp")):
-                file.unlink(missing_ok=True)
-        self.remove_if_empty()
+        for file in self._files():
+            file.unlink(missing_ok=True)
 
     def remove_if_empty(self) -> None:
-        """Remove the directory if there is nothing in it; a link to one stays, with the directory, for whoever made it."""
+        """Remove the directory if it is this run's and empty; a link to one stays, with the directory, for whoever made it."""
         path = Path(self.path)
-        if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
+        if self._is_locked() and path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
             path.rmdir()
 
+    def _is_locked(self) -> bool:
+        return self.lock is not None and self.lock.holds()
+
     def begin(self) -> None:
-        """Make the directory for a first save, without what another run has left there unless that is to be resumed."""
-        if not self.resume:
-            self.remove()
+        """Make the directory for a first save, without what another run has left there unless that is to be resumed.
+
+        Raises:
+            CorpusError: another run has made the directory since this one began.
+        """
         path = Path(self.path)
-        if not path.is_dir():
+        if path.is_dir() and self._is_locked():
+            if not self.resume:
+                self._clear()
+            return
+        try:
             path.mkdir()
-            sync_directory(path.parent)
+        except FileExistsError:
+            raise in_use(path) from None
+        if self.lock:
+            self.lock.take()
+        sync_directory(path.parent)
 
     def directory(self, *, staged: bool = False) -> Path:
         """Return the path, which is for training in stages or not.
 
         Raises:
             CorpusError: what is to be resumed there is of the other kind.
-            NotADirectoryError: the path is not a directory, and none can be made there.
         """
         path = Path(self.path)
-        if not path.name or not path.parent.is_dir() or (path.exists() and not path.is_dir()):
-            raise NotADirectoryError(f"{path} cannot be a directory for a checkpoint: name one that can be made")
         if self.resume and self.holds_something() and staged != any(map(Checkpoint.holds_something, self._stages())):
             raise CorpusError(f"the checkpoint in {path} is {'not ' * staged}of training in stages: {WAY_OUT}")
         return path
+
+
+@contextmanager
+def using(checkpoint: Checkpoint | str | os.PathLike[str]) -> Iterator[Checkpoint]:
+    """Yield a checkpoint that no other run can use until the block ends.
+
+    Raises:
+        CorpusError: another run is using it.
+        NotADirectoryError: the path is not a directory, and none can be made there.
+        OSError: the directory cannot be opened.
+    """
+    given = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
+    if given.lock:
+        yield given
+        return
+    path = Path(given.path)
+    if not path.name or not path.parent.is_dir() or (os.path.lexists(path) and not path.is_dir()):
+        raise NotADirectoryError(f"{path} cannot be a directory for a checkpoint: name one that can be made")
+    with locked(path) as lock:
+        yield replace(given, lock=lock)
 
 
 @contextmanager
@@ -131,32 +177,32 @@ def keeping(
     If the block succeeds, the checkpoint is removed. An exception saves all that was counted, and `progress` follows the writing.
 
     Raises:
-        CorpusError: the corpus is an iterator without a name, or the checkpoint is of another corpus or another pattern.
+        CorpusError: the corpus is an iterator without a name, the checkpoint is of another corpus or another pattern, or another
+            run is using it.
         FormatError: the checkpoint is damaged, or a later version wrote it.
         OSError: the checkpoint cannot be read, or its directory cannot be made.
     """
     if checkpoint is None:
         yield None
         return
-    if not isinstance(checkpoint, Checkpoint):
-        checkpoint = Checkpoint(checkpoint)
-    name = checkpoint.corpus or name_of(corpus)
-    if name is None:
-        raise CorpusError(
-            "the checkpoint of an iterator cannot tell whether its documents are the same: give the corpus a name, as in "
-            f"Checkpoint({os.fspath(checkpoint.path)!r}, corpus='name')"
-        )
-    parts = Parts(checkpoint, name, pattern)
-    if checkpoint.resume and (Path(checkpoint.path) / MERGES).exists():
-        raise CorpusError(
-            f"the checkpoint in {os.fspath(checkpoint.path)} is of training, which has counted its corpus: {WAY_OUT}"
-        )
-    try:
-        yield parts
-    except BaseException:
-        parts.rescue(progress)
-        raise
-    checkpoint.remove()
+    with using(checkpoint) as used:
+        name = used.corpus or name_of(corpus)
+        if name is None:
+            raise CorpusError(
+                "the checkpoint of an iterator cannot tell whether its documents are the same: give the corpus a name, as in "
+                f"Checkpoint({os.fspath(used.path)!r}, corpus='name')"
+            )
+        parts = Parts(used, name, pattern)
+        if used.resume and (Path(used.path) / MERGES).exists():
+            raise CorpusError(
+                f"the checkpoint in {os.fspath(used.path)} is of training, which has counted its corpus: {WAY_OUT}"
+            )
+        try:
+            yield parts
+        except BaseException:
+            parts.rescue(progress)
+            raise
+        used.remove()
 
 
 class Keeper:
@@ -164,20 +210,18 @@ class Keeper:
 
     def __init__(
         self,
-        checkpoint: Checkpoint | str | os.PathLike[str],
+        checkpoint: Checkpoint,
         source: object,
         options: Mapping[str, Any],
         progress: Callable[[Progress], object] | None,
     ) -> None:
-        """Read the checkpoint, if there is one to resume from.
+        """Read the checkpoint, which is in use, if there is something to resume from.
 
         Raises:
             CorpusError: the checkpoint is of training of another kind, or with other options.
             FormatError: the checkpoint is damaged, or a later version wrote it.
             OSError: the checkpoint cannot be read, or its directory cannot be made.
         """
-        if not isinstance(checkpoint, Checkpoint):
-            checkpoint = Checkpoint(checkpoint)
         self.path = checkpoint.directory()
         self._checkpoint = checkpoint
         self._next = monotonic() + checkpoint.every
@@ -286,78 +330,29 @@ def keeping_stages(
     What is kept of the stages stays until all are done, and then as after training without stages.
 
     Raises:
-        CorpusError: the checkpoint is not of training in stages, or one of its stages is of other `options`, one set for each.
+        CorpusError: the checkpoint is not of training in stages, one of its stages is of other `options`, one set for each, or
+            another run is using it.
         FormatError: the checkpoint is damaged, or a later version wrote it.
         OSError: the checkpoint cannot be read, or its directory cannot be made.
     """
     if checkpoint is None:
         yield lambda number, corpus: None
         return
-    whole = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
-    path, due = whole.directory(staged=True), monotonic() + whole.every
-    stays = whole.stays or path.exists()
-    stages = [whole.stage(number) for number in range(1, len(options) + 1)]
-    if whole.resume:
-        for stage, its_options in zip(stages, options, strict=True):
-            if (Path(stage.path) / MERGES).exists():
-                read_options(Path(stage.path), its_options)
-    whole.begin()
-    try:
-        yield lambda number, corpus: Keeper(stages[number], corpus, options[number], progress)
-        if not stays and monotonic() < due:
-            whole.remove()
-    finally:
-        whole.remove_if_empty()
-
-
-def read_merges(path: Path) -> dict[str, Any]:
-    """Return what the checkpoint at `path` says of the merges that are made.
-
-    Raises:
-        FormatError: it is damaged, or a later version wrote it.
-        OSError: it cannot be read.
-    """
-    state = read_state(path / MERGES, {"options": dict, "corpus": str | None, "counts": str | None, "merges": list})
-    if not rows_of_ints(state["merges"], 4):
-        raise FormatError(f"{path / MERGES} holds no state of a checkpoint: {WAY_OUT}")
-    return state
-
-
-def read_options(path: Path, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the state that a training with these options has left in a directory.
-
-    Raises:
-        CorpusError: the training was of another kind, or had other options.
-        FormatError: the state is damaged, or a later version wrote it.
-        OSError: the state cannot be read.
-    """
-    state = read_merges(path)
-    kind, wanted = _kind(state["options"]), _kind(options)
-    if kind != wanted:
-        raise CorpusError(f"the checkpoint in {path} is of {kind}, and this is {wanted}: {WAY_OUT}")
-    for name, value in options.items():
-        before = from_json(state["options"].get(name))
-        if before != value:
-            said = {"pattern": shown, "earlier_stages": ", ".join}.get(name, repr)
-            raise CorpusError(
-                f"the checkpoint in {path} is of {kind} with {name}={said(before)}, and {name}={said(value)} is asked for: "
-                f"{WAY_OUT}{_reusable(path, name, before, value)}"
-            )
-    return state
-
-
-def _kind(options: Mapping[str, Any]) -> str:
-    """Return what a run with these options does."""
-    return (
-        "extending" if "vocabulary" in options else "training in stages" if "earlier_stages" in options else "training"
-    )
-
-
-def _reusable(path: Path, name: str, before: Any, value: Any) -> str:
-    """Say where the counts are, if the option that differs leaves them of use to a training on one file of them."""
-    if name in ("pattern", "earlier_stages") or (name == "min_count" and value < before):
-        return ""
-    return f"; or train on its counts without counting again: {path / COUNTS} is a file of them"
+    with using(checkpoint) as whole:
+        path, due = whole.directory(staged=True), monotonic() + whole.every
+        stays = whole.stays or path.exists()
+        stages = [whole.stage(number) for number in range(1, len(options) + 1)]
+        if whole.resume:
+            for stage, its_options in zip(stages, options, strict=True):
+                if (Path(stage.path) / MERGES).exists():
+                    read_options(Path(stage.path), its_options)
+        whole.begin()
+        try:
+            yield lambda number, corpus: Keeper(stages[number], corpus, options[number], progress)
+            if not stays and monotonic() < due:
+                whole.remove()
+        finally:
+            whole.remove_if_empty()
 
 
 def name_of(source: object) -> str | None:

@@ -342,8 +342,8 @@ def count(
     Raises:
         PatternError: the pattern does not compile, or gave up on a text.
         CorpusError: a piece has 4 GiB or more; or the distinct pieces alone take more than `max_memory`; or `checkpoint` is of
-            another corpus or another pattern, or of an iterator without a name; or files of counts are mixed with text, or are
-            of another pattern.
+            another corpus or another pattern, of an iterator without a name, or in use by another run; or files of counts are
+            mixed with text, or are of another pattern.
         FormatError: `checkpoint` or a file of counts is damaged.
         MemoryError: the distinct pieces need more memory than there is; set `max_memory`.
         TypeError: `corpus` is not a corpus.

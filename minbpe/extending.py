@@ -11,7 +11,7 @@ from minbpe.errors import CorpusError, VocabularyError, expect, expect_int
 from minbpe.gathering import check_min_count
 from minbpe.merging import Limits, check_room, grown, run, warn_of_early_end
 from minbpe.patterns import shown
-from minbpe.source import SavedCounts, counted, recognised
+from minbpe.source import SavedCounts, counted, keeping_merges, recognised
 from minbpe.vocabulary import NO_VOCABULARY, Vocabulary
 
 TYPE_CHECKING = False
@@ -72,7 +72,7 @@ def extend(
         VocabularyError: `tokens` is negative or more than there is room for, or the vocabulary has a token that its merges do not
             reach.
         CorpusError: as for `train`, in particular for `PieceCounts` of another pattern; or `checkpoint` is of another vocabulary,
-            another corpus or other options.
+            another corpus or other options, or in use by another run.
         FormatError: `checkpoint` or a file of counts is damaged.
         TypeError: `vocabulary` is not a Vocabulary, or `source` is not a corpus.
         OSError: a file cannot be read.
@@ -117,22 +117,19 @@ def learn_more(
             f"these piece counts were made with the pattern {shown(source.pattern)}, and the vocabulary splits text by "
             f"{shown(vocabulary.pattern)}: count the corpus again with that"
         )
-    keeper = None
-    if checkpoint is not None:
-        from minbpe.checkpoint import Keeper
-
-        options = {
-            "pattern": vocabulary.pattern,
-            "vocabulary": vocabulary.digest,
-            "tie_break": tie_break,
-            "min_count": min_count,
-            "min_frequency": limits.min_frequency,
-            "max_token_length": limits.max_token_length,
-        }
-        keeper = Keeper(checkpoint, source, options, progress)
+    options = {
+        "pattern": vocabulary.pattern,
+        "vocabulary": vocabulary.digest,
+        "tie_break": tie_break,
+        "min_count": min_count,
+        "min_frequency": limits.min_frequency,
+        "max_token_length": limits.max_token_length,
+    }
     grow = partial(grown, vocabulary)
-    corpus = counted(source, vocabulary.pattern, min_count, threads, ceiling, progress, keeper)
-    learned, full = run(corpus.core, vocabulary._core, tokens, tie_break, limits, threads, progress, keeper, None, grow)
+    with keeping_merges(checkpoint, source, options, progress) as keeper:
+        corpus = counted(source, vocabulary.pattern, min_count, threads, ceiling, progress, keeper)
+        core, start = corpus.core, vocabulary._core
+        learned, full = run(core, start, tokens, tie_break, limits, threads, progress, keeper, None, grow)
     before = len(vocabulary) + len(set(vocabulary.special_tokens.values()))
     warn_of_early_end(len(learned), tokens, before + len(learned), before + tokens, limits, full)
     return grow(learned), corpus
@@ -147,7 +144,7 @@ def before_extending(vocabulary: Vocabulary, checkpoint: Checkpoint) -> Vocabula
         FormatError: the checkpoint is damaged, or a later version wrote it.
         OSError: the checkpoint cannot be read.
     """
-    from minbpe.checkpoint import MERGES, read_merges
+    from minbpe.state import MERGES, read_merges
 
     path = Path(checkpoint.path)
     if vocabulary.by_rank or not (path / MERGES).exists():

@@ -39,7 +39,7 @@ class Parts:
     """What was kept of one corpus, and where to resume."""
 
     def __init__(self, checkpoint: Checkpoint, corpus: str, pattern: Pattern) -> None:
-        """Read what was kept, if counting is to resume from it.
+        """Read what was kept in a checkpoint that is in use, if counting is to resume from it.
 
         Raises:
             CorpusError: it belongs to another corpus or pattern.

@@ -17,9 +17,9 @@ from minbpe.wording import first_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import EllipsisType
-    from typing import TypeVar
+    from typing import Any, TypeVar
 
     from minbpe.checkpoint import Checkpoint, Keeper
     from minbpe.corpus import Corpus
@@ -172,6 +172,29 @@ def counts_of(
     with keeping(checkpoint, source, regex, progress) as parts:
         core = gather(source, regex, min_count, threads, ceiling, progress, parts)
         yield core, regex, NOTHING.and_then(*core.dropped, min_count)
+
+
+@contextmanager
+def keeping_merges(
+    checkpoint: Checkpoint | str | os.PathLike[str] | None,
+    source: object,
+    options: Mapping[str, Any],
+    progress: Callable[[Progress], object] | None,
+) -> Iterator[Keeper | None]:
+    """Yield what saves a training with these `options` in a checkpoint, which no other run can use meanwhile; None without one.
+
+    Raises:
+        CorpusError: another run is using the checkpoint, or it is of training of another kind, or with other options.
+        FormatError: the checkpoint is damaged, or a later version wrote it.
+        OSError: the checkpoint cannot be read, or its directory cannot be made.
+    """
+    if checkpoint is None:
+        yield None
+        return
+    from minbpe.checkpoint import Keeper, using
+
+    with using(checkpoint) as used:
+        yield Keeper(used, source, options, progress)
 
 
 class Counted(NamedTuple):

@@ -94,7 +94,7 @@ def learn_stages(
 
     Raises:
         CorpusError: the source can be read only once, or is counts, but not one set for each stage; the stages get corpora of
-            different sizes; or the checkpoint is of another corpus, or of training with other options.
+            different sizes; or the checkpoint is of another corpus, of training with other options, or in use by another run.
         PatternError: a pattern does not compile, or gave up on a text.
         VocabularyError: there are more than 16 stages.
     """

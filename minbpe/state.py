@@ -1,4 +1,7 @@
-"""A small file of state: a line that says what it is, a checksum, and JSON. It appears whole or not at all."""
+"""A small file of state: a line that says what it is, a checksum, and JSON. It appears whole or not at all.
+
+The state of a training is its merges so far, with its options: a checkpoint is refused for others.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import hashlib
 import json
 
 from minbpe.atomic import replacing
-from minbpe.errors import FormatError
+from minbpe.errors import CorpusError, FormatError
 from minbpe.naming import naming
+from minbpe.patterns import from_json, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 MAGIC = b"minbpe checkpoint v2\n"
+COUNTS, MERGES = "corpus.counts", "merges"
 WAY_OUT = "do as before to go on from it, or remove it to begin anew"
 
 
@@ -59,6 +64,56 @@ def read_state(path: Path, kinds: Mapping[str, type | UnionType]) -> dict[str, A
 def rows_of_ints(given: list[Any], length: int) -> bool:
     """Whether a list from JSON holds only lists of this many ints."""
     return all(isinstance(row, list) and len(row) == length and {int}.issuperset(map(type, row)) for row in given)
+
+
+def read_merges(path: Path) -> dict[str, Any]:
+    """Return what the checkpoint at `path` says of the merges that are made.
+
+    Raises:
+        FormatError: it is damaged, or a later version wrote it.
+        OSError: it cannot be read.
+    """
+    state = read_state(path / MERGES, {"options": dict, "corpus": str | None, "counts": str | None, "merges": list})
+    if not rows_of_ints(state["merges"], 4):
+        raise FormatError(f"{path / MERGES} holds no state of a checkpoint: {WAY_OUT}")
+    return state
+
+
+def read_options(path: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the state that a training with these options has left in a directory.
+
+    Raises:
+        CorpusError: the training was of another kind, or had other options.
+        FormatError: the state is damaged, or a later version wrote it.
+        OSError: the state cannot be read.
+    """
+    state = read_merges(path)
+    kind, wanted = _kind(state["options"]), _kind(options)
+    if kind != wanted:
+        raise CorpusError(f"the checkpoint in {path} is of {kind}, and this is {wanted}: {WAY_OUT}")
+    for name, value in options.items():
+        before = from_json(state["options"].get(name))
+        if before != value:
+            said = {"pattern": shown, "earlier_stages": ", ".join}.get(name, repr)
+            raise CorpusError(
+                f"the checkpoint in {path} is of {kind} with {name}={said(before)}, and {name}={said(value)} is asked for: "
+                f"{WAY_OUT}{_reusable(path, name, before, value)}"
+            )
+    return state
+
+
+def _kind(options: Mapping[str, Any]) -> str:
+    """Return what a run with these options does."""
+    return (
+        "extending" if "vocabulary" in options else "training in stages" if "earlier_stages" in options else "training"
+    )
+
+
+def _reusable(path: Path, name: str, before: Any, value: Any) -> str:
+    """Say where the counts are, if the option that differs leaves them of use to a training on one file of them."""
+    if name in ("pattern", "earlier_stages") or (name == "min_count" and value < before):
+        return ""
+    return f"; or train on its counts without counting again: {path / COUNTS} is a file of them"
 
 
 def _checksum(body: bytes) -> bytes:

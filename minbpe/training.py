@@ -24,7 +24,7 @@ from minbpe.merging import (
     warn_of_early_end,
 )
 from minbpe.seeding import as_learned, seed_merges
-from minbpe.source import counted, pattern_of, recognised
+from minbpe.source import counted, keeping_merges, pattern_of, recognised
 from minbpe.special_ids import check_ids, listed, with_ids, with_reserved
 from minbpe.vocabulary import Vocabulary
 from minbpe.wording import several
@@ -160,7 +160,8 @@ def train(
         SpecialTokenError: a special token is empty, given twice, or has an id that a merge will have.
         PatternError: the pattern does not compile, or gave up on a text.
         CorpusError: counts reach 2^63; distinct pieces take 4 GiB or more, or exceed `max_memory`; `PieceCounts` are of another
-            pattern; an iterator is given for several stages; or `checkpoint` is of another corpus or other options.
+            pattern; an iterator is given for several stages; or `checkpoint` is of another corpus or other options, or in use by
+            another run.
         FormatError: `checkpoint` or a file of counts is damaged.
         MemoryError: as for `count`.
         TypeError: `source` is not a corpus.
@@ -274,15 +275,11 @@ def learn(
         warn_of_early_end(merges, wanted, 256 + merges + room, vocab_size, limits, full)
         vocabulary = training.vocabulary.with_special_tokens(with_ids(given, 256 + merges))
         return training._replace(vocabulary=vocabulary)
-    keeper = None
-    if checkpoint is not None:
-        from minbpe.checkpoint import Keeper
-
-        keeper = Keeper(checkpoint, source, {"pattern": pattern_of(source, pattern), **options}, progress)
-    corpus = counted(source, pattern, min_count, threads, Ceiling(max_memory, spill_to), progress, keeper)
-    seeded = as_learned(seeds, corpus.core, byte_ids)
-    grow = partial(grown, Vocabulary.from_merges((), pattern=corpus.pattern, byte_ids=byte_ids))
-    learned, full = run(corpus.core, order, wanted, tie_break, limits, threads, progress, keeper, seeded, grow)
+    with keeping_merges(checkpoint, source, {"pattern": pattern_of(source, pattern), **options}, progress) as keeper:
+        corpus = counted(source, pattern, min_count, threads, Ceiling(max_memory, spill_to), progress, keeper)
+        seeded = as_learned(seeds, corpus.core, byte_ids)
+        grow = partial(grown, Vocabulary.from_merges((), pattern=corpus.pattern, byte_ids=byte_ids))
+        learned, full = run(corpus.core, order, wanted, tie_break, limits, threads, progress, keeper, seeded, grow)
     vocabulary = grow(learned).with_special_tokens(with_ids(given, 256 + len(learned)))
     warn_of_early_end(len(learned), wanted, len(vocabulary) + room, vocab_size, limits, full)
     return Training(

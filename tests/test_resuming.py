@@ -20,13 +20,13 @@ import pytest
 from minbpe import learn, parts, train
 from minbpe.atomic import replacing
 from minbpe.ceiling import LEAST_MEMORY
-from minbpe.checkpoint import MERGES, Checkpoint, name_of
+from minbpe.checkpoint import Checkpoint, name_of
 from minbpe.corpus import Streamed
 from minbpe.counting import PieceCounts, count, count_to_file
 from minbpe.errors import CorpusError, FormatError
 from minbpe.gathering import Progress
 from minbpe.parts import STATE, Parts
-from minbpe.state import write_state
+from minbpe.state import MERGES, write_state
 from tests.test_spilling import words
 
 SIZE = 400
@@ -356,7 +356,7 @@ FULL = """
 import resource, sys
 from tests.test_spilling import words
 import minbpe
-from minbpe.checkpoint import MERGES, Checkpoint, name_of
+from minbpe.checkpoint import Checkpoint
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 17,) * 2)
 try:
     minbpe.train(words(100_000), 300, threads=1, checkpoint=Checkpoint(sys.argv[1], corpus="words", every=0))

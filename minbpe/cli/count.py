@@ -1,5 +1,6 @@
 """`minbpe count`: turns text files into a file of piece counts, which is all that training needs."""
 
+from contextlib import nullcontext
 from functools import partial
 from time import perf_counter
 from types import EllipsisType
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from minbpe.checkpoint import Checkpoint, name_of
+from minbpe.checkpoint import Checkpoint, name_of, using
 from minbpe.cli.freed import give_back_what_is_freed
 from minbpe.cli.options import (
     CORPUS,
@@ -104,11 +105,13 @@ def count(
     with Bars() as bars, interruptible(lambda: goes_on("minbpe count", kept)):
         tell = partial(show, bars)
         corpus: Corpus | SavedCounts = recognised(files, tell)
-        if corpus is files:  # Files of counts are on disk already, and need no checkpoint.
-            checkpoint = resuming(resume, checkpoint, "minbpe count")
-            corpus = files if whole else reading.documents(files, bars, "read")
-        with counts_of(corpus, named, min_count, threads, ceiling, checkpoint, tell) as (counted, regex, dropped):
-            save_counted(counted, regex, out, tell, dropped)
+        is_text = corpus is files  # Files of counts are on disk already, and need no checkpoint.
+        with using(checkpoint) if is_text else nullcontext() as used:
+            if used:
+                checkpoint = resuming(resume, used, "minbpe count")
+                corpus = files if whole else reading.documents(files, bars, "read")
+            with counts_of(corpus, named, min_count, threads, ceiling, checkpoint, tell) as (counted, regex, dropped):
+                save_counted(counted, regex, out, tell, dropped)
     spilled = {"spilled": counted.spilled} if max_memory is not None else {}
     seconds = round(perf_counter() - began, 2)
     print_facts(

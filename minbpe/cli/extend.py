@@ -94,7 +94,7 @@ def extend(
         resume: Continue from OUT.checkpoint, which must be there if OUT is TOKENIZER, to the same result; --no-resume replaces it.
         json: Print the result as JSON.
     """
-    from minbpe.checkpoint import Checkpoint, name_of
+    from minbpe.checkpoint import Checkpoint, name_of, using
     from minbpe.extending import learn_more
     from minbpe.merging import Limits, VocabularyWarning
     from minbpe.source import recognised
@@ -108,27 +108,27 @@ def extend(
     model, read = Path(f"{prefix}.model"), model_file(tokenizer)
     before = load_encoding(tokenizer).vocabulary
     limits = Limits(min_frequency, max_token_length)
-    checkpoint = Checkpoint(kept, corpus=f"{name_of(files)} {reading}", stays=True)
-    if resume and read and model.exists() and model.samefile(read):
-        before = _begun_with(before, model, checkpoint)
-    checkpoint = resuming(resume, checkpoint, "minbpe extend")
     give_back_what_is_freed()
     began = perf_counter()
-    with Bars() as bars, interruptible(lambda: goes_on("minbpe extend", kept)):
-        tell = partial(show, bars)
-        source: Source = recognised(files, tell)
-        if source is files and (reading.lines or not all(map(is_plain_text, files))):
-            source = reading.documents(files, bars, "read")
-        with putting_off(VocabularyWarning):
-            vocabulary, corpus = learn_more(
-                before, source, add, tie_break, min_count, limits, threads, ceiling, checkpoint, tell
-            )
-            if not corpus.size:
-                checkpoint.remove()
-                raise nothing_to_learn(corpus.dropped.pieces, len(files), min_count)
-        seconds = perf_counter() - began
-        vocabulary.save(model)
-    checkpoint.remove()
+    with using(Checkpoint(kept, corpus=f"{name_of(files)} {reading}", stays=True)) as used:
+        with Bars() as bars, interruptible(lambda: goes_on("minbpe extend", kept)):
+            if resume and read and model.exists() and model.samefile(read):
+                before = _begun_with(before, model, used)
+            checkpoint = resuming(resume, used, "minbpe extend")
+            tell = partial(show, bars)
+            source: Source = recognised(files, tell)
+            if source is files and (reading.lines or not all(map(is_plain_text, files))):
+                source = reading.documents(files, bars, "read")
+            with putting_off(VocabularyWarning):
+                vocabulary, corpus = learn_more(
+                    before, source, add, tie_break, min_count, limits, threads, ceiling, checkpoint, tell
+                )
+                if not corpus.size:
+                    used.remove()
+                    raise nothing_to_learn(corpus.dropped.pieces, len(files), min_count)
+            seconds = perf_counter() - began
+            vocabulary.save(model)
+        used.remove()
     special = vocabulary.special_tokens
     print_facts(
         {

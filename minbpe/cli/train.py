@@ -104,7 +104,7 @@ def train(
         report: Print the bytes per token of every smaller vocabulary too.
         json: Print the result as JSON.
     """
-    from minbpe.checkpoint import Checkpoint, name_of
+    from minbpe.checkpoint import Checkpoint, name_of, using
     from minbpe.source import recognised
     from minbpe.training import VocabularyWarning, learn
 
@@ -116,41 +116,42 @@ def train(
     for kind in ("model", "vocab"):
         spare(Path(f"{prefix}.{kind}"), files)
     whole = not reading.lines and all(map(is_plain_text, files))
-    checkpoint = resuming(resume, Checkpoint(kept, corpus=f"{name_of(files)} {reading}", stays=True), "minbpe train")
     give_back_what_is_freed()
     began = perf_counter()
-    with Bars() as bars, interruptible(lambda: goes_on("minbpe train", kept)):
-        tell = partial(show, bars)
-        source: Source = recognised(files, tell)
-        if source is files and not whole:
-            source = Anew(lambda: reading.documents(files, bars, "read"))
-        with putting_off(VocabularyWarning):
-            training = learn(
-                source,
-                size,
-                pattern=... if pattern is None else named_pattern(pattern),
-                stages=stages,
-                tie_break=tie_break,
-                byte_order=byte_order,
-                special_tokens=special,
-                reserved=reserved,
-                seed_tokens=seed or (),
-                min_count=min_count,
-                min_frequency=min_frequency,
-                max_token_length=max_token_length,
-                threads=threads,
-                max_memory=ceiling.max_memory,
-                spill_to=ceiling.spill_to,
-                checkpoint=checkpoint,
-                progress=tell,
-            )
-            if not training.token_counts[0]:
-                checkpoint.remove()
-                raise nothing_to_learn(training.dropped_pieces, len(files), min_count)
-        seconds = perf_counter() - began
-        vocabulary = training.vocabulary
-        vocabulary.save(f"{prefix}.model")
-    checkpoint.remove()
+    with using(Checkpoint(kept, corpus=f"{name_of(files)} {reading}", stays=True)) as used:
+        with Bars() as bars, interruptible(lambda: goes_on("minbpe train", kept)):
+            checkpoint = resuming(resume, used, "minbpe train")
+            tell = partial(show, bars)
+            source: Source = recognised(files, tell)
+            if source is files and not whole:
+                source = Anew(lambda: reading.documents(files, bars, "read"))
+            with putting_off(VocabularyWarning):
+                training = learn(
+                    source,
+                    size,
+                    pattern=... if pattern is None else named_pattern(pattern),
+                    stages=stages,
+                    tie_break=tie_break,
+                    byte_order=byte_order,
+                    special_tokens=special,
+                    reserved=reserved,
+                    seed_tokens=seed or (),
+                    min_count=min_count,
+                    min_frequency=min_frequency,
+                    max_token_length=max_token_length,
+                    threads=threads,
+                    max_memory=ceiling.max_memory,
+                    spill_to=ceiling.spill_to,
+                    checkpoint=checkpoint,
+                    progress=tell,
+                )
+                if not training.token_counts[0]:
+                    used.remove()
+                    raise nothing_to_learn(training.dropped_pieces, len(files), min_count)
+            seconds = perf_counter() - began
+            vocabulary = training.vocabulary
+            vocabulary.save(f"{prefix}.model")
+        used.remove()
     facts = {
         "model": f"{prefix}.model",
         **sizes(vocabulary),
