@@ -55,8 +55,8 @@ class Checkpoint:
     """
 
     path: str | os.PathLike[str]
-    """A directory used for nothing else, and by one run at a time; made at the first save. It stays after training, which can later
-    go on to larger sizes."""
+    """A directory used for nothing else, and by one run at a time; made at the first save. One that holds other files is refused.
+    It stays after training, which can later go on to larger sizes."""
     corpus: str | None = None
     """A name for a corpus given as an iterator. Without one, nothing is saved until the whole corpus is counted, and a warning
     says so. Counts saved under the same name are reused. If they are incomplete, the iterator must yield the same documents
@@ -86,6 +86,13 @@ class Checkpoint:
     def _files(self) -> list[Path]:
         path = Path(self.path)
         return [file for name in FILES for file in (*path.glob(name), *path.glob(f"{name}.tmp"))]
+
+    def others(self) -> list[Path]:
+        """Return what is in the directory, and in those of stages, and is no part of a checkpoint."""
+        path, stages = Path(self.path), self._stages()
+        own = {*self._files(), *(stage.path for stage in stages)}
+        here = [other for other in path.iterdir() if other not in own] if path.is_dir() else []
+        return [*here, *(other for stage in stages for other in stage.others())]
 
     def remove(self) -> None:
         """Remove whatever a training has saved.
@@ -150,7 +157,7 @@ def using(checkpoint: Checkpoint | str | os.PathLike[str]) -> Iterator[Checkpoin
     """Yield a checkpoint that no other run can use until the block ends.
 
     Raises:
-        CorpusError: another run is using it.
+        CorpusError: another run is using it, or the directory holds other files and no checkpoint.
         NotADirectoryError: the path is not a directory, and none can be made there.
         OSError: the directory cannot be opened.
     """
@@ -162,6 +169,11 @@ def using(checkpoint: Checkpoint | str | os.PathLike[str]) -> Iterator[Checkpoin
     if not path.name or not path.parent.is_dir() or (os.path.lexists(path) and not path.is_dir()):
         raise NotADirectoryError(f"{path} cannot be a directory for a checkpoint: name one that can be made")
     with locked(path) as lock:
+        if not given.holds_something() and (others := given.others()):
+            raise CorpusError(
+                f"{path} holds other files, such as {min(others).relative_to(path)}, and no checkpoint: name a directory for the "
+                "checkpoint that is empty, or one that can be made"
+            )
         yield replace(given, lock=lock)
 
 

@@ -1,5 +1,6 @@
 """A checkpoint of training, training in stages or extending is refused for anything else, and for what it cannot resume."""
 
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,65 @@ def test_a_link_to_a_directory_is_as_good_as_one_and_stays(kind: str, tmp_path: 
         assert (tmp_path / "kept").is_symlink()
         assert list((tmp_path / "elsewhere").iterdir()) == []
     assert count(TEXT, checkpoint=tmp_path / "kept") == count(TEXT)
+
+
+RUNS: dict[str, Callable[..., Any]] = {"counting": count, **KINDS}
+
+
+@pytest.mark.parametrize("resume", [True, False])
+@pytest.mark.parametrize(
+    "other", ["a.txt", "texts/a.txt", "stage-1", "stage-1/a.txt", "stage-1/stage-2/a", "corpus.txt"]
+)
+@pytest.mark.parametrize("kind", RUNS)
+def test_a_directory_of_other_files_is_refused_and_stays_as_it_is(
+    kind: str, other: str, resume: bool, tmp_path: Path
+) -> None:
+    def refuse(_: Progress) -> None:
+        raise AssertionError("the directory is refused before the work")
+
+    file = tmp_path / "files" / other
+    file.parent.mkdir(parents=True)
+    file.write_text(TEXT)
+    (tmp_path / "files" / "corpus.counts").write_text("left by a run that was killed")
+    checkpoint = Checkpoint(tmp_path / "files", every=0, resume=resume)
+    with pytest.raises(CorpusError, match=r"files holds other files, such as \S+, and no checkpoint: name a directory"):
+        RUNS[kind](TEXT, checkpoint=checkpoint, progress=refuse)
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(
+        [file, tmp_path / "files" / "corpus.counts"]
+    )
+    interrupted("training", tmp_path / "kept")
+    for path in (tmp_path / "kept").iterdir():
+        path.rename(tmp_path / "files" / path.name)
+    assert KINDS["training"](TEXT, checkpoint=tmp_path / "files") == KINDS["training"](TEXT)
+
+
+@pytest.mark.parametrize("resume", [True, False])
+@pytest.mark.parametrize(
+    "left",
+    [
+        [],
+        ["corpus.counts"],
+        ["corpus.0.counts", "corpus.12.counts.tmp"],
+        ["corpus.counts.tmp", "merges.tmp", "parts.tmp"],
+        ["stage-1/corpus.counts"],
+        ["stage-1/parts.tmp", "stage-2/corpus.0.counts", "stage-12/merges.tmp"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("kind", RUNS)
+def test_what_a_run_leaves_that_is_killed_is_no_other_file(
+    kind: str, left: list[str], resume: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "kept").mkdir()
+    for name in left:
+        (tmp_path / "kept" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "kept" / name).touch()
+    if left:
+        (tmp_path / "kept" / "stage-3").mkdir()
+    checkpoint = Checkpoint(tmp_path / "kept", every=0, resume=resume)
+    assert RUNS[kind](TEXT, checkpoint=checkpoint) == RUNS[kind](TEXT)
+    checkpoint.remove()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
