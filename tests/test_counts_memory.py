@@ -142,3 +142,36 @@ def test_a_file_whose_pattern_proves_no_cut_leaves_no_pages_behind(tmp_path: Pat
     line = [sys.executable, "-c", PEAK, str(tmp_path / "small"), str(tmp_path / "large")]
     peak = subprocess.run(line, capture_output=True, text=True, check=True)
     assert int(peak.stdout) < (tmp_path / "large").stat().st_size / 4
+
+
+LONG = """
+import resource, sys
+from pathlib import Path
+from minbpe.counting import count_to_file
+text, out, room = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+options = {"pattern": None, "threads": 1, "max_memory": 1 << 20, "spill_to": out.parent}
+count_to_file(["a text", "and one more"], out, **options)
+held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (held + room,) * 2)
+try:
+    count_to_file(text, out, **options)
+except MemoryError as error:
+    sys.exit(str(error))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the address space and tells its size")
+def test_a_piece_longer_than_the_ceiling_takes_three_times_its_length_or_is_an_error(tmp_path: Path) -> None:
+    text, out, size = tmp_path / "text", tmp_path / "out", 1 << 27
+    text.write_bytes(b"abcdefgh" * (size // 8))
+    ended = []
+    for eighths in range(10, 31, 4):
+        line = [sys.executable, "-c", LONG, str(text), str(out), str(eighths * size // 8)]
+        run = subprocess.run(line, capture_output=True, text=True, check=False)
+        assert run.returncode in (0, 1), run.stderr
+        assert bool(run.returncode) == ("a piece needs more memory than there is: split the corpus by" in run.stderr)
+        ended.append(run.returncode)
+    assert sorted(ended, reverse=True) == ended
+    assert set(ended) == {0, 1}
+    assert PieceCounts.load(out) == count(text, pattern=None)
+    assert not [file for file in tmp_path.iterdir() if file.name.startswith("minbpe-")]

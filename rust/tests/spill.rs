@@ -104,6 +104,26 @@ fn many_runs_are_merged_in_several_passes() {
 }
 
 #[test]
+fn pieces_longer_than_any_buffer_come_through_whole() {
+    let scratch = Scratch::new("long");
+    // A megabyte and a bit, seen nine times; and nearly the same, a bit shorter.
+    let long = " ".to_owned() + &"abcdefgh".repeat(1 << 17) + "z";
+    let documents =
+        [prose(100, 1), [long.repeat(9).as_bytes(), b" a", &prose(100, 2)].concat(), long[..1 << 20].into()];
+    let documents: Vec<&[u8]> = documents.iter().map(Vec::as_slice).collect();
+    let mut expected = counted(&documents, 1, None, 1).unwrap();
+    for (ceiling, threads) in [(1, 1), (9_000, 2), (1 << 20, 1), (1 << 23, 3)] {
+        let mut bounded = counted(&documents, threads, Some((ceiling, &scratch.0)), 1).unwrap();
+        assert_eq!(bounded.tally(), expected.tally());
+        assert!(bytes_of(&mut bounded) == bytes_of(&mut expected), "{ceiling} bytes, {threads} threads");
+    }
+    let most_frequent = expected.most_frequent();
+    assert!(most_frequent.iter().any(|(piece, count)| piece.len() == 4096 && *count == 9), "{most_frequent:?}");
+    let counts = PieceCounts::from_bytes(&bytes_of(&mut expected)).unwrap();
+    assert!(counts == *expected.counts(&mut unwatched).unwrap());
+}
+
+#[test]
 fn counts_come_back_into_memory_where_they_fit() {
     let scratch = Scratch::new("back");
     let text = prose(30_000, 3);

@@ -7,7 +7,7 @@
 use std::io::Read;
 
 use super::table::{Look, Table};
-use super::{Piece, PieceCounts, Position, no_memory};
+use super::{Piece, PieceCounts, Position, no_memory_for_a_piece};
 use crate::error::{Error, Result};
 use crate::progress::{Progress, Pulse, unwatched};
 
@@ -94,7 +94,7 @@ pub(super) fn each_group(
 /// Reads a megabyte more, or for a piece longer than that as much as is already held; true at the end of the bytes.
 fn hold_more(bytes: &mut impl Read, held: &mut Vec<u8>) -> Result<bool> {
     let more = held.len().max(CHUNK);
-    held.try_reserve(more).map_err(no_memory)?;
+    held.try_reserve(more).map_err(no_memory_for_a_piece)?;
     let read = bytes.take(more as u64).read_to_end(held);
     Ok(read.map_err(unreadable)? < more)
 }
@@ -120,15 +120,20 @@ impl<'a> Encoder<'a> {
         Encoder { bytes, before: Position { source: 0, offset: 0 }, each }
     }
 
-    /// Adds the next piece in first-seen order.
+    /// Adds the next piece in first-seen order; a long one is not copied.
     pub(super) fn push(&mut self, Piece { first, bytes: piece, count }: Piece<'_>) -> Result<()> {
         let Encoder { bytes, before, each } = self;
         put(bytes, piece.len() as u64);
         put(bytes, count);
         put(bytes, first.source - before.source);
         put(bytes, if first.source == before.source { first.offset - before.offset } else { first.offset });
-        bytes.extend_from_slice(piece);
         *before = first;
+        if piece.len() >= CHUNK {
+            each(bytes)?;
+            bytes.clear();
+            return piece.chunks(CHUNK).try_for_each(each);
+        }
+        bytes.extend_from_slice(piece);
         if bytes.len() >= CHUNK {
             each(bytes)?;
             bytes.clear();

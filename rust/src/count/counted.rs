@@ -59,7 +59,7 @@ impl Counted {
         matches!(self.kept, Kept::OnDisk(_))
     }
 
-    /// The five most frequent pieces; the earlier comes first where counts are equal.
+    /// The five most frequent pieces, up to 4,096 bytes of each; the earlier comes first where counts are equal.
     pub fn most_frequent(&self) -> Vec<(Vec<u8>, u64)> {
         match &self.kept {
             Kept::InMemory(counts) => Top::of(counts.iter()),

@@ -246,6 +246,13 @@ fn room<T>(items: usize) -> Result<Vec<T>> {
     Ok(vector)
 }
 
+fn no_memory_for_a_piece(_: std::collections::TryReserveError) -> Error {
+    Error::Memory(
+        "a piece needs more memory than there is: split the corpus by a pattern that makes shorter pieces, or into shorter documents"
+            .into(),
+    )
+}
+
 fn no_memory(_: std::collections::TryReserveError) -> Error {
     Error::Memory(
         "the distinct pieces of the corpus need more memory than there is: set a ceiling with max_memory, past which they \

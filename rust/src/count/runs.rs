@@ -12,7 +12,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::bytes::{put, take};
-use super::{Piece, Position, add_of};
+use super::{Piece, Position, add_of, no_memory_for_a_piece};
 use crate::error::{Error, Result};
 use crate::progress::Pulse;
 
@@ -43,10 +43,14 @@ impl Runs {
         self.ends.len()
     }
 
-    /// Writes the next piece of a run.
+    /// Writes the next piece of a run; a long one is not copied.
     pub(super) fn push(&mut self, piece: Piece<'_>) -> Result<()> {
         for number in [piece.bytes.len() as u64, piece.count, piece.first.source, piece.first.offset] {
             put(&mut self.buffer, number);
+        }
+        if piece.bytes.len() >= WRITE {
+            self.flush()?;
+            return self.write(piece.bytes);
         }
         self.buffer.extend_from_slice(piece.bytes);
         if self.buffer.len() >= WRITE { self.flush() } else { Ok(()) }
@@ -61,6 +65,14 @@ impl Runs {
     }
 
     fn flush(&mut self) -> Result<()> {
+        let buffer = std::mem::take(&mut self.buffer);
+        self.write(&buffer)?;
+        self.buffer = buffer;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let failed = |error: std::io::Error| {
             Error::Io(format!(
                 "cannot write pieces past the memory ceiling to a temporary file in {}: {error}; name another directory for \
@@ -72,9 +84,8 @@ impl Runs {
             Some(file) => file,
             none => none.insert(nameless(&self.directory).map_err(failed)?),
         };
-        file.write_all(&self.buffer).map_err(failed)?;
-        self.written += self.buffer.len() as u64;
-        self.buffer.clear();
+        file.write_all(bytes).map_err(failed)?;
+        self.written += bytes.len() as u64;
         Ok(())
     }
 
@@ -164,6 +175,7 @@ impl Reader<'_> {
         self.used = 0;
         let rest = self.buffer.len();
         let more = (self.room.max(bytes) - rest).min(usize::try_from(self.end - self.at).unwrap_or(usize::MAX));
+        self.buffer.try_reserve_exact(more).map_err(no_memory_for_a_piece)?;
         self.buffer.resize(rest + more, 0);
         let mut file = self.file;
         file.seek(SeekFrom::Start(self.at))
@@ -177,10 +189,10 @@ impl Reader<'_> {
 /// Calls `each` with the pieces of all runs in the order of `key`, by which each run is sorted. If a piece is in several runs under the
 /// same key, its counts add up and its lowest place is kept. `pulse` tells how many bytes of the runs were read.
 ///
-/// Takes about `memory` bytes. The `&mut` ensures that nobody else reads the files meanwhile.
+/// Takes about `memory` bytes, or what the longest piece of each run needs. The `&mut` ensures that nobody else reads the files meanwhile.
 pub(super) fn merge<K: Ord>(
     files: &mut [Runs],
-    key: fn(Piece<'_>) -> K,
+    key: fn(Piece<'_>) -> Result<K>,
     memory: usize,
     pulse: &mut Pulse<'_>,
     mut each: impl FnMut(Piece<'_>) -> Result<()>,
@@ -194,7 +206,7 @@ pub(super) fn merge<K: Ord>(
 /// Merges runs, several into one, until at most `FAN_IN` are left. If it is stopped, the runs are as the last complete pass left them.
 pub(super) fn reduce<K: Ord>(
     files: &mut Vec<Runs>,
-    key: fn(Piece<'_>) -> K,
+    key: fn(Piece<'_>) -> Result<K>,
     memory: usize,
     pulse: &mut Pulse<'_>,
 ) -> Result<()> {
@@ -236,7 +248,7 @@ fn buffer(memory: usize, runs: usize) -> usize {
 
 fn merge_readers<K: Ord>(
     mut readers: Vec<Reader<'_>>,
-    key: fn(Piece<'_>) -> K,
+    key: fn(Piece<'_>) -> Result<K>,
     pulse: &mut Pulse<'_>,
     each: &mut impl FnMut(Piece<'_>) -> Result<()>,
 ) -> Result<()> {
@@ -245,7 +257,7 @@ fn merge_readers<K: Ord>(
         let read = reader.advance()?;
         pulse.done += read as u64;
         if read > 0 {
-            heads.push(Reverse((key(reader.piece()), which)));
+            heads.push(Reverse((key(reader.piece())?, which)));
         }
     }
     let mut bytes = Vec::new();
@@ -263,6 +275,7 @@ fn merge_readers<K: Ord>(
                     each(Piece { first, bytes: &bytes, count })?;
                 }
                 bytes.clear();
+                bytes.try_reserve(piece.bytes.len()).map_err(no_memory_for_a_piece)?;
                 bytes.extend_from_slice(piece.bytes);
                 sum = Some((piece.count, piece.first));
             }
@@ -270,7 +283,7 @@ fn merge_readers<K: Ord>(
         let read = reader.advance()?;
         pulse.done += read as u64;
         if read > 0 {
-            top.0.0 = key(reader.piece());
+            top.0.0 = key(reader.piece())?;
         } else {
             PeekMut::pop(top);
         }
@@ -296,7 +309,7 @@ mod tests {
 
     fn merged(counts: &[u64]) -> Result<Vec<(u64, u64)>> {
         let mut all = Vec::new();
-        let key = |piece: Piece<'_>| piece.bytes.to_vec();
+        let key = |piece: Piece<'_>| Ok(piece.bytes.to_vec());
         merge(&mut [runs(counts)], key, 0, &mut Pulse::new(&mut unwatched, 0), |piece| {
             all.push((piece.count, piece.first.offset));
             Ok(())

@@ -8,13 +8,14 @@ use std::path::PathBuf;
 
 use super::bytes::Encoder;
 use super::runs::{Runs, merge, reduce};
-use super::{Piece, PieceCounts, Position, add};
+use super::{Piece, PieceCounts, Position, add, no_memory_for_a_piece};
 use crate::error::{Error, Result};
 use crate::key::{Key, SHORT};
 use crate::progress::Pulse;
 
-/// How many of the most frequent pieces are kept.
+/// How many of the most frequent pieces are kept, and how many bytes of each.
 const MOST_FREQUENT: usize = 5;
+const SHOWN: usize = 4096;
 
 /// How much memory counting may take for what it has counted, and where the rest goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub struct Spilled {
     pub(super) sources: u64,
     pub(super) kept: Tally,
     pub(super) dropped: Tally,
-    /// The most frequent first.
+    /// The most frequent first, up to 4,096 bytes of each.
     pub(super) most_frequent: Vec<(Vec<u8>, u64)>,
 }
 
@@ -84,7 +85,7 @@ impl Spilled {
             sorter.push(piece)
         })?;
         let mut runs = vec![sorter.finish()?];
-        reduce(&mut runs, |piece| piece.first, quarter, pulse)?;
+        reduce(&mut runs, |piece| Ok(piece.first), quarter, pulse)?;
         Ok(Spilled { runs, ceiling, sources, kept, dropped, most_frequent: top.into_items() })
     }
 
@@ -108,7 +109,7 @@ impl Spilled {
         counts.sources = self.sources;
         merge(
             &mut self.runs,
-            |piece| piece.first,
+            |piece| Ok(piece.first),
             quarter,
             pulse,
             |piece| {
@@ -126,7 +127,7 @@ impl Spilled {
         each: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
         let mut encoder = Encoder::new(self.sources, self.kept.distinct, each);
-        merge(&mut self.runs, |piece| piece.first, self.ceiling.bytes / 4, pulse, |piece| encoder.push(piece))?;
+        merge(&mut self.runs, |piece| Ok(piece.first), self.ceiling.bytes / 4, pulse, |piece| encoder.push(piece))?;
         encoder.finish()
     }
 }
@@ -139,12 +140,14 @@ enum PieceKey {
 }
 
 impl PieceKey {
-    fn of(Piece { bytes, .. }: Piece<'_>) -> PieceKey {
+    fn of(Piece { bytes, .. }: Piece<'_>) -> Result<PieceKey> {
         if bytes.len() <= SHORT {
-            PieceKey::Short(Key::new(bytes, 0, bytes.len()))
-        } else {
-            PieceKey::Long(bytes.into())
+            return Ok(PieceKey::Short(Key::new(bytes, 0, bytes.len())));
         }
+        let mut long = Vec::new();
+        long.try_reserve_exact(bytes.len()).map_err(no_memory_for_a_piece)?;
+        long.extend_from_slice(bytes);
+        Ok(PieceKey::Long(long))
     }
 }
 
@@ -170,9 +173,14 @@ impl Sorter {
         }
     }
 
+    /// Takes a piece; one that is too long for the ceiling is a run of its own.
     fn push(&mut self, piece: Piece<'_>) -> Result<()> {
         if self.places.len() >= self.most || self.bytes.len() + piece.bytes.len() > self.most_bytes {
             self.flush()?;
+        }
+        if piece.bytes.len() > self.most_bytes {
+            self.runs.push(piece)?;
+            return self.runs.end_run();
         }
         self.places.push((piece.first, piece.count, self.bytes.len(), piece.bytes.len()));
         self.bytes.extend_from_slice(piece.bytes);
@@ -198,7 +206,7 @@ impl Sorter {
     }
 }
 
-/// The most frequent pieces so far; the earlier comes first where counts are equal.
+/// The first 4,096 bytes of the most frequent pieces so far; the earlier comes first where counts are equal.
 #[derive(Default)]
 pub(super) struct Top {
     best: Vec<(std::cmp::Reverse<u64>, Position, Vec<u8>)>,
@@ -216,7 +224,7 @@ impl Top {
         let place = self.best.partition_point(|(count, first, _)| (*count, *first) < key);
         if place < MOST_FREQUENT {
             self.best.truncate(MOST_FREQUENT - 1);
-            self.best.insert(place, (key.0, key.1, piece.bytes.to_vec()));
+            self.best.insert(place, (key.0, key.1, piece.bytes[..piece.bytes.len().min(SHOWN)].to_vec()));
         }
     }
 

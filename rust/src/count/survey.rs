@@ -15,7 +15,7 @@ pub struct Survey {
     pub sources: u64,
     /// The totals of the pieces.
     pub tally: Tally,
-    /// The most frequent pieces; the earlier comes first where counts are equal.
+    /// The most frequent pieces, up to 4,096 bytes of each; the earlier comes first where counts are equal.
     pub most_frequent: Vec<(Vec<u8>, u64)>,
 }
 

@@ -1,6 +1,6 @@
 //! How a table grows: where it is, as far as it has addresses.
 
-use super::super::{Position, no_memory, room};
+use super::super::{Position, no_memory, no_memory_for_a_piece, room};
 use super::{Look, Slot, Table};
 use crate::error::Result;
 
@@ -47,7 +47,8 @@ impl Table {
     }
 
     fn grow(&mut self, pieces: usize, bytes: usize, look: &mut Look<'_>) -> Result<()> {
-        self.bytes.try_reserve(bytes).map_err(no_memory)?;
+        let alone = self.overflow.as_ref().is_some_and(|overflow| bytes > overflow.ceiling);
+        self.bytes.try_reserve(bytes).map_err(if alone { no_memory_for_a_piece } else { no_memory })?;
         let wanted = self.slots_for(pieces);
         if wanted <= self.slots.len() {
             return Ok(());
