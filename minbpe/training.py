@@ -163,7 +163,7 @@ def train(
             pattern; an iterator is given for several stages; or `checkpoint` is of another corpus or other options, or in use by
             another run.
         FormatError: `checkpoint` or a file of counts is damaged.
-        MemoryError: as for `count`.
+        MemoryError: as for `count`; or the distinct pieces are too many to merge in the memory that there is.
         TypeError: `source` is not a corpus.
         OSError: a file cannot be read.
 

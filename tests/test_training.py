@@ -326,3 +326,36 @@ def test_rare_pieces_are_left_out_and_counted() -> None:
     assert tokens_of(training.vocabulary) == [b"ab", b"ef"]
     assert (training.pieces, training.dropped_pieces, training.dropped_distinct) == (4, 1, 1)
     assert training.token_counts == (8, 6, 4)
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from minbpe import train
+text, room = Path(sys.argv[1]), int(sys.argv[2])
+train("a text, and one more", 260, pattern=None, threads=1)
+held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (held + room,) * 2)
+try:
+    train(text, 260, pattern=None, threads=1)
+except MemoryError as error:
+    sys.exit(str(error))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the address space and tells its size")
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        (2, "the distinct pieces of the corpus need more memory than there is: set a ceiling with max_memory"),
+        (4, "training needs more memory than there is: leave out rare pieces with a higher min_count"),
+        (7, "training needs more memory than there is"),
+        (12, ""),
+    ],
+)
+def test_too_little_memory_is_an_error_that_says_the_way_out(times: int, said: str, tmp_path: Path) -> None:
+    (tmp_path / "text").write_bytes(random.Random(1).randbytes(1 << 26))
+    line = [sys.executable, "-c", LIMITED, str(tmp_path / "text"), str(times << 26)]
+    run = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert run.stderr.startswith(said)
+    assert run.returncode == bool(said) == bool(run.stderr)

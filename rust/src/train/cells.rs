@@ -8,8 +8,8 @@
 
 use std::ops::Range;
 
-use super::Pair;
 use super::start::Alphabet;
+use super::{Pair, zeros};
 use crate::count::{Piece, PieceCounts};
 use crate::error::{Error, Result};
 use crate::lines::on_large_pages;
@@ -18,7 +18,7 @@ use crate::progress::Pulse;
 use crate::threads::in_parts;
 
 /// The contents of a cell. Most vocabularies fit in 16 bits, which halves the memory and the time to fetch it.
-pub(super) trait Cell: Copy + Eq + Send + Sync {
+pub(super) trait Cell: Copy + Default + Eq + Send + Sync {
     /// A cell between two pieces.
     const BORDER: Self;
     /// A cell inside a token, neither its first nor its last.
@@ -123,7 +123,7 @@ struct Laid {
 
 impl<C: Cell> Cells<C> {
     /// Lays out the pieces of two or more bytes as tokens of `alphabet`, in parts for at most `threads` threads; shorter pieces have no
-    /// pairs. `Error::Corpus` past 2^32 cells, `Error::Interrupted` if `pulse` says so.
+    /// pairs. `Error::Corpus` past 2^32 cells, `Error::Memory` if there is too little, `Error::Interrupted` if `pulse` says so.
     pub(super) fn new(
         counts: &PieceCounts,
         alphabet: &Alphabet<'_>,
@@ -138,7 +138,7 @@ impl<C: Cell> Cells<C> {
             needed += pieces_of(counts, pieces).map(|piece| C::WEIGHT + piece.bytes.len() + 1).sum::<usize>();
         }
         check_room(needed, counts.distinct_bytes())?;
-        let mut cells = vec![C::of(0); needed];
+        let mut cells: Vec<C> = zeros(needed)?;
         on_large_pages(&mut cells);
         let mut rest = &mut cells[..];
         let mut work = Vec::with_capacity(ranges.len());
@@ -148,7 +148,7 @@ impl<C: Cell> Cells<C> {
         let laid = in_parts(work, threads, pulse, |(pieces, start, cells), pulse| {
             lay(pieces_of(counts, pieces), alphabet, start, cells, pulse)
         })?;
-        let mut starts = vec![0; needed.div_ceil(64)];
+        let mut starts = zeros::<u64>(needed.div_ceil(64))?;
         let (mut long, mut large) = (Vec::new(), Vec::new());
         for (laid, &start) in laid.iter().zip(&parts) {
             for (bits, more) in starts[start / 64..].iter_mut().zip(&laid.starts) {

@@ -9,10 +9,10 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::Pair;
 use super::cells::{Cell, Cells};
 use super::numbers::Numbers;
 use super::tallies::Tallies;
+use super::{Pair, no_memory, zeros};
 use crate::error::{Error, Result};
 use crate::processor::prefetch;
 use crate::progress::Pulse;
@@ -59,7 +59,7 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Indexes all pairs of `cells` that are wanted. `Error::Corpus` for a count past 2^63.
+    /// Indexes all pairs of `cells` that are wanted. `Error::Corpus` for a count past 2^63, `Error::Memory` if there is too little.
     pub(super) fn new<C: Cell>(cells: &Cells<C>, wanted: Wanted, pulse: &mut Pulse<'_>) -> Result<Index> {
         let mut tallies =
             in_parts(0..cells.parts(), cells.parts(), pulse, |part, pulse| Tallies::of(cells, part, pulse))?;
@@ -79,8 +79,7 @@ impl Index {
                 start as u32
             }))
         })?;
-        // Memory from the system is zero already, so it is not written once more for that.
-        let places: Vec<_> = vec![0; end + end / 4].into_iter().map(AtomicU32::new).collect();
+        let places: Vec<_> = zeros(end + end / 4)?.into_iter().map(AtomicU32::new).collect();
         in_parts((0..).zip(tallies), cells.parts(), pulse, |(part, mut tallies), pulse| {
             cells.each_pair(part, pulse, |at, tokens, _| {
                 if let Some(next) = tallies.next_place(tokens) {
@@ -132,19 +131,19 @@ impl Index {
         &self.places[pair.start..][..pair.length as usize]
     }
 
-    /// Makes room for further lists; returns where it begins, and the room.
-    pub(super) fn make_room(&mut self, needed: usize) -> (usize, &mut [u32]) {
+    /// Makes room for further lists; returns where it begins, and the room. `Error::Memory` if there is none.
+    pub(super) fn make_room(&mut self, needed: usize) -> Result<(usize, &mut [u32])> {
         if self.places.len() + needed > self.places.capacity() {
             self.close_up();
             let full = self.places.len() + needed;
             // A quarter more than is needed: closing up 100 MB takes 12 ms.
             if full + full / 16 > self.places.capacity() {
-                self.places.reserve_exact(needed + full / 4);
+                self.places.try_reserve_exact(needed + full / 4).map_err(no_memory)?;
             }
         }
         let start = self.places.len();
         self.places.resize(start + needed, 0);
-        (start, &mut self.places[start..])
+        Ok((start, &mut self.places[start..]))
     }
 
     /// Closes the gaps left by pairs that were removed or have become too rare.

@@ -91,8 +91,8 @@ impl Merger {
         }
         let admits = |neighbour, weight| wanted.admits(weight, cells.length(neighbour) + length as usize);
         let lost = |left| (if left == token { second } else { left }, first);
-        self.left.drain(admits, lost, |left| (left, token), index, &mut self.created);
-        self.right.drain(admits, |right| (second, right), |right| (token, right), index, &mut self.created);
+        self.left.drain(admits, lost, |left| (left, token), index, &mut self.created)?;
+        self.right.drain(admits, |right| (second, right), |right| (token, right), index, &mut self.created)?;
         Ok(Merged { places: merged, created: &self.created })
     }
 }
@@ -130,7 +130,7 @@ impl Neighbours {
     }
 
     /// Empties the buffers into the index. For each neighbour, the pair it was in before, `lost`, now occurs less often, and the pair it is
-    /// in now, `made`, is added if `admits(neighbour, weight)`.
+    /// in now, `made`, is added if `admits(neighbour, weight)`. `Error::Memory` if there is no room for it.
     fn drain(
         &mut self,
         admits: impl Fn(u32, u64) -> bool,
@@ -138,7 +138,7 @@ impl Neighbours {
         made: impl Fn(u32) -> Pair,
         index: &mut Index,
         created: &mut Vec<PairId>,
-    ) {
+    ) -> Result<()> {
         let mut needed = 0;
         for &neighbour in &self.seen {
             index.prefetch(lost(neighbour));
@@ -150,7 +150,7 @@ impl Neighbours {
                 needed += places;
             }
         }
-        let (start, room) = index.make_room(needed as usize);
+        let (start, room) = index.make_room(needed as usize)?;
         for (neighbour, place) in self.places.drain(..) {
             let tally = &mut self.tallies[neighbour as usize];
             if tally.places != UNWANTED {
@@ -178,5 +178,6 @@ impl Neighbours {
             }
         }
         self.seen.clear();
+        Ok(())
     }
 }

@@ -24,11 +24,13 @@ mod spelling;
 mod start;
 mod tallies;
 
+use std::collections::TryReserveError;
+use std::hint::black_box;
 use std::num::NonZero;
 use std::ops::Deref;
 
 use crate::count::PieceCounts;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::progress::{Progress, Pulse};
 use crate::threads::side_by_side;
 use crate::tokens::MAX_BYTES;
@@ -136,6 +138,23 @@ pub fn each_merge<'a>(
     } else {
         merge_all::<u32>(counts, &alphabet, options, each, progress)
     }
+}
+
+/// A vector of zeros that may be as large as the corpus, or larger; `Error::Memory` if there is no memory for it. From the system it is
+/// zero already, so it is not written once more. `vec!` would end the process, so a vector without zeros asks for the memory first.
+fn zeros<T: Copy + Default>(items: usize) -> Result<Vec<T>> {
+    let mut asked = Vec::<T>::new();
+    asked.try_reserve_exact(items).map_err(no_memory)?;
+    drop(black_box(asked));
+    Ok(vec![T::default(); items])
+}
+
+fn no_memory(_: TryReserveError) -> Error {
+    Error::Memory(
+        "training needs more memory than there is: leave out rare pieces with a higher min_count, which stages do not take, or train on \
+         a part of the corpus, or with a pattern that cuts it into shorter pieces"
+            .into(),
+    )
 }
 
 /// As `each_merge`, with cells wide enough for the numbers of all tokens.
