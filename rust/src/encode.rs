@@ -4,35 +4,35 @@
 //! the processor fetches their cache lines side by side; only pieces not in the cache are merged.
 
 use std::cell::RefCell;
-use std::ops::ControlFlow;
 
 use crate::cache::{Cache, LONGEST};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lines::on_large_pages;
 use crate::pipeline::{Event, Pipeline};
 use crate::progress::{Look, Progress, Pulse};
 use crate::special::Matcher;
-use crate::split::{Flow, Scratch, WITHIN, ended, unless_failed};
+use crate::split::{Scratch, WITHIN};
 use crate::staged::Work;
 use crate::vocab::Vocabulary;
 
-/// Where ids go. A sink can say that it wants no more, and then the rest of the text is not even split.
+/// Where ids go. An error of a sink ends the encoding, and is returned; one that wants no more ids returns some error, and then the rest of
+/// the text is not even split.
 pub trait Sink {
     /// Whether each piece's ids come in a call of their own, which is slower.
     const PIECE_BY_PIECE: bool = false;
 
     /// Takes the next ids, of any number of pieces and parts of pieces; of one whole piece if `PIECE_BY_PIECE`.
-    fn ids(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> ControlFlow<()>;
+    fn ids(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> Result<()>;
 
     /// Takes the id of a special token, and the length in bytes of its text: several texts may share an id.
-    fn special(&mut self, vocabulary: &Vocabulary, id: u32, _length: usize) -> ControlFlow<()> {
+    fn special(&mut self, vocabulary: &Vocabulary, id: u32, _length: usize) -> Result<()> {
         self.ids(vocabulary, &[id])
     }
 
     /// Ends one of several texts that are encoded together.
     fn end(&mut self) {}
 
-    /// Told about how many bytes are encoded next, between pieces and within long ones; an error ends the encoding.
+    /// Told about how many bytes are encoded next, between pieces and within long ones.
     fn look(&mut self, _bytes: usize) -> Result<()> {
         Ok(())
     }
@@ -46,9 +46,9 @@ pub trait Sink {
 /// All ids, in order.
 impl Sink for Vec<u32> {
     #[inline(always)]
-    fn ids(&mut self, _: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
+    fn ids(&mut self, _: &Vocabulary, ids: &[u32]) -> Result<()> {
         self.extend_from_slice(ids);
-        ControlFlow::Continue(())
+        Ok(())
     }
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct Rows {
 }
 
 impl Sink for Rows {
-    fn ids(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
+    fn ids(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> Result<()> {
         self.ids.ids(vocabulary, ids)
     }
 
@@ -79,11 +79,11 @@ impl<S: Sink> Sink for Watched<'_, S> {
     const PIECE_BY_PIECE: bool = S::PIECE_BY_PIECE;
 
     #[inline(always)]
-    fn ids(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
+    fn ids(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> Result<()> {
         self.sink.ids(vocabulary, ids)
     }
 
-    fn special(&mut self, vocabulary: &Vocabulary, id: u32, length: usize) -> ControlFlow<()> {
+    fn special(&mut self, vocabulary: &Vocabulary, id: u32, length: usize) -> Result<()> {
         self.sink.special(vocabulary, id, length)
     }
 
@@ -118,11 +118,11 @@ struct UpTo<F> {
 
 impl<F: FnMut(&[u32])> Sink for UpTo<F> {
     #[inline(always)]
-    fn ids(&mut self, _: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
+    fn ids(&mut self, _: &Vocabulary, ids: &[u32]) -> Result<()> {
         let ids = &ids[..ids.len().min(self.left)];
         self.left -= ids.len();
         (self.each)(ids);
-        if self.left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if self.left == 0 { Err(Error::Interrupted) } else { Ok(()) }
     }
 
     fn appetite(&self, bytes: usize) -> usize {
@@ -193,7 +193,9 @@ impl Vocabulary {
         if limit == 0 {
             return Ok(());
         }
-        watched(&mut UpTo { left: limit, each }, progress, |first| self.encode_ordinary(text, first))
+        let mut first = UpTo { left: limit, each };
+        let encoded = watched(&mut first, progress, |first| self.encode_ordinary(text, first));
+        if first.left == 0 { Ok(()) } else { encoded }
     }
 
     /// Encodes `text` into `sink`. What `special` finds becomes that special token, and the text before it is split as if it ended there,
@@ -202,9 +204,7 @@ impl Vocabulary {
         if !S::PIECE_BY_PIECE
             && let Some(ids) = self.encode_short(text, special, &mut [0; _])
         {
-            // Nothing is left to send, whether or not the sink wants more.
-            let _ = sink.ids(self, ids);
-            return Ok(());
+            return sink.ids(self, ids);
         }
         self.with_encoder(text.len(), sink, |encoder, sink| encoder.text(text, special, sink))
     }
@@ -219,29 +219,28 @@ impl Vocabulary {
         if piece.is_empty() {
             return Ok(());
         }
-        let flow = with_buffers(|Buffers { ids, staged, .. }| match self.last_stage() {
+        with_buffers(|Buffers { ids, staged, .. }| match self.last_stage() {
             None => self.encode_part(piece, ids, sink),
             Some(last) => {
                 ids.clear();
                 let narrow = &mut Watched { sink: &mut *ids, look: &mut |bytes| sink.look(bytes) };
-                unless_failed(last.narrower.encode_piece(piece, narrow))?;
-                unless_failed(last.merge(self, ids, staged, &mut |steps| sink.look(steps)))?;
-                sink.ids(self, ids).map_break(Ok)
+                last.narrower.encode_piece(piece, narrow)?;
+                last.merge(self, ids, staged, &mut |steps| sink.look(steps))?;
+                sink.ids(self, ids)
             }
-        });
-        ended(flow)
+        })
     }
 
     /// Sends the ids of a piece, or of a part of one that was cut at a seam.
-    pub(crate) fn encode_part(&self, piece: &[u8], ids: &mut Vec<u32>, sink: &mut impl Sink) -> Flow {
+    pub(crate) fn encode_part(&self, piece: &[u8], ids: &mut Vec<u32>, sink: &mut impl Sink) -> Result<()> {
         let tokens = self.tokens();
         ids.clear();
         match tokens.whole_piece(piece) {
             Some(token) => ids.push(token),
-            None => unless_failed(tokens.merge_unless_stopped(piece, ids, &mut |bytes| sink.look(bytes)))?,
+            None => tokens.merge_unless_stopped(piece, ids, &mut |bytes| sink.look(bytes))?,
         }
         ids.iter_mut().for_each(|id| *id = tokens.id(*id));
-        sink.ids(self, ids).map_break(Ok)
+        sink.ids(self, ids)
     }
 
     /// Runs `work` with an encoder for about `bytes` bytes, then sends the ids that are still waiting.
@@ -249,16 +248,15 @@ impl Vocabulary {
         &self,
         bytes: usize,
         sink: &mut S,
-        work: impl FnOnce(&mut Encoder<'_>, &mut S) -> Flow,
+        work: impl FnOnce(&mut Encoder<'_>, &mut S) -> Result<()>,
     ) -> Result<()> {
         with_buffers(|buffers| {
             let Buffers { split, ids, pipeline, staged } = buffers;
             let wanted = if S::PIECE_BY_PIECE { None } else { Some(sink.appetite(bytes)) };
             let pieces = Pieces { vocabulary: self, wanted, cache: None, pipeline, ids, staged };
             let mut encoder = Encoder { pieces, split };
-            let flow = work(&mut encoder, sink);
-            encoder.pieces.finish(flow.is_continue(), sink);
-            ended(flow)
+            let encoded = work(&mut encoder, sink);
+            encoder.pieces.finish(encoded, sink)
         })
     }
 }
@@ -271,40 +269,38 @@ pub(crate) struct Encoder<'a> {
 
 impl Encoder<'_> {
     /// Encodes a text; what `special` finds in it becomes that special token.
-    pub(crate) fn text(&mut self, text: &str, special: Option<&Matcher>, sink: &mut impl Sink) -> Flow {
+    pub(crate) fn text(&mut self, text: &str, special: Option<&Matcher>, sink: &mut impl Sink) -> Result<()> {
         let splitter = self.pieces.vocabulary.splitter();
         let mut from = 0;
         loop {
             let found = special.and_then(|special| special.find(text, from));
             let stretch = &text[from..found.as_ref().map_or(text.len(), |found| found.start)];
-            splitter.text(stretch, 0, self.split, &mut |base, ends| {
-                self.pieces.encode(stretch.as_bytes(), base, ends, sink)
-            })?;
-            let Some(found) = found else { return ControlFlow::Continue(()) };
+            splitter
+                .split(stretch, self.split, |base, ends| self.pieces.encode(stretch.as_bytes(), base, ends, sink))?;
+            let Some(found) = found else { return Ok(()) };
             self.mark(Event::Special(found.id, found.end - found.start), sink)?;
             from = found.end;
         }
     }
 
     /// Encodes bytes: maximal stretches of valid UTF-8 as text, each maximal invalid stretch as one piece.
-    pub(crate) fn bytes(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Flow {
+    pub(crate) fn bytes(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Result<()> {
         let splitter = self.pieces.vocabulary.splitter();
-        splitter.bytes(bytes, self.split, &mut |base, ends| self.pieces.encode(bytes, base, ends, sink))
+        splitter.split_bytes(bytes, self.split, |base, ends| self.pieces.encode(bytes, base, ends, sink))
     }
 
     /// Encodes a text that is one piece.
-    pub(crate) fn piece(&mut self, piece: &[u8], sink: &mut impl Sink) -> Flow {
+    pub(crate) fn piece(&mut self, piece: &[u8], sink: &mut impl Sink) -> Result<()> {
         self.pieces.encode(piece, 0, &[piece.len() as u32], sink)
     }
 
     /// Puts a special token, or the end of a text, after the pieces so far.
-    pub(crate) fn mark(&mut self, event: Event, sink: &mut impl Sink) -> Flow {
+    pub(crate) fn mark(&mut self, event: Event, sink: &mut impl Sink) -> Result<()> {
         let Pieces { vocabulary, cache, pipeline, .. } = &mut self.pieces;
-        let flow = match (cache, pipeline) {
+        match (cache, pipeline) {
             (Some(cache), Some(pipeline)) => pipeline.mark(event, vocabulary, cache, sink),
             _ => event.tell(vocabulary, sink),
-        };
-        flow.map_break(Ok)
+        }
     }
 }
 
@@ -322,8 +318,8 @@ struct Pieces<'a> {
 
 impl Pieces<'_> {
     /// Encodes the pieces of `text` from `base` on, which end at `base` + `ends`.
-    fn encode(&mut self, text: &[u8], base: usize, ends: &[u32], sink: &mut impl Sink) -> Flow {
-        unless_failed(sink.look(ends.last().map_or(WITHIN, |&end| end as usize)))?;
+    fn encode(&mut self, text: &[u8], base: usize, ends: &[u32], sink: &mut impl Sink) -> Result<()> {
+        sink.look(ends.last().map_or(WITHIN, |&end| end as usize))?;
         if let Some(last) = self.vocabulary.last_stage() {
             return last.pieces(self.vocabulary, text, base, ends, self.ids, self.staged, sink);
         }
@@ -348,15 +344,13 @@ impl Pieces<'_> {
         })
     }
 
-    /// Sends the ids still waiting, if `wanted`, and gives the cache back.
-    fn finish(self, wanted: bool, sink: &mut impl Sink) {
+    /// Sends the ids still waiting, unless encoding failed, and gives the cache back.
+    fn finish(self, mut encoded: Result<()>, sink: &mut impl Sink) -> Result<()> {
         if let (Some(mut cache), Some(pipeline)) = (self.cache, self.pipeline) {
-            if wanted {
-                // Nothing is left to send, whether or not the sink wants more.
-                let _ = pipeline.send(self.vocabulary, &mut cache, sink);
-            }
+            encoded = encoded.and_then(|()| pipeline.send(self.vocabulary, &mut cache, sink));
             pipeline.clear();
             self.vocabulary.caches.give_back(cache);
         }
+        encoded
     }
 }

@@ -21,7 +21,7 @@ pub enum Error {
     Format(String),
     /// Memory that the system does not give.
     Memory(String),
-    /// The caller asked to stop (Ctrl-C).
+    /// The caller asked to stop (Ctrl-C), or what takes the results wants no more.
     Interrupted,
     /// The operating system refused.
     Io(String),

@@ -1,7 +1,5 @@
 //! Where tokens lie in their text, and where to cut a text to a number of tokens.
 
-use std::ops::ControlFlow;
-
 use crate::encode::{Sink, watched};
 use crate::error::Result;
 use crate::progress::Progress;
@@ -80,13 +78,13 @@ impl WithEnds {
 }
 
 impl Sink for WithEnds {
-    fn ids(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
+    fn ids(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> Result<()> {
         ids.iter().for_each(|&id| self.push(id, vocabulary.length_of_id(id)));
-        ControlFlow::Continue(())
+        Ok(())
     }
 
-    fn special(&mut self, _: &Vocabulary, id: u32, length: usize) -> ControlFlow<()> {
+    fn special(&mut self, _: &Vocabulary, id: u32, length: usize) -> Result<()> {
         self.push(id, length);
-        ControlFlow::Continue(())
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 //! Work is cut before it begins, so the result does not depend on how many threads do it: long texts where the splitter proves that a piece
 //! ends, which needs no look at what comes before, and short ones together.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 
 use crate::document::{Contents, Document};
 use crate::encode::{Rows, Watched, room_for};
@@ -323,7 +323,7 @@ impl Vocabulary {
                 }
                 part.tell(behind);
             }
-            ControlFlow::Continue(())
+            Ok(())
         })?;
         Ok(done)
     }

@@ -4,14 +4,12 @@
 //! text, and go to the sink. No step waits for memory: each prefetches what the next one reads. Nor does a batch need a long text: ends of
 //! texts and special tokens are marks between pieces, so pieces of many texts are merged together.
 
-use std::ops::ControlFlow;
-
 use crate::cache::Cache;
 use crate::encode::Sink;
+use crate::error::Result;
 use crate::lookup::{BLOCK, Batch, LookUp};
 use crate::misses::Misses;
 use crate::processor::{Instructions, Work, widest};
-use crate::split::Flow;
 use crate::vocab::Vocabulary;
 
 /// Something that stands between pieces.
@@ -25,12 +23,12 @@ pub(crate) enum Event {
 
 impl Event {
     /// Passes the event to the sink.
-    pub(crate) fn tell(self, vocabulary: &Vocabulary, sink: &mut impl Sink) -> ControlFlow<()> {
+    pub(crate) fn tell(self, vocabulary: &Vocabulary, sink: &mut impl Sink) -> Result<()> {
         match self {
             Event::Special(id, length) => sink.special(vocabulary, id, length),
             Event::End => {
                 sink.end();
-                ControlFlow::Continue(())
+                Ok(())
             }
         }
     }
@@ -81,7 +79,7 @@ impl Pipeline {
         mut ends: &[u32],
         ids: &mut Vec<u32>,
         sink: &mut impl Sink,
-    ) -> Flow {
+    ) -> Result<()> {
         let tokens = vocabulary.tokens();
         let mut start = base;
         loop {
@@ -92,7 +90,7 @@ impl Pipeline {
             if ends.is_empty() {
                 break;
             }
-            self.send(vocabulary, cache, sink).map_break(Ok)?;
+            self.send(vocabulary, cache, sink)?;
             if let Some(end) = stopped.too_long {
                 vocabulary.encode_part(&text[start..end], ids, sink)?;
                 start = end;
@@ -101,7 +99,7 @@ impl Pipeline {
                 }
             }
         }
-        self.send_if_full(vocabulary, cache, sink).map_break(Ok)
+        self.send_if_full(vocabulary, cache, sink)
     }
 
     /// Puts an event after the pieces so far.
@@ -111,7 +109,7 @@ impl Pipeline {
         vocabulary: &Vocabulary,
         cache: &mut Cache,
         sink: &mut impl Sink,
-    ) -> ControlFlow<()> {
+    ) -> Result<()> {
         self.batch.mark(cache.view());
         self.events.push(event);
         self.send_if_full(vocabulary, cache, sink)
@@ -124,29 +122,29 @@ impl Pipeline {
         self.marks.clear();
     }
 
-    fn send_if_full(&mut self, vocabulary: &Vocabulary, cache: &mut Cache, sink: &mut impl Sink) -> ControlFlow<()> {
+    fn send_if_full(&mut self, vocabulary: &Vocabulary, cache: &mut Cache, sink: &mut impl Sink) -> Result<()> {
         if self.batch.has_room() {
-            return ControlFlow::Continue(());
+            return Ok(());
         }
         self.send(vocabulary, cache, sink)
     }
 
     /// Looks up the rest of the batch, and sends its ids.
-    pub(crate) fn send(&mut self, vocabulary: &Vocabulary, cache: &mut Cache, sink: &mut impl Sink) -> ControlFlow<()> {
+    pub(crate) fn send(&mut self, vocabulary: &Vocabulary, cache: &mut Cache, sink: &mut impl Sink) -> Result<()> {
         self.batch.look_up_rest(cache.view());
         let found = self.batch.found();
-        let flow = if self.batch.deferred().0.is_empty() {
+        let sent = if self.batch.deferred().0.is_empty() {
             sink.ids(vocabulary, &found[..found.len() - BLOCK])
         } else {
             widest(Complete { pipeline: self, vocabulary, cache });
             self.deliver(vocabulary, sink)
         };
         self.clear();
-        flow
+        sent
     }
 
     /// Gives the ids of the batch to the sink, and at each mark its event.
-    fn deliver(&self, vocabulary: &Vocabulary, sink: &mut impl Sink) -> ControlFlow<()> {
+    fn deliver(&self, vocabulary: &Vocabulary, sink: &mut impl Sink) -> Result<()> {
         let mut from = 0;
         for (&event, &to) in self.events.iter().zip(&self.marks) {
             sink.ids(vocabulary, &self.ordered[from..to])?;

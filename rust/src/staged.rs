@@ -4,14 +4,11 @@
 //! Their tokens are joined by the merges of the last stage alone: two tokens that an earlier stage would have joined, had
 //! its pattern not split them, stay apart.
 
-use std::ops::ControlFlow;
-
 use crate::encode::{Rows, Sink, Watched};
 use crate::error::{Error, Result};
 use crate::merge::Chain;
 use crate::pipeline::Event;
 use crate::progress::Look;
-use crate::split::{Flow, unless_failed};
 use crate::table::PairTable;
 use crate::vocab::Vocabulary;
 
@@ -71,13 +68,13 @@ impl LastStage {
         ids: &mut Vec<u32>,
         work: &mut Work,
         sink: &mut impl Sink,
-    ) -> Flow {
+    ) -> Result<()> {
         // The earlier stages encode all pieces together, so that their merges run side by side.
         work.narrow.ids.clear();
         work.narrow.ends.clear();
         let length = ends.last().map_or(0, |&end| end as usize);
         let narrow = &mut Watched { sink: &mut work.narrow, look: &mut |bytes| sink.look(bytes) };
-        unless_failed(self.narrower.with_encoder(length, narrow, |encoder, narrow| {
+        self.narrower.with_encoder(length, narrow, |encoder, narrow| {
             let mut start = base;
             ends.iter().try_for_each(|&end| {
                 let piece = &text[start..base + end as usize];
@@ -85,17 +82,17 @@ impl LastStage {
                 encoder.bytes(piece, narrow)?;
                 encoder.mark(Event::End, narrow)
             })
-        }))?;
+        })?;
         let mut start = 0;
         for row in 0..work.narrow.ends.len() {
             let end = work.narrow.ends[row];
             ids.clear();
             ids.extend_from_slice(&work.narrow.ids[start..end]);
-            unless_failed(self.merge(vocabulary, ids, work, &mut |steps| sink.look(steps)))?;
-            sink.ids(vocabulary, ids).map_break(Ok)?;
+            self.merge(vocabulary, ids, work, &mut |steps| sink.look(steps))?;
+            sink.ids(vocabulary, ids)?;
             start = end;
         }
-        ControlFlow::Continue(())
+        Ok(())
     }
 }
 

@@ -3,7 +3,6 @@
 //! Follows tiktoken's `encode_with_unstable` step by step, its approximations included, so that the results are the same.
 
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
 
 use crate::encode::{Sink, watched};
 use crate::error::Result;
@@ -21,15 +20,15 @@ struct WithLastPiece {
 impl Sink for WithLastPiece {
     const PIECE_BY_PIECE: bool = true;
 
-    fn ids(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
+    fn ids(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> Result<()> {
         self.last_piece = ids.len();
         self.ids.ids(vocabulary, ids)
     }
 
-    fn special(&mut self, _: &Vocabulary, id: u32, _: usize) -> ControlFlow<()> {
+    fn special(&mut self, _: &Vocabulary, id: u32, _: usize) -> Result<()> {
         self.last_piece = 0;
         self.ids.push(id);
-        ControlFlow::Continue(())
+        Ok(())
     }
 }
 

@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 
 use minbpe_core::count::PieceCounts;
 use minbpe_core::encode::Sink;
+use minbpe_core::error::{Error, Result};
 use minbpe_core::parallel::Row;
 use minbpe_core::progress::unwatched;
 use minbpe_core::special::Matcher;
@@ -102,14 +102,14 @@ fn by_rank(chance: &mut Chance) -> Vocabulary {
 fn piece_by_piece(vocabulary: &Vocabulary, bytes: &[u8]) -> Vec<u32> {
     let mut ids = Vec::new();
     let mut start = 0;
-    let flow = vocabulary.splitter().split_bytes(bytes, &mut Default::default(), |base, ends| {
+    let result = vocabulary.splitter().split_bytes(bytes, &mut Default::default(), |base, ends| {
         for &end in ends {
             vocabulary.encode_piece(&bytes[start..base + end as usize], &mut ids).unwrap();
             start = base + end as usize;
         }
-        ControlFlow::Continue(())
+        Ok(())
     });
-    assert_eq!(flow, Ok(()));
+    assert_eq!(result, Ok(()));
     ids
 }
 
@@ -174,21 +174,21 @@ struct UntilSpecial {
 }
 
 impl Sink for UntilSpecial {
-    fn ids(&mut self, _: &Vocabulary, ids: &[u32]) -> ControlFlow<()> {
-        assert!(!self.ended, "called after it broke");
+    fn ids(&mut self, _: &Vocabulary, ids: &[u32]) -> Result<()> {
+        assert!(!self.ended, "called after it wanted no more");
         self.ids += ids.len();
-        ControlFlow::Continue(())
+        Ok(())
     }
 
-    fn special(&mut self, _: &Vocabulary, _: u32, _: usize) -> ControlFlow<()> {
-        assert!(!self.ended, "called after it broke");
+    fn special(&mut self, _: &Vocabulary, _: u32, _: usize) -> Result<()> {
+        assert!(!self.ended, "called after it wanted no more");
         self.ended = true;
-        ControlFlow::Break(())
+        Err(Error::Interrupted)
     }
 }
 
 #[test]
-fn a_sink_that_breaks_at_a_special_token_is_not_called_again() {
+fn a_sink_that_wants_no_more_at_a_special_token_is_not_called_again() {
     let mut chance = Chance(3);
     let vocabulary = trained(&mut chance, 300);
     let special = Matcher::new(&[("<|x|>".to_string(), 5000)]).unwrap();
@@ -196,7 +196,7 @@ fn a_sink_that_breaks_at_a_special_token_is_not_called_again() {
     let text = format!("{before}<|x|>{}", "more <|x|>".repeat(100_000));
     for _ in 0..2 {
         let mut sink = UntilSpecial::default();
-        vocabulary.encode(&text, Some(&special), &mut sink).unwrap();
+        assert_eq!(vocabulary.encode(&text, Some(&special), &mut sink), Err(Error::Interrupted));
         assert!(sink.ended && sink.ids == piece_by_piece(&vocabulary, before.as_bytes()).len());
     }
 }

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::ops::ControlFlow;
-
 use minbpe_core::error::Error;
 use minbpe_core::split::{Engine, PATTERNS, Scratch, Splitter};
 use proptest::prelude::*;
@@ -12,15 +10,15 @@ use proptest::prelude::*;
 fn pieces<'a>(splitter: &Splitter, bytes: &'a [u8]) -> Vec<&'a [u8]> {
     let mut pieces = Vec::new();
     let mut from = 0;
-    let flow = splitter.split_bytes(bytes, &mut Scratch::default(), |base, ends| {
+    let result = splitter.split_bytes(bytes, &mut Scratch::default(), |base, ends| {
         assert_eq!(base, from);
         for &end in ends {
             pieces.push(&bytes[from..base + end as usize]);
             from = base + end as usize;
         }
-        ControlFlow::Continue(())
+        Ok(())
     });
-    assert_eq!(flow, Ok(()));
+    assert_eq!(result, Ok(()));
     assert_eq!(from, bytes.len());
     pieces
 }
@@ -101,15 +99,15 @@ fn look_behind_goes_to_the_backtracking_engine_which_says_why() {
 }
 
 #[test]
-fn a_caller_that_breaks_is_not_called_again_and_little_is_read_ahead() {
+fn a_caller_that_wants_no_more_is_not_called_again_and_little_is_read_ahead() {
     let text = "word 一二三四 ".repeat(100_000);
     for pattern in [r"\w+", r"\w+(?<=\w)", PATTERNS[0].pattern, PATTERNS[4].pattern] {
         let mut calls = Vec::new();
-        let flow = splitter(pattern).split(&text, &mut Scratch::default(), |base, ends| {
+        let result = splitter(pattern).split(&text, &mut Scratch::default(), |base, ends| {
             calls.push((base, ends.last().copied()));
-            ControlFlow::Break(Ok(()))
+            Err(Error::Interrupted)
         });
-        assert_eq!(flow, Ok(()));
+        assert_eq!(result, Err(Error::Interrupted));
         assert!(matches!(calls[..], [(0, Some(1..40_000))]), "{calls:?}");
     }
 }
@@ -123,8 +121,8 @@ fn a_pattern_that_does_not_compile_is_an_error_that_shows_it() {
 #[test]
 fn a_pattern_that_backtracks_too_far_is_an_error_that_says_the_way_out() {
     let splitter = splitter(r"(?:a|a)*(?<=\d)");
-    let flow = splitter.split(&"a".repeat(1000), &mut Scratch::default(), |_, _| ControlFlow::Continue(()));
-    let Err(Error::Pattern(message)) = flow else { panic!("{flow:?}") };
+    let result = splitter.split(&"a".repeat(1000), &mut Scratch::default(), |_, _| Ok(()));
+    let Err(Error::Pattern(message)) = result else { panic!("{result:?}") };
     assert!(message.contains("break up the long run"), "{message}");
 }
 
@@ -138,8 +136,8 @@ fn matches_that_reach_back_or_move_their_start_lose_no_text() {
 #[test]
 fn a_pattern_that_matches_the_same_text_for_ever_is_an_error_and_not_waited_for() {
     for pattern in [r"(?<=\Ka)", r"(?<=B*\K[aB])"] {
-        let flow = splitter(pattern).split("baa", &mut Scratch::default(), |_, _| ControlFlow::Continue(()));
-        let Err(Error::Pattern(message)) = flow else { panic!("{flow:?}") };
+        let result = splitter(pattern).split("baa", &mut Scratch::default(), |_, _| Ok(()));
+        let Err(Error::Pattern(message)) = result else { panic!("{result:?}") };
         assert!(message.contains(r"without \K inside a look-behind"), "{message}");
     }
 }
@@ -259,13 +257,13 @@ fn text_that_is_looked_at_a_stretch_at_a_time_ends_where_it_is_no_longer_utf_8()
 fn pieces_of_text<'a>(splitter: &Splitter, text: &'a str) -> Vec<&'a [u8]> {
     let mut pieces = Vec::new();
     let mut from = 0;
-    let flow = splitter.split(text, &mut Scratch::default(), |base, ends| {
+    let result = splitter.split(text, &mut Scratch::default(), |base, ends| {
         for &end in ends {
             pieces.push(&text.as_bytes()[from..base + end as usize]);
             from = base + end as usize;
         }
-        ControlFlow::Continue(())
+        Ok(())
     });
-    assert_eq!(flow, Ok(()));
+    assert_eq!(result, Ok(()));
     pieces
 }

@@ -6,7 +6,6 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
-use std::ops::ControlFlow;
 use std::slice::from_ref;
 use std::sync::LazyLock;
 
@@ -59,14 +58,14 @@ fn expected(regexes: &[Regex], text: &str) -> Option<Vec<usize>> {
 fn ends(splitter: &Splitter, text: &str) -> Vec<usize> {
     thread_local!(static SCRATCH: RefCell<Scratch> = RefCell::default());
     let mut all = Vec::new();
-    let flow = SCRATCH.with_borrow_mut(|scratch| {
+    let result = SCRATCH.with_borrow_mut(|scratch| {
         splitter.split(text, scratch, |base, ends| {
             assert_eq!(base, all.last().copied().unwrap_or(0));
             all.extend(ends.iter().map(|&end| base + end as usize));
-            ControlFlow::Continue(())
+            Ok(())
         })
     });
-    assert_eq!(flow, Ok(()));
+    assert_eq!(result, Ok(()));
     all
 }
 
@@ -263,13 +262,13 @@ fn random_patterns_split_as_with_fancy_regex_or_are_refused() {
         let Ok(splitter) = Splitter::new(Some(&pattern)) else { return count(0) };
         if splitter.engine() == Engine::Backtracking {
             let mut last = 0;
-            let flow = splitter.split(&text, &mut Scratch::default(), |base, ends| {
+            let result = splitter.split(&text, &mut Scratch::default(), |base, ends| {
                 assert_eq!(base, last, "{pattern:?}");
                 ends.iter()
                     .for_each(|&end| assert!(base + end as usize > std::mem::replace(&mut last, base + end as usize)));
-                ControlFlow::Continue(())
+                Ok(())
             });
-            assert!(last == text.len() || matches!(flow, Err(Error::Pattern(_))), "{pattern:?}");
+            assert!(last == text.len() || matches!(result, Err(Error::Pattern(_))), "{pattern:?}");
             return count(1);
         }
         let Ok(regex) = Regex::new(&pattern) else { panic!("{pattern:?} compiles here alone") };

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
 use fancy_regex::Regex;
@@ -33,15 +32,15 @@ static COMPILED: LazyLock<Vec<(Splitter, Vec<Regex>)>> = LazyLock::new(|| {
 fn pieces<'a>(splitter: &Splitter, text: &'a [u8]) -> Vec<&'a [u8]> {
     let mut pieces = Vec::new();
     let mut from = 0;
-    let flow = splitter.split_bytes(text, &mut Scratch::default(), |base, ends| {
+    let result = splitter.split_bytes(text, &mut Scratch::default(), |base, ends| {
         assert_eq!(base, from);
         for &end in ends {
             pieces.push(&text[from..base + end as usize]);
             from = base + end as usize;
         }
-        ControlFlow::Continue(())
+        Ok(())
     });
-    assert_eq!(flow, Ok(()));
+    assert_eq!(result, Ok(()));
     assert_eq!(from, text.len());
     pieces
 }
@@ -137,16 +136,16 @@ fn a_sequence_with_one_pattern_that_is_refused_says_why_and_one_that_does_not_co
 }
 
 #[test]
-fn a_caller_that_breaks_and_an_engine_that_gives_up_end_a_sequence_and_leave_it_fit_for_use() {
+fn a_caller_that_wants_no_more_and_an_engine_that_gives_up_end_a_sequence_and_leave_it_fit_for_use() {
     let splitter = Splitter::sequence(&[r"[a-z]+|\d+", r"(?:a|a)*(?<=\d)|b"]).unwrap();
     let mut scratch = Scratch::default();
-    let gave_up = splitter.split(&"a".repeat(1000), &mut scratch, |_, _| ControlFlow::Continue(()));
+    let gave_up = splitter.split(&"a".repeat(1000), &mut scratch, |_, _| Ok(()));
     assert!(matches!(gave_up, Err(Error::Pattern(_))));
     let mut calls = Vec::new();
-    let flow = splitter.split("1bb", &mut scratch, |base, ends| {
+    let result = splitter.split("1bb", &mut scratch, |base, ends| {
         calls.push((base, ends.to_vec()));
-        ControlFlow::Break(Ok(()))
+        Err(Error::Interrupted)
     });
-    assert_eq!(flow, Ok(()));
+    assert_eq!(result, Err(Error::Interrupted));
     assert_eq!(calls, [(0, vec![1, 2, 3])]);
 }

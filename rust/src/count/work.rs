@@ -3,7 +3,6 @@
 //! The list is in corpus order, so each thread sees only rising positions, and its table is in first-seen order by itself. The sum does not
 //! show which thread counted what.
 
-use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::Builder;
@@ -132,11 +131,11 @@ impl Worker {
         let position = |at: usize| Position { offset: stretch.first.offset + at as u64, ..stretch.first };
         let Worker { table, scratch } = self;
         let mut look = |_| if shared.abandoned.load(Relaxed) { Err(Error::Interrupted) } else { Ok(()) };
-        let mut behind = 0;
-        shared.splitter.split_bytes(text, scratch, |base, ends| {
+        let (mut behind, mut stopped) = (0, false);
+        let counted = shared.splitter.split_bytes(text, scratch, |base, ends| {
             if let Err(error) = table.count(text, base, ends, position, &mut look) {
                 shared.broken.store(true, Relaxed);
-                return ControlFlow::Break(Err(error));
+                return Err(error);
             }
             shared.done.fetch_add(ends.last().map_or(0, |&end| u64::from(end)), Relaxed);
             shared.pieces.fetch_add(ends.len() as u64, Relaxed);
@@ -146,11 +145,15 @@ impl Worker {
             }
             let ended = text.len() <= FINISHED && !shared.abandoned.load(Relaxed);
             if ended || !shared.stop.load(Relaxed) {
-                return ControlFlow::Continue(());
+                return Ok(());
             }
             shared.broken.store(true, Relaxed);
-            ControlFlow::Break(Ok(()))
-        })?;
+            stopped = true;
+            Err(Error::Interrupted)
+        });
+        if !stopped {
+            counted?;
+        }
         document.let_go(stretch.start..stretch.end);
         Ok(())
     }

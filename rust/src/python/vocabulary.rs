@@ -1,6 +1,5 @@
 //! `_core.Vocabulary`: what `minbpe.Vocabulary` holds.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use pyo3::exceptions::PyTypeError;
@@ -150,7 +149,7 @@ impl Vocabulary {
         let mut all = Vec::new();
         self.inner.splitter().split_bytes(data, &mut Default::default(), |base, ends| {
             all.extend(ends.iter().map(|&end| base + end as usize));
-            ControlFlow::Continue(())
+            Ok(())
         })?;
         Ok(all)
     }

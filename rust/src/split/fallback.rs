@@ -3,11 +3,9 @@
 //! This is tiktoken's engine, so the tests also compare the compiled engine with it. It is the last version that does not rewrite patterns:
 //! 0.19, which tiktoken 0.14 has, matches a single letter with `a+b?a+`.
 
-use std::ops::ControlFlow;
-
 use fancy_regex::Regex;
 
-use super::{Each, Flow, too_long};
+use super::{Each, too_long};
 use crate::error::{Error, Result};
 
 /// A batch is handed over once it covers this many bytes: at most this much, or one piece, is read ahead of a caller that stops early.
@@ -28,7 +26,7 @@ impl Backtracker {
     }
 
     /// Sends the pieces of `text`, which starts at `base`: each match that is not empty, and each stretch between two of them.
-    pub(super) fn split(&self, text: &str, base: usize, ends: &mut Vec<u32>, each: &mut Each<'_>) -> Flow {
+    pub(super) fn split(&self, text: &str, base: usize, ends: &mut Vec<u32>, each: &mut Each<'_>) -> Result<()> {
         let mut batch = Batch::new(ends, base, each);
         for found in self.regex.find_iter(text) {
             let at = batch.last;
@@ -57,8 +55,8 @@ impl Backtracker {
         batch.flush()
     }
 
-    fn fail(&self, what: &str) -> Flow {
-        ControlFlow::Break(Err(Error::Pattern(format!("the split pattern {} {what}", excerpt(self.regex.as_str())))))
+    fn fail(&self, what: &str) -> Result<()> {
+        Err(Error::Pattern(format!("the split pattern {} {what}", excerpt(self.regex.as_str()))))
     }
 }
 
@@ -87,27 +85,27 @@ impl<'a, 'e> Batch<'a, 'e> {
     }
 
     /// Adds the next piece, from where the last one ended to `end`, unless it is empty.
-    fn push(&mut self, end: usize) -> Flow {
+    fn push(&mut self, end: usize) -> Result<()> {
         if end == self.last {
-            return ControlFlow::Continue(());
+            return Ok(());
         }
         if end - self.base > BATCH_BYTES {
             self.flush()?;
         }
-        let Ok(from_base) = u32::try_from(end - self.base) else { return too_long(end - self.base) };
+        let Ok(from_base) = u32::try_from(end - self.base) else { return Err(too_long(end - self.base)) };
         self.ends.push(from_base);
         self.last = end;
-        ControlFlow::Continue(())
+        Ok(())
     }
 
     /// Hands over what is collected.
-    fn flush(&mut self) -> Flow {
+    fn flush(&mut self) -> Result<()> {
         if !self.ends.is_empty() {
             (self.each)(self.base, self.ends)?;
             self.ends.clear();
             self.base = self.last;
         }
-        ControlFlow::Continue(())
+        Ok(())
     }
 }
 
@@ -121,13 +119,13 @@ mod tests {
         let mut delivered = Vec::new();
         let mut each = |base: usize, ends: &[u32]| {
             delivered.push((base, ends.to_vec()));
-            ControlFlow::Continue(())
+            Ok(())
         };
         let mut batch = Batch::new(&mut ends, 1 << 40, &mut each);
         let most = u32::MAX as usize;
-        assert!(batch.push((1 << 40) + most).is_continue());
-        assert!(batch.push((1 << 40) + 2 * most).is_continue());
-        assert!(matches!(batch.push((1 << 40) + 3 * most + 1), ControlFlow::Break(Err(Error::Corpus(_)))));
+        assert!(batch.push((1 << 40) + most).is_ok());
+        assert!(batch.push((1 << 40) + 2 * most).is_ok());
+        assert!(matches!(batch.push((1 << 40) + 3 * most + 1), Err(Error::Corpus(_))));
         assert_eq!(delivered, [(1 << 40, vec![u32::MAX]), ((1 << 40) + most, vec![u32::MAX])]);
     }
 }

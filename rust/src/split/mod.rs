@@ -9,8 +9,6 @@
 //! run on fancy-regex (`fallback`). No text is lost: what lies between two matches is a piece too, so the pieces of a text always
 //! concatenate to it.
 
-use std::ops::ControlFlow;
-
 mod automaton;
 mod fallback;
 mod machine;
@@ -44,15 +42,12 @@ enum Split {
     Backtracking(Backtracker, &'static str),
 }
 
-/// Whether splitting goes on, with a value if it does. Breaks with an error, or with `Ok` where the caller wants no more pieces.
-pub type Flow<T = ()> = ControlFlow<Result<()>, T>;
-
 /// About how many bytes the compiled engine goes on within a piece before it sends a batch without ends.
 pub(crate) const WITHIN: usize = walk::WINDOW;
 
 /// Receives batches of piece ends, as described at `Splitter::split`. Ends are 32 bits wide, relative to the start of their batch: a text may
 /// have any length, but a single piece may not pass 4 GiB.
-pub(crate) type Each<'a> = dyn FnMut(usize, &[u32]) -> Flow + 'a;
+type Each<'a> = dyn FnMut(usize, &[u32]) -> Result<()> + 'a;
 
 /// Buffers that a thread keeps between calls.
 #[derive(Default)]
@@ -108,12 +103,17 @@ impl Splitter {
     }
 
     /// Calls `each(base, ends)` with batches of piece ends relative to `base`, in order: the first piece of a batch starts at `base`, each
-    /// later one where the previous one ended. A batch may have no ends: then it comes from within a long piece. Stops early when `each`
-    /// breaks, with its error if it has one.
+    /// later one where the previous one ended. A batch may have no ends: then it comes from within a long piece. An error of `each` ends
+    /// it, and is returned; one that wants no more pieces returns some error.
     ///
     /// `Error::Pattern` if the backtracking engine ran into its limit, `Error::Corpus` if a piece passes 4 GiB.
-    pub fn split(&self, text: &str, scratch: &mut Scratch, mut each: impl FnMut(usize, &[u32]) -> Flow) -> Result<()> {
-        ended(self.text(text, 0, scratch, &mut each))
+    pub fn split(
+        &self,
+        text: &str,
+        scratch: &mut Scratch,
+        mut each: impl FnMut(usize, &[u32]) -> Result<()>,
+    ) -> Result<()> {
+        self.text(text, 0, scratch, &mut each)
     }
 
     /// Like `split`, for bytes: maximal valid UTF-8 stretches are split as text, and each maximal invalid stretch is one piece.
@@ -121,9 +121,9 @@ impl Splitter {
         &self,
         bytes: &[u8],
         scratch: &mut Scratch,
-        mut each: impl FnMut(usize, &[u32]) -> Flow,
+        mut each: impl FnMut(usize, &[u32]) -> Result<()>,
     ) -> Result<()> {
-        ended(self.bytes(bytes, scratch, &mut each))
+        self.bytes(bytes, scratch, &mut each)
     }
 
     /// The last position in `lo..=hi` where a piece ends whatever text comes before and after. Threads may cut there: the two sides, split
@@ -161,7 +161,7 @@ impl Splitter {
     }
 
     /// Like `split`, for a text that begins at `base`.
-    pub(crate) fn text(&self, text: &str, base: usize, scratch: &mut Scratch, each: &mut Each<'_>) -> Flow {
+    fn text(&self, text: &str, base: usize, scratch: &mut Scratch, each: &mut Each<'_>) -> Result<()> {
         match &self.splits[..] {
             [] => whole(base, text.len(), each),
             [only] => only.text(text, base, scratch, each),
@@ -170,7 +170,7 @@ impl Splitter {
     }
 
     /// Like `split_bytes`.
-    pub(crate) fn bytes(&self, bytes: &[u8], scratch: &mut Scratch, each: &mut Each<'_>) -> Flow {
+    fn bytes(&self, bytes: &[u8], scratch: &mut Scratch, each: &mut Each<'_>) -> Result<()> {
         if self.splits.is_empty() {
             return whole(0, bytes.len(), each);
         }
@@ -189,7 +189,7 @@ impl Splitter {
     }
 
     /// Splits the valid UTF-8 that `bytes` begin with, and returns its length.
-    fn text_of(&self, bytes: &[u8], base: usize, scratch: &mut Scratch, each: &mut Each<'_>) -> Flow<usize> {
+    fn text_of(&self, bytes: &[u8], base: usize, scratch: &mut Scratch, each: &mut Each<'_>) -> Result<usize> {
         if let [Split::Compiled(table)] = &self.splits[..] {
             return Splitting::new(table, bytes, 0, base, scratch, each).run();
         }
@@ -197,18 +197,8 @@ impl Splitter {
             .or_else(|error| std::str::from_utf8(&bytes[..error.valid_up_to()]))
             .unwrap_or_default();
         self.text(text, base, scratch, each)?;
-        ControlFlow::Continue(text.len())
+        Ok(text.len())
     }
-}
-
-/// The error that a flow broke with, if it did.
-pub(crate) fn ended(flow: Flow) -> Result<()> {
-    flow.break_value().unwrap_or(Ok(()))
-}
-
-/// Goes on unless there is an error.
-pub(crate) fn unless_failed(result: Result<()>) -> Flow {
-    result.map_or_else(|error| ControlFlow::Break(Err(error)), ControlFlow::Continue)
 }
 
 /// The length of the invalid sequence that `bytes` begin with; 0 if they begin with a character.
@@ -229,10 +219,10 @@ impl Split {
     }
 
     /// Sends the pieces of `text`, which starts at `base`, to `each`.
-    fn text(&self, text: &str, base: usize, scratch: &mut Scratch, each: &mut Each<'_>) -> Flow {
+    fn text(&self, text: &str, base: usize, scratch: &mut Scratch, each: &mut Each<'_>) -> Result<()> {
         match self {
             Split::Compiled(table) => {
-                Splitting::new(table, text.as_bytes(), text.len(), base, scratch, each).run().map_continue(drop)
+                Splitting::new(table, text.as_bytes(), text.len(), base, scratch, each).run().map(drop)
             }
             Split::Backtracking(engine, _) => engine.split(text, base, &mut scratch.ends, each),
         }
@@ -240,18 +230,18 @@ impl Split {
 }
 
 /// Sends `length` bytes from `base` as one piece; zero bytes make no piece.
-fn whole(base: usize, length: usize, each: &mut Each<'_>) -> Flow {
+fn whole(base: usize, length: usize, each: &mut Each<'_>) -> Result<()> {
     match u32::try_from(length) {
-        Ok(0) => ControlFlow::Continue(()),
+        Ok(0) => Ok(()),
         Ok(end) => each(base, &[end]),
-        Err(_) => too_long(length),
+        Err(_) => Err(too_long(length)),
     }
 }
 
 /// The error for a piece that no 32-bit offset can hold.
-fn too_long<T>(bytes: usize) -> Flow<T> {
-    ControlFlow::Break(Err(Error::Corpus(format!(
+fn too_long(bytes: usize) -> Error {
+    Error::Corpus(format!(
         "one piece of {bytes} bytes, and a piece may not pass 4 GiB: \
          split the text into documents, or use a pattern that cuts it"
-    ))))
+    ))
 }

@@ -7,10 +7,9 @@
 //! being matched, so these match what comes after it as at the start of a text, and what comes before it as at the end of one. They
 //! end a piece at the place, and then the later splits see two texts there anyway; or a gap goes on past it, and is cut there.
 
-use std::ops::ControlFlow;
-
 use super::table::Between;
-use super::{Each, Flow, Scratch, Split};
+use super::{Each, Scratch, Split};
+use crate::error::Result;
 
 /// Buffers for what happens inside the pieces of the first split.
 #[derive(Default)]
@@ -45,7 +44,7 @@ pub(super) fn split(
     base: usize,
     scratch: &mut Scratch,
     each: &mut Each<'_>,
-) -> Flow {
+) -> Result<()> {
     let mut inner = scratch.inner.take().unwrap_or_default();
     let Inner { scratch: within, ends: [pieces, finer] } = &mut *inner;
     let flow = first.text(text, base, scratch, &mut |start, ends| {
@@ -62,16 +61,16 @@ pub(super) fn split(
 }
 
 /// Puts into `finer` the ends of the pieces that `split` makes of each of `pieces`, which begin at the start of `text`.
-fn refine(split: &Split, text: &str, pieces: &[u32], scratch: &mut Scratch, finer: &mut Vec<u32>) -> Flow {
+fn refine(split: &Split, text: &str, pieces: &[u32], scratch: &mut Scratch, finer: &mut Vec<u32>) -> Result<()> {
     finer.clear();
     let mut start = 0;
     for &end in pieces {
         let piece = &text[start..end as usize];
         split.text(piece, start, scratch, &mut |base, ends| {
             finer.extend(ends.iter().map(|end| base as u32 + end));
-            ControlFlow::Continue(())
+            Ok(())
         })?;
         start = end as usize;
     }
-    ControlFlow::Continue(())
+    Ok(())
 }

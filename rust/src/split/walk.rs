@@ -13,12 +13,11 @@
 
 #![expect(unsafe_code, reason = "positions are written through a pointer, and rows read without checks of bounds")]
 
-use std::ops::ControlFlow;
-
 use super::machine::MAX_LEVELS;
 use super::table::{Entry, ROWS, TRIE, Table};
 use super::trie::TrieEntry;
-use super::{Each, Flow, Scratch, too_long};
+use super::{Each, Scratch, too_long};
+use crate::error::Result;
 
 /// How many lanes.
 const LANES: usize = 4;
@@ -71,12 +70,12 @@ impl<'a, 'e> Splitting<'a, 'e> {
     }
 
     /// Sends the ends of all pieces, and returns where the text ends.
-    pub(super) fn run(mut self) -> Flow<usize> {
+    pub(super) fn run(mut self) -> Result<usize> {
         let mut from = 0;
         loop {
             self.check(from + BLOCK);
             from = match self.text.len() - from {
-                0 => return ControlFlow::Continue(from),
+                0 => return Ok(from),
                 few if few <= FEW => self.alone(from, self.text.len())?,
                 rest => self.block(from, LONG.min(rest / LANES))?,
             };
@@ -105,7 +104,7 @@ impl<'a, 'e> Splitting<'a, 'e> {
 
     /// Walks a block of four lanes of `stride` bytes from the boundary `from` on, and returns the boundary it got to: the end of the text,
     /// if that is less than four bytes after the block.
-    fn block(&mut self, from: usize, stride: usize) -> Flow<usize> {
+    fn block(&mut self, from: usize, stride: usize) -> Result<usize> {
         let back = stride / 2;
         let room = back + stride + 4 + SPARE;
         let (end, length) = (from + LANES * stride, self.text.len());
@@ -155,12 +154,12 @@ impl<'a, 'e> Splitting<'a, 'e> {
             debug_assert_eq!(ends.last(), Some(&length));
             (self.each)(self.base + cuts[lane], ends)?;
         }
-        ControlFlow::Continue(cuts[LANES])
+        Ok(cuts[LANES])
     }
 
     /// Walks one lane from the boundary `from` on: to a cut in the first window from `look` on that has one, else to the end of the text.
     /// Returns where it stopped.
-    fn alone(&mut self, from: usize, look: usize) -> Flow<usize> {
+    fn alone(&mut self, from: usize, look: usize) -> Result<usize> {
         self.reserve(WINDOW.min(self.text.len() - from) + SPARE);
         let (mut base, mut at) = (from, from);
         let mut place = Lane::new(0);
@@ -176,7 +175,7 @@ impl<'a, 'e> Splitting<'a, 'e> {
                 (to, done) = (cut, true);
             }
             if to - base > u32::MAX as usize - SPARE {
-                return too_long(to - base);
+                return Err(too_long(to - base));
             }
             let position = (at - base) as u32;
             walk(self.table, &self.text[at..to], to - at, position, std::array::from_mut(&mut place), self.slots);
@@ -188,7 +187,7 @@ impl<'a, 'e> Splitting<'a, 'e> {
             (self.each)(self.base + base, &self.slots[..settled])?;
             if done {
                 debug_assert_eq!(self.slots[settled - 1] as usize, to - base);
-                return ControlFlow::Continue(to);
+                return Ok(to);
             }
             if settled > 0 {
                 // Positions that are not settled move to the front, and count from the last boundary on.

@@ -6,11 +6,12 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::rc::Rc;
 
 use fancy_regex::{Regex, RegexBuilder};
-use minbpe_core::split::{Engine, Flow, PATTERNS, Scratch, Splitter};
+use minbpe_core::error::Result;
+use minbpe_core::split::{Engine, PATTERNS, Scratch, Splitter};
 
 use crate::naive::Naive;
 use crate::texts;
@@ -150,8 +151,8 @@ fn compare(splitter: &Splitter, naive: &Naive, fancy: &Regex, bytes: &[u8]) {
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
         let mut as_text = Vec::new();
-        let flow = splitter.split(text, &mut scratch, |base, ends| collect(&mut as_text, base, ends));
-        assert!(flow.is_ok() && as_text == whole, "as text: {}", shown());
+        let result = splitter.split(text, &mut scratch, |base, ends| collect(&mut as_text, base, ends));
+        assert!(result.is_ok() && as_text == whole, "as text: {}", shown());
     }
     let (mut hi, mut halved) = (bytes.len(), false);
     while let Some(cut) = splitter.cut(bytes, 0, hi) {
@@ -174,13 +175,13 @@ fn ends(splitter: &Splitter, bytes: &[u8], scratch: &mut Scratch) -> Option<Vec<
     splitter.split_bytes(bytes, scratch, |base, ends| collect(&mut all, base, ends)).is_ok().then_some(all)
 }
 
-fn collect(all: &mut Vec<usize>, base: usize, ends: &[u32]) -> Flow {
+fn collect(all: &mut Vec<usize>, base: usize, ends: &[u32]) -> Result<()> {
     assert_eq!(base, all.last().copied().unwrap_or(0), "a batch begins where the last one ended");
     for &end in ends {
         assert!(base + end as usize > all.last().copied().unwrap_or(0), "an empty piece");
         all.push(base + end as usize);
     }
-    ControlFlow::Continue(())
+    Ok(())
 }
 
 /// The ends of the pieces, by an oracle that finds matches, as far as it gets.
