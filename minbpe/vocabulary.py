@@ -259,9 +259,7 @@ class Vocabulary:
         """
         from minbpe.encoding import repaired
 
-        data = repaired(text).encode()
-        ends = self._core.split(data)
-        return [data[start:end].decode() for start, end in zip([0, *ends], ends, strict=False)]
+        return [piece.decode() for piece in self._core.split(repaired(text).encode())]
 
     def truncate(self, size: int) -> Vocabulary:
         """Return the vocabulary that training to `size` ordinary tokens would have made.

@@ -134,15 +134,9 @@ mod tests {
     /// The ids of its pieces one by one, without a cache.
     fn by_pieces(vocabulary: &Vocabulary, text: &str) -> Vec<u32> {
         let mut ids = Vec::new();
-        let mut each = |base: usize, ends: &[u32]| {
-            let mut start = base;
-            for &end in ends {
-                vocabulary.encode_piece(&text.as_bytes()[start..base + end as usize], &mut ids).unwrap();
-                start = base + end as usize;
-            }
-            Ok(())
-        };
-        vocabulary.splitter().split(text, &mut Default::default(), &mut each).unwrap();
+        for piece in vocabulary.splitter().pieces(text.as_bytes()).unwrap() {
+            vocabulary.encode_piece(piece, &mut ids).unwrap();
+        }
         ids
     }
 

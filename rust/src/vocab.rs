@@ -26,8 +26,6 @@ pub struct Vocabulary {
     pub(crate) caches: Arc<Pool>,
     /// The last stage's splitter.
     splitter: Arc<Splitter>,
-    /// The patterns of the splitter, in sequence.
-    patterns: Vec<String>,
     /// `None` if there is only one stage.
     last_stage: Option<Arc<LastStage>>,
     /// Sorted by id, then text.
@@ -44,7 +42,7 @@ impl Vocabulary {
         special: Vec<(String, u32)>,
         patterns: impl IntoIterator<Item = String>,
     ) -> Result<Vocabulary> {
-        Vocabulary::new(Tokens::from_merges(byte_ids, merges, ids)?, special, patterns)
+        Vocabulary::new(Tokens::from_merges(byte_ids, merges, ids)?, None, special, patterns)
     }
 
     /// Like `from_merges`, in stages: the first begins at rank 0, and none begins before the one it follows.
@@ -80,9 +78,8 @@ impl Vocabulary {
         }
         let tokens = Tokens::from_merges(byte_ids, merges, ids)?;
         let narrower = Vocabulary::from_stages(byte_ids, &merges[..from], &ids[..from], vec![], before)?;
-        let last_stage = Some(Arc::new(LastStage::new(narrower, tokens.parents())));
-        let splitter = Arc::new(Splitter::sequence(&last.patterns)?);
-        Vocabulary::assemble(Arc::new(tokens), splitter, last_stage, special, last.patterns.clone())
+        let last_stage = LastStage::new(narrower, tokens.parents());
+        Vocabulary::new(tokens, Some(last_stage), special, last.patterns.clone())
     }
 
     /// Makes a vocabulary from tiktoken's form: each token's bytes with its rank, which is its id.
@@ -91,7 +88,7 @@ impl Vocabulary {
         special: Vec<(String, u32)>,
         patterns: impl IntoIterator<Item = String>,
     ) -> Result<Vocabulary> {
-        Vocabulary::new(Tokens::from_ranks(ranks)?, special, patterns)
+        Vocabulary::new(Tokens::from_ranks(ranks)?, None, special, patterns)
     }
 
     /// Makes a vocabulary from a packaged table: for each id below 256, the byte that has it; then the two ids of each merge, three bytes
@@ -123,27 +120,25 @@ impl Vocabulary {
             .map(|m| (u32::from_le_bytes([m[0], m[1], m[2], 0]), u32::from_le_bytes([m[3], m[4], m[5], 0])))
             .chain(extra.iter().map(|&(left, right, _)| (left, right)));
         let tokens = Tokens::from_sound_merges(ids, merges).map_err(|error| damaged(&error.to_string()))?;
-        Vocabulary::new(tokens, special, patterns)
+        Vocabulary::new(tokens, None, special, patterns)
     }
 
     fn new(
         tokens: Tokens,
+        last_stage: Option<LastStage>,
         special: Vec<(String, u32)>,
         patterns: impl IntoIterator<Item = String>,
     ) -> Result<Vocabulary> {
-        let patterns: Vec<String> = patterns.into_iter().collect();
-        let splitter = Arc::new(Splitter::sequence(&patterns)?);
-        Vocabulary::assemble(Arc::new(tokens), splitter, None, special, patterns)
+        let splitter = Arc::new(Splitter::new(patterns)?);
+        let caches = Arc::new(Pool::new(Cache::ample(tokens.count())));
+        let last_stage = last_stage.map(Arc::new);
+        Vocabulary { tokens: Arc::new(tokens), caches, splitter, last_stage, special }.checked()
     }
 
-    fn assemble(
-        tokens: Arc<Tokens>,
-        splitter: Arc<Splitter>,
-        last_stage: Option<Arc<LastStage>>,
-        mut special: Vec<(String, u32)>,
-        patterns: Vec<String>,
-    ) -> Result<Vocabulary> {
-        for (text, id) in &special {
+    /// The same with its special tokens sorted, if none is empty or there twice, or has the id of an ordinary token.
+    fn checked(mut self) -> Result<Vocabulary> {
+        let Vocabulary { tokens, special, .. } = &mut self;
+        for (text, id) in special.iter() {
             if text.is_empty() {
                 return Err(Error::SpecialToken(format!("the special token with id {id} is empty: give it some text")));
             }
@@ -161,8 +156,7 @@ impl Vocabulary {
         if let Some(two) = texts.windows(2).find(|two| two[0] == two[1]) {
             return Err(Error::SpecialToken(format!("the special token {:?} is given twice", two[0])));
         }
-        let caches = Arc::new(Pool::new(Cache::ample(tokens.count())));
-        Ok(Vocabulary { tokens, caches, splitter, patterns, last_stage, special })
+        Ok(self)
     }
 
     /// The same vocabulary, with a cache of at most `bytes` bytes for each thread that encodes; with none if that is less than 288 KB. By
@@ -179,9 +173,7 @@ impl Vocabulary {
 
     /// The same vocabulary with other special tokens. Tokens, splitter and caches are shared, not copied.
     pub fn with_special(&self, special: Vec<(String, u32)>) -> Result<Vocabulary> {
-        let (tokens, splitter, last_stage) = (self.tokens.clone(), self.splitter.clone(), self.last_stage.clone());
-        let other = Vocabulary::assemble(tokens, splitter, last_stage, special, self.patterns.clone())?;
-        Ok(Vocabulary { caches: self.caches.clone(), ..other })
+        Vocabulary { special, ..self.clone() }.checked()
     }
 
     /// The vocabulary that training to `count` ordinary tokens would have made: a merge depends only on those before it. Special tokens
@@ -218,7 +210,8 @@ impl Vocabulary {
         let moved = groups.flat_map(|(id, group)| group.iter().map(move |(text, _)| (text.clone(), id))).collect();
         let last_stage =
             self.last_stage.as_ref().map(|last| LastStage::new(last.narrower.clone(), tokens.parents()).into());
-        Vocabulary::assemble(Arc::new(tokens), self.splitter.clone(), last_stage, moved, self.patterns.clone())
+        let caches = Arc::new(Pool::new(Cache::ample(count)));
+        Vocabulary { tokens: Arc::new(tokens), caches, last_stage, special: moved, ..self.clone() }.checked()
     }
 
     /// The ordinary tokens.
@@ -245,18 +238,13 @@ impl Vocabulary {
         let first_ranks = std::iter::once(0).chain(after.iter().map(|stage| stage.tokens.count() - 256));
         first_ranks
             .zip(&after)
-            .map(|(first_rank, stage)| Stage { first_rank, patterns: stage.patterns.clone() })
+            .map(|(first_rank, stage)| Stage { first_rank, patterns: stage.splitter.patterns().to_vec() })
             .collect()
     }
 
     /// The splitter of text that is to be encoded; with several stages, the last one's.
     pub fn splitter(&self) -> &Splitter {
         &self.splitter
-    }
-
-    /// The pattern of the splitter, or those that it runs in sequence; empty where a text is one piece.
-    pub fn patterns(&self) -> &[String] {
-        &self.patterns
     }
 
     /// The special tokens, sorted by id, then text.

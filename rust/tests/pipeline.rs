@@ -101,15 +101,9 @@ fn by_rank(chance: &mut Chance) -> Vocabulary {
 /// The ids of `bytes`, each piece merged by itself.
 fn piece_by_piece(vocabulary: &Vocabulary, bytes: &[u8]) -> Vec<u32> {
     let mut ids = Vec::new();
-    let mut start = 0;
-    let result = vocabulary.splitter().split_bytes(bytes, &mut Default::default(), |base, ends| {
-        for &end in ends {
-            vocabulary.encode_piece(&bytes[start..base + end as usize], &mut ids).unwrap();
-            start = base + end as usize;
-        }
-        Ok(())
-    });
-    assert_eq!(result, Ok(()));
+    for piece in vocabulary.splitter().pieces(bytes).unwrap() {
+        vocabulary.encode_piece(piece, &mut ids).unwrap();
+    }
     ids
 }
 

@@ -75,7 +75,7 @@ fn every_named_pattern_is_compiled() {
 
 #[test]
 fn without_a_pattern_a_text_is_one_piece() {
-    let splitter = Splitter::new(None).unwrap();
+    let splitter = Splitter::new(None::<&str>).unwrap();
     assert_eq!(splitter.engine(), Engine::Whole);
     assert_eq!(pieces(&splitter, b"one piece \xff of bytes"), [b"one piece \xff of bytes"]);
     assert!(pieces(&splitter, b"").is_empty());

@@ -95,7 +95,7 @@ fn named() -> &'static [Pair] {
 
 impl Pair {
     fn new(name: &'static str, patterns: &[&str]) -> Pair {
-        let splitter = Splitter::sequence(patterns).unwrap();
+        let splitter = Splitter::new(patterns).unwrap();
         assert_eq!(splitter.engine(), Engine::Compiled, "{name}: {:?}", splitter.refusal());
         let (mut symbols, mut characters) = (Vec::new(), Vec::new());
         let mut longest = HashMap::new();

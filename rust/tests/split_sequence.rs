@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use fancy_regex::Regex;
 use minbpe_core::error::Error;
-use minbpe_core::split::{Engine, PATTERNS, SEQUENCES, Scratch, Splitter};
+use minbpe_core::split::{Engine, SEQUENCES, Scratch, Splitter};
 use proptest::prelude::*;
 
 const DEEPSEEK: &[&str] = SEQUENCES[0].pattern;
@@ -23,7 +23,7 @@ static COMPILED: LazyLock<Vec<(Splitter, Vec<Regex>)>> = LazyLock::new(|| {
     [DEEPSEEK, DIGITS, LINES, GAPS, BEHIND]
         .map(|patterns| {
             let regexes = patterns.iter().map(|pattern| Regex::new(pattern).unwrap()).collect();
-            (Splitter::sequence(patterns).unwrap(), regexes)
+            (Splitter::new(patterns).unwrap(), regexes)
         })
         .into()
 });
@@ -94,21 +94,8 @@ proptest! {
 }
 
 #[test]
-fn a_sequence_of_one_is_that_pattern_and_of_none_the_whole_text() {
-    let text = "It's 2 o'clock\n  now";
-    for named in PATTERNS {
-        let one = Splitter::sequence(&[named.pattern]).unwrap();
-        assert_eq!(
-            pieces(&one, text.as_bytes()),
-            pieces(&Splitter::new(Some(named.pattern)).unwrap(), text.as_bytes())
-        );
-    }
-    assert_eq!(Splitter::sequence(&[""; 0]).unwrap().engine(), Engine::Whole);
-}
-
-#[test]
 fn deepseek_splits_digits_then_cjk_then_words() {
-    let splitter = Splitter::sequence(DEEPSEEK).unwrap();
+    let splitter = Splitter::new(DEEPSEEK).unwrap();
     assert_eq!(splitter.engine(), Engine::Compiled);
     let text = "In 12345年、東京 is_big!\n\n  ok";
     let expected = ["In", " ", "123", "45", "年", "、", "東京", " is", "_big", "!\n\n", " ", " ok"];
@@ -122,22 +109,20 @@ fn deepseek_splits_digits_then_cjk_then_words() {
 
 #[test]
 fn invalid_stretches_are_pieces_in_a_sequence_too() {
-    let splitter = Splitter::sequence(DEEPSEEK).unwrap();
+    let splitter = Splitter::new(DEEPSEEK).unwrap();
     assert_eq!(pieces(&splitter, b"ab12\xff\xfe\xe2\x82 ok"), [&b"ab"[..], b"12", b"\xff\xfe\xe2\x82", b" ok"]);
 }
 
 #[test]
 fn a_sequence_with_one_pattern_that_is_refused_says_why_and_one_that_does_not_compile_is_an_error() {
-    let splitter = Splitter::sequence(BEHIND).unwrap();
+    let splitter = Splitter::new(BEHIND).unwrap();
     assert_eq!((splitter.engine(), splitter.refusal()), (Engine::Backtracking, Some("it looks behind")));
-    assert!(
-        matches!(Splitter::sequence(&["a", "(b"]).map(|_| ()), Err(Error::Pattern(message)) if message.contains("(b"))
-    );
+    assert!(matches!(Splitter::new(["a", "(b"]).map(|_| ()), Err(Error::Pattern(message)) if message.contains("(b")));
 }
 
 #[test]
 fn a_caller_that_wants_no_more_and_an_engine_that_gives_up_end_a_sequence_and_leave_it_fit_for_use() {
-    let splitter = Splitter::sequence(&[r"[a-z]+|\d+", r"(?:a|a)*(?<=\d)|b"]).unwrap();
+    let splitter = Splitter::new([r"[a-z]+|\d+", r"(?:a|a)*(?<=\d)|b"]).unwrap();
     let mut scratch = Scratch::default();
     let gave_up = splitter.split(&"a".repeat(1000), &mut scratch, |_, _| Ok(()));
     assert!(matches!(gave_up, Err(Error::Pattern(_))));

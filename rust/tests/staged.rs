@@ -19,20 +19,6 @@ fn identity() -> [u32; 256] {
     std::array::from_fn(|byte| byte as u32)
 }
 
-fn split<'a>(pattern: Option<&str>, text: &'a [u8]) -> Vec<&'a [u8]> {
-    let mut pieces = Vec::new();
-    let mut start = 0;
-    let result = Splitter::new(pattern).unwrap().split_bytes(text, &mut Default::default(), |base, ends| {
-        for &end in ends {
-            pieces.push(&text[start..base + end as usize]);
-            start = base + end as usize;
-        }
-        Ok(())
-    });
-    assert_eq!(result, Ok(()));
-    pieces
-}
-
 /// Replaces each `pair` by `token`, from left to right.
 fn merge(ids: &mut Vec<u32>, pair: Pair, token: u32) {
     let mut at = 0;
@@ -47,7 +33,7 @@ fn merge(ids: &mut Vec<u32>, pair: Pair, token: u32) {
 fn naive_ids(text: &[u8], stages: &[Stage], merges: &[Pair]) -> Vec<u32> {
     let [before @ .., last] = stages else { return text.iter().map(|&byte| u32::from(byte)).collect() };
     let mut all = Vec::new();
-    for piece in split(last.patterns.first().map(String::as_str), text) {
+    for piece in Splitter::new(&last.patterns).unwrap().pieces(text).unwrap() {
         let mut ids = naive_ids(piece, before, &merges[..last.first_rank]);
         for (&pair, token) in merges[last.first_rank..].iter().zip(256 + last.first_rank as u32..) {
             merge(&mut ids, pair, token);
@@ -59,8 +45,13 @@ fn naive_ids(text: &[u8], stages: &[Stage], merges: &[Pair]) -> Vec<u32> {
 
 /// The merges of a stage: each joins the best pair whose bytes are not a token yet.
 fn naive_stage(text: &[u8], before: &[Stage], pattern: Option<&str>, merges: &mut Vec<Pair>, more: usize) {
-    let mut pieces: Vec<Vec<u32>> =
-        split(pattern, text).into_iter().map(|piece| naive_ids(piece, before, merges)).collect();
+    let mut pieces: Vec<Vec<u32>> = Splitter::new(pattern)
+        .unwrap()
+        .pieces(text)
+        .unwrap()
+        .into_iter()
+        .map(|piece| naive_ids(piece, before, merges))
+        .collect();
     let mut tokens: Vec<Vec<u8>> = (0..=255).map(|byte| vec![byte]).collect();
     let spell =
         |tokens: &[Vec<u8>], (left, right): Pair| [&tokens[left as usize][..], &tokens[right as usize]].concat();
@@ -99,7 +90,7 @@ fn learn(text: &[u8], plan: &[(Option<&str>, usize)]) -> (Vec<Pair>, Vec<Stage>)
         let counts = count(text, pattern);
         let narrower = (!stages.is_empty()).then(|| vocabulary(&merges, &stages));
         let start = narrower.as_ref().map_or(Start::Bytes(&bytes), Start::Stage);
-        let pieces = split(pattern, text);
+        let pieces = Splitter::new(pattern).unwrap().pieces(text).unwrap();
         let at_start: usize = pieces.iter().map(|piece| naive_ids(piece, &stages, &merges).len()).sum();
         assert_eq!(tokens_at_start(&counts, start, &mut unwatched).unwrap(), at_start as u128);
         let learnt = train(&counts, &Options::new(start, more, TieBreak::First), &mut unwatched).unwrap();

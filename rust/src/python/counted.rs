@@ -38,7 +38,7 @@ impl Counter {
         ceiling: Option<(usize, PathBuf)>,
         reached: (u64, u64),
     ) -> PyResult<Counter> {
-        let splitter = Splitter::sequence(&pattern.0)?;
+        let splitter = Splitter::new(&pattern.0)?;
         let refusal = splitter.refusal();
         let (source, offset) = reached;
         let counter = count::Counter::new(splitter, NonZero::new(threads)).from_place(Position { source, offset });

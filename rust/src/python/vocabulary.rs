@@ -80,7 +80,7 @@ impl Vocabulary {
 
     #[getter]
     fn pattern(&self) -> Pattern {
-        Pattern(self.inner.patterns().to_vec())
+        Pattern(self.inner.splitter().patterns().to_vec())
     }
 
     /// The first rank and the pattern of each stage.
@@ -106,8 +106,8 @@ impl Vocabulary {
 
     /// The patterns of each stage that the compiled engine refused, and why.
     fn refusals(&self) -> Vec<(Pattern, &'static str)> {
-        let stages = self.inner.after_each_stage().into_iter();
-        stages.filter_map(|stage| Some((Pattern(stage.patterns().to_vec()), stage.splitter().refusal()?))).collect()
+        let splitters = self.inner.after_each_stage().into_iter().map(|stage| stage.splitter());
+        splitters.filter_map(|each| Some((Pattern(each.patterns().to_vec()), each.refusal()?))).collect()
     }
 
     fn special(&self) -> Special {
@@ -144,14 +144,9 @@ impl Vocabulary {
         tokens.find(bytes).map(|index| tokens.ids()[index as usize])
     }
 
-    /// The pieces into which the pattern splits `data`, as the byte offsets of their ends.
-    fn split(&self, data: &[u8]) -> Result<Vec<usize>> {
-        let mut all = Vec::new();
-        self.inner.splitter().split_bytes(data, &mut Default::default(), |base, ends| {
-            all.extend(ends.iter().map(|&end| base + end as usize));
-            Ok(())
-        })?;
-        Ok(all)
+    /// The pieces into which the pattern splits `data`.
+    fn split<'py>(&self, py: Python<'py>, data: &[u8]) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+        Ok(self.inner.splitter().pieces(data)?.into_iter().map(|piece| PyBytes::new(py, piece)).collect())
     }
 
     fn canonical<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::parse::{Compiled, Nfa, Node, NodeId};
+use super::parse::{Ahead, Compiled, Nfa, Node, NodeId};
 use super::symbols::Symbols;
 
 /// Limits on what a pattern may cost to compile: 60 times what the largest named pattern needs.
@@ -150,10 +150,9 @@ impl Closure<'_> {
                         after.push(*next);
                     }
                 }
-                Node::Ahead(ahead, next) => {
-                    if if symbol == end { ahead.holds_at_end() } else { ahead.holds(has) } {
-                        stack.push(*next);
-                    }
+                Node::Ahead(Ahead { class, negated, at_end }, next) => {
+                    let holds = if symbol == end { *at_end } else { has(*class) != *negated };
+                    stack.extend(holds.then_some(*next));
                 }
                 Node::Split(choices) => stack.extend(choices.iter().rev()),
                 // Nodes less preferred than a match are never tried.

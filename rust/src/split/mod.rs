@@ -33,6 +33,7 @@ pub(crate) use walk::SPARE as ROOM;
 pub struct Splitter {
     /// Each split but the first runs inside the pieces of the one before. Without any, the whole text is one piece.
     splits: Vec<Split>,
+    patterns: Vec<String>,
 }
 
 /// The engine for one pattern.
@@ -74,15 +75,16 @@ pub enum Engine {
 }
 
 impl Splitter {
-    /// Compiles `pattern`; `None` makes each text one piece. A pattern that does not compile is `Error::Pattern`.
-    pub fn new(pattern: Option<&str>) -> Result<Splitter> {
-        Splitter::sequence(pattern.as_slice())
+    /// Compiles a pattern, or several, each of which splits the pieces of the one before: the `Sequence` of `Split` in a tokenizer.json.
+    /// Without any, each text is one piece. A pattern that does not compile is `Error::Pattern`.
+    pub fn new(patterns: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Splitter> {
+        let patterns: Vec<String> = patterns.into_iter().map(|pattern| pattern.as_ref().into()).collect();
+        Ok(Splitter { splits: patterns.iter().map(|pattern| Split::new(pattern)).collect::<Result<_>>()?, patterns })
     }
 
-    /// Compiles several patterns, each of which splits the pieces of the one before: the `Sequence` of `Split` in a tokenizer.json. Without
-    /// any, each text is one piece.
-    pub fn sequence(patterns: &[impl AsRef<str>]) -> Result<Splitter> {
-        Ok(Splitter { splits: patterns.iter().map(|pattern| Split::new(pattern.as_ref())).collect::<Result<_>>()? })
+    /// The patterns.
+    pub fn patterns(&self) -> &[String] {
+        &self.patterns
     }
 
     /// Which engine runs the pattern; for a sequence, the slowest one.
@@ -123,7 +125,35 @@ impl Splitter {
         scratch: &mut Scratch,
         mut each: impl FnMut(usize, &[u32]) -> Result<()>,
     ) -> Result<()> {
-        self.bytes(bytes, scratch, &mut each)
+        let each: &mut Each<'_> = &mut each;
+        if self.splits.is_empty() {
+            return whole(0, bytes.len(), each);
+        }
+        let (mut at, mut end) = (0, 0);
+        while end < bytes.len() {
+            match invalid(&bytes[end..]) {
+                0 => {
+                    whole(at, end - at, each)?;
+                    at = end + self.text_of(&bytes[end..], end, scratch, each)?;
+                    end = at;
+                }
+                length => end += length,
+            }
+        }
+        whole(at, end - at, each)
+    }
+
+    /// The pieces of bytes, as `split_bytes` finds them.
+    pub fn pieces<'a>(&self, bytes: &'a [u8]) -> Result<Vec<&'a [u8]>> {
+        let (mut pieces, mut start) = (Vec::new(), 0);
+        self.split_bytes(bytes, &mut Scratch::default(), |base, ends| {
+            for &end in ends {
+                pieces.push(&bytes[start..base + end as usize]);
+                start = base + end as usize;
+            }
+            Ok(())
+        })?;
+        Ok(pieces)
     }
 
     /// The last position in `lo..=hi` where a piece ends whatever text comes before and after. Threads may cut there: the two sides, split
@@ -167,25 +197,6 @@ impl Splitter {
             [only] => only.text(text, base, scratch, each),
             [first, rest @ ..] => sequence::split(first, rest, text, base, scratch, each),
         }
-    }
-
-    /// Like `split_bytes`.
-    fn bytes(&self, bytes: &[u8], scratch: &mut Scratch, each: &mut Each<'_>) -> Result<()> {
-        if self.splits.is_empty() {
-            return whole(0, bytes.len(), each);
-        }
-        let (mut at, mut end) = (0, 0);
-        while end < bytes.len() {
-            match invalid(&bytes[end..]) {
-                0 => {
-                    whole(at, end - at, each)?;
-                    at = end + self.text_of(&bytes[end..], end, scratch, each)?;
-                    end = at;
-                }
-                length => end += length,
-            }
-        }
-        whole(at, end - at, each)
     }
 
     /// Splits the valid UTF-8 that `bytes` begin with, and returns its length.

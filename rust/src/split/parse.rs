@@ -35,23 +35,12 @@ pub(super) enum Node {
 }
 
 /// What the next character must be.
-#[derive(Clone, Copy)]
 pub(super) struct Ahead {
-    class: u16,
-    negated: bool,
-    at_end: bool,
-}
-
-impl Ahead {
-    /// Whether the condition holds before a character; `contains` tells if a class has it.
-    pub(super) fn holds(self, contains: impl Fn(u16) -> bool) -> bool {
-        contains(self.class) != self.negated
-    }
-
-    /// Whether the condition holds at the end of the text.
-    pub(super) fn holds_at_end(self) -> bool {
-        self.at_end
-    }
+    /// A character of this class, or if `negated` any other.
+    pub(super) class: u16,
+    pub(super) negated: bool,
+    /// Whether it may also be the end of the text.
+    pub(super) at_end: bool,
 }
 
 /// The automaton of a pattern.
