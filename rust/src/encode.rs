@@ -9,7 +9,7 @@ use crate::cache::{Cache, LONGEST};
 use crate::error::{Error, Result};
 use crate::lines::on_large_pages;
 use crate::pipeline::{Event, Pipeline};
-use crate::progress::{Look, Progress, Pulse};
+use crate::progress::{Look, Progress, Pulse, unwatched};
 use crate::special::Matcher;
 use crate::split::{Scratch, WITHIN};
 use crate::staged::Work;
@@ -31,11 +31,6 @@ pub trait Sink {
 
     /// Ends one of several texts that are encoded together.
     fn end(&mut self) {}
-
-    /// Told about how many bytes are encoded next, between pieces and within long ones.
-    fn look(&mut self, _bytes: usize) -> Result<()> {
-        Ok(())
-    }
 
     /// About how many bytes the sink will read of a text of `bytes` bytes.
     fn appetite(&self, bytes: usize) -> usize {
@@ -69,45 +64,11 @@ impl Sink for Rows {
     }
 }
 
-/// A sink of an encoding that may be stopped.
-pub(crate) struct Watched<'a, S> {
+/// Where an encoding's ids go, and what may stop it.
+pub(crate) struct Output<'a, S> {
     pub(crate) sink: &'a mut S,
+    /// Told about how many bytes are encoded next, between pieces and within long ones.
     pub(crate) look: &'a mut Look<'a>,
-}
-
-impl<S: Sink> Sink for Watched<'_, S> {
-    const PIECE_BY_PIECE: bool = S::PIECE_BY_PIECE;
-
-    #[inline(always)]
-    fn ids(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> Result<()> {
-        self.sink.ids(vocabulary, ids)
-    }
-
-    fn special(&mut self, vocabulary: &Vocabulary, id: u32, length: usize) -> Result<()> {
-        self.sink.special(vocabulary, id, length)
-    }
-
-    fn end(&mut self) {
-        self.sink.end();
-    }
-
-    fn look(&mut self, bytes: usize) -> Result<()> {
-        (self.look)(bytes)
-    }
-
-    fn appetite(&self, bytes: usize) -> usize {
-        self.sink.appetite(bytes)
-    }
-}
-
-/// Runs `encode` with a sink that gives all it takes to `sink`, and has the encoding stopped where `progress` breaks.
-pub(crate) fn watched<S: Sink, T>(
-    sink: &mut S,
-    progress: &mut Progress<'_>,
-    encode: impl FnOnce(&mut Watched<'_, S>) -> T,
-) -> T {
-    let mut pulse = Pulse::new(progress, 0);
-    encode(&mut Watched { sink, look: &mut |bytes| pulse.step(bytes) })
 }
 
 /// Hands over the first ids, up to a number that is at least 1.
@@ -176,7 +137,7 @@ fn with_buffers<T>(work: impl FnOnce(&mut Buffers) -> T) -> T {
 impl Vocabulary {
     /// Encodes `text` into `sink`, with special tokens treated as plain text.
     pub fn encode_ordinary(&self, text: &str, sink: &mut impl Sink) -> Result<()> {
-        self.encode(text, None, sink)
+        self.encode(text, None, sink, &mut unwatched)
     }
 
     /// Gives the first `limit` ids of `text` to `each`, any number at a time, with special tokens treated as plain text. Nothing is read past
@@ -194,69 +155,92 @@ impl Vocabulary {
             return Ok(());
         }
         let mut first = UpTo { left: limit, each };
-        let encoded = watched(&mut first, progress, |first| self.encode_ordinary(text, first));
+        let encoded = self.encode(text, None, &mut first, progress);
         if first.left == 0 { Ok(()) } else { encoded }
     }
 
     /// Encodes `text` into `sink`. What `special` finds becomes that special token, and the text before it is split as if it ended there,
     /// as tiktoken does.
-    pub fn encode<S: Sink>(&self, text: &str, special: Option<&Matcher>, sink: &mut S) -> Result<()> {
+    ///
+    /// `Error::Interrupted` where `progress` breaks.
+    pub fn encode<S: Sink>(
+        &self,
+        text: &str,
+        special: Option<&Matcher>,
+        sink: &mut S,
+        progress: &mut Progress<'_>,
+    ) -> Result<()> {
         if !S::PIECE_BY_PIECE
             && let Some(ids) = self.encode_short(text, special, &mut [0; _])
         {
             return sink.ids(self, ids);
         }
-        self.with_encoder(text.len(), sink, |encoder, sink| encoder.text(text, special, sink))
+        let mut pulse = Pulse::new(progress, 0);
+        let output = &mut Output { sink, look: &mut |bytes| pulse.step(bytes) };
+        self.with_encoder(text.len(), output, |encoder, output| encoder.text(text, special, output))
     }
 
-    /// Encodes bytes: maximal stretches of valid UTF-8 as text, each maximal invalid stretch as one piece.
-    pub fn encode_bytes(&self, bytes: &[u8], sink: &mut impl Sink) -> Result<()> {
-        self.with_encoder(bytes.len(), sink, |encoder, sink| encoder.bytes(bytes, sink))
+    /// Encodes bytes into `sink`: maximal stretches of valid UTF-8 as text, each maximal invalid stretch as one piece.
+    ///
+    /// `Error::Interrupted` where `progress` breaks.
+    pub fn encode_bytes(&self, bytes: &[u8], sink: &mut impl Sink, progress: &mut Progress<'_>) -> Result<()> {
+        let mut pulse = Pulse::new(progress, 0);
+        let output = &mut Output { sink, look: &mut |bytes| pulse.step(bytes) };
+        self.with_encoder(bytes.len(), output, |encoder, output| encoder.bytes(bytes, output))
     }
 
-    /// Encodes `piece` as it is, without splitting. Nothing fails but what the sink refuses.
-    pub fn encode_piece(&self, piece: &[u8], sink: &mut impl Sink) -> Result<()> {
+    /// Encodes `piece` as it is, without splitting. Nothing fails but what the sink refuses, or `progress`, which makes it
+    /// `Error::Interrupted`.
+    pub fn encode_piece(&self, piece: &[u8], sink: &mut impl Sink, progress: &mut Progress<'_>) -> Result<()> {
         if piece.is_empty() {
             return Ok(());
         }
         with_buffers(|Buffers { ids, staged, .. }| match self.last_stage() {
-            None => self.encode_part(piece, ids, sink),
+            None => {
+                let mut pulse = Pulse::new(progress, 0);
+                self.encode_part(piece, ids, &mut Output { sink, look: &mut |bytes| pulse.step(bytes) })
+            }
             Some(last) => {
                 ids.clear();
-                let narrow = &mut Watched { sink: &mut *ids, look: &mut |bytes| sink.look(bytes) };
-                last.narrower.encode_piece(piece, narrow)?;
-                last.merge(self, ids, staged, &mut |steps| sink.look(steps))?;
+                last.narrower.encode_piece(piece, ids, progress)?;
+                let mut pulse = Pulse::new(progress, 0);
+                last.merge(self, ids, staged, &mut |steps| pulse.step(steps))?;
                 sink.ids(self, ids)
             }
         })
     }
 
     /// Sends the ids of a piece, or of a part of one that was cut at a seam.
-    pub(crate) fn encode_part(&self, piece: &[u8], ids: &mut Vec<u32>, sink: &mut impl Sink) -> Result<()> {
+    pub(crate) fn encode_part(
+        &self,
+        piece: &[u8],
+        ids: &mut Vec<u32>,
+        output: &mut Output<'_, impl Sink>,
+    ) -> Result<()> {
         let tokens = self.tokens();
         ids.clear();
         match tokens.whole_piece(piece) {
             Some(token) => ids.push(token),
-            None => tokens.merge_unless_stopped(piece, ids, &mut |bytes| sink.look(bytes))?,
+            None => tokens.merge_unless_stopped(piece, ids, output.look)?,
         }
         ids.iter_mut().for_each(|id| *id = tokens.id(*id));
-        sink.ids(self, ids)
+        output.sink.ids(self, ids)
     }
 
     /// Runs `work` with an encoder for about `bytes` bytes, then sends the ids that are still waiting.
     pub(crate) fn with_encoder<S: Sink>(
         &self,
         bytes: usize,
-        sink: &mut S,
-        work: impl FnOnce(&mut Encoder<'_>, &mut S) -> Result<()>,
+        output: &mut Output<'_, S>,
+        work: impl FnOnce(&mut Encoder<'_>, &mut Output<'_, S>) -> Result<()>,
     ) -> Result<()> {
         with_buffers(|buffers| {
             let Buffers { split, ids, pipeline, staged } = buffers;
-            let wanted = if S::PIECE_BY_PIECE { None } else { Some(sink.appetite(bytes)) };
+            let wanted = if S::PIECE_BY_PIECE { None } else { Some(output.sink.appetite(bytes)) };
             let pieces = Pieces { vocabulary: self, wanted, cache: None, pipeline, ids, staged };
             let mut encoder = Encoder { pieces, split };
-            let encoded = work(&mut encoder, sink);
-            encoder.pieces.finish(encoded, sink)
+            let encoded = work(&mut encoder, output);
+            encoder.pieces.finish(encoded, output.sink)
         })
     }
 }
@@ -269,37 +253,42 @@ pub(crate) struct Encoder<'a> {
 
 impl Encoder<'_> {
     /// Encodes a text; what `special` finds in it becomes that special token.
-    pub(crate) fn text(&mut self, text: &str, special: Option<&Matcher>, sink: &mut impl Sink) -> Result<()> {
+    pub(crate) fn text(
+        &mut self,
+        text: &str,
+        special: Option<&Matcher>,
+        output: &mut Output<'_, impl Sink>,
+    ) -> Result<()> {
         let splitter = self.pieces.vocabulary.splitter();
         let mut from = 0;
         loop {
             let found = special.and_then(|special| special.find(text, from));
             let stretch = &text[from..found.as_ref().map_or(text.len(), |found| found.start)];
             splitter
-                .split(stretch, self.split, |base, ends| self.pieces.encode(stretch.as_bytes(), base, ends, sink))?;
+                .split(stretch, self.split, |base, ends| self.pieces.encode(stretch.as_bytes(), base, ends, output))?;
             let Some(found) = found else { return Ok(()) };
-            self.mark(Event::Special(found.id, found.end - found.start), sink)?;
+            self.mark(Event::Special(found.id, found.end - found.start), output)?;
             from = found.end;
         }
     }
 
     /// Encodes bytes: maximal stretches of valid UTF-8 as text, each maximal invalid stretch as one piece.
-    pub(crate) fn bytes(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Result<()> {
+    pub(crate) fn bytes(&mut self, bytes: &[u8], output: &mut Output<'_, impl Sink>) -> Result<()> {
         let splitter = self.pieces.vocabulary.splitter();
-        splitter.split_bytes(bytes, self.split, |base, ends| self.pieces.encode(bytes, base, ends, sink))
+        splitter.split_bytes(bytes, self.split, |base, ends| self.pieces.encode(bytes, base, ends, output))
     }
 
     /// Encodes a text that is one piece.
-    pub(crate) fn piece(&mut self, piece: &[u8], sink: &mut impl Sink) -> Result<()> {
-        self.pieces.encode(piece, 0, &[piece.len() as u32], sink)
+    pub(crate) fn piece(&mut self, piece: &[u8], output: &mut Output<'_, impl Sink>) -> Result<()> {
+        self.pieces.encode(piece, 0, &[piece.len() as u32], output)
     }
 
     /// Puts a special token, or the end of a text, after the pieces so far.
-    pub(crate) fn mark(&mut self, event: Event, sink: &mut impl Sink) -> Result<()> {
+    pub(crate) fn mark(&mut self, event: Event, output: &mut Output<'_, impl Sink>) -> Result<()> {
         let Pieces { vocabulary, cache, pipeline, .. } = &mut self.pieces;
         match (cache, pipeline) {
-            (Some(cache), Some(pipeline)) => pipeline.mark(event, vocabulary, cache, sink),
-            _ => event.tell(vocabulary, sink),
+            (Some(cache), Some(pipeline)) => pipeline.mark(event, vocabulary, cache, output.sink),
+            _ => event.tell(vocabulary, output.sink),
         }
     }
 }
@@ -318,10 +307,10 @@ struct Pieces<'a> {
 
 impl Pieces<'_> {
     /// Encodes the pieces of `text` from `base` on, which end at `base` + `ends`.
-    fn encode(&mut self, text: &[u8], base: usize, ends: &[u32], sink: &mut impl Sink) -> Result<()> {
-        sink.look(ends.last().map_or(WITHIN, |&end| end as usize))?;
+    fn encode(&mut self, text: &[u8], base: usize, ends: &[u32], output: &mut Output<'_, impl Sink>) -> Result<()> {
+        (output.look)(ends.last().map_or(WITHIN, |&end| end as usize))?;
         if let Some(last) = self.vocabulary.last_stage() {
-            return last.pieces(self.vocabulary, text, base, ends, self.ids, self.staged, sink);
+            return last.pieces(self.vocabulary, text, base, ends, self.ids, self.staged, output);
         }
         // Making a cache takes longer than encoding a megabyte of one letter, which has no use for one: it serves pieces that are short, or
         // that may be cut between characters.
@@ -334,13 +323,13 @@ impl Pieces<'_> {
         }
         if let Some(cache) = &mut self.cache {
             let pipeline = self.pipeline.get_or_insert_default();
-            return pipeline.pieces(self.vocabulary, cache, text, base, ends, self.ids, sink);
+            return pipeline.pieces(self.vocabulary, cache, text, base, ends, self.ids, output);
         }
         let mut start = base;
         ends.iter().try_for_each(|&end| {
             let piece = &text[start..base + end as usize];
             start = base + end as usize;
-            self.vocabulary.encode_part(piece, self.ids, sink)
+            self.vocabulary.encode_part(piece, self.ids, output)
         })
     }
 

@@ -234,21 +234,6 @@ impl Work for PutParts<'_> {
     }
 }
 
-/// Looks up the pieces that still wait.
-struct LookUpRest<'a> {
-    batch: &'a mut Batch,
-    cache: View<'a>,
-}
-
-impl Work for LookUpRest<'_> {
-    type Done = ();
-
-    #[inline(always)]
-    fn run<I: Instructions>(self) {
-        self.batch.find::<I>(0, self.cache);
-    }
-}
-
 impl Default for Batch {
     fn default() -> Batch {
         let waiting =
@@ -265,11 +250,6 @@ impl Batch {
             self.find::<Baseline>(AHEAD, cache);
         }
         self.waiting.push(Key::MARK, 0, cache);
-    }
-
-    /// Looks up all pieces that wait.
-    pub(crate) fn look_up_rest(&mut self, cache: View<'_>) {
-        widest(LookUpRest { batch: self, cache });
     }
 
     /// Whether there is room for all that waits, and for as many pieces again: that many may come before the next check.
@@ -297,7 +277,7 @@ impl Batch {
 
     /// Looks up the pieces that wait, except the last `kept`.
     #[inline(always)]
-    fn find<I: Instructions>(&mut self, kept: usize, cache: View<'_>) {
+    pub(crate) fn find<I: Instructions>(&mut self, kept: usize, cache: View<'_>) {
         let Batch { waiting, found, deferred, filled, .. } = self;
         waiting.fetch(cache);
         let Waiting { first, last, keys, places, bytes, .. } = waiting;

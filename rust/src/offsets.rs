@@ -1,6 +1,6 @@
 //! Where tokens lie in their text, and where to cut a text to a number of tokens.
 
-use crate::encode::{Sink, watched};
+use crate::encode::Sink;
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::special::Matcher;
@@ -20,7 +20,7 @@ impl Vocabulary {
         progress: &mut Progress<'_>,
     ) -> Result<(Vec<u32>, Offsets)> {
         let mut encoded = WithEnds::default();
-        watched(&mut encoded, progress, |encoded| self.encode(text, special, encoded))?;
+        self.encode(text, special, &mut encoded, progress)?;
         let WithEnds { ids, ends } = encoded;
         let mut offsets = Vec::with_capacity(ids.len());
         let mut start = 0;

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::document::{Contents, Document};
-use crate::encode::{Rows, Watched, room_for};
+use crate::encode::{Output, Rows, room_for};
 use crate::error::Result;
 use crate::lines::on_large_pages;
 use crate::pipeline::Event;
@@ -31,16 +31,11 @@ const MAPPED: u64 = 1 << 16;
 pub enum Row<'a> {
     /// Text.
     Text(&'a str),
-    /// Bytes that are not UTF-8, as [`Vocabulary::encode_bytes`] takes them.
+    /// Any bytes, as [`Vocabulary::encode_bytes`] takes them.
     Bytes(&'a [u8]),
 }
 
 impl<'a> Row<'a> {
-    /// Text, if these bytes are.
-    pub fn new(bytes: &'a [u8]) -> Row<'a> {
-        std::str::from_utf8(bytes).map_or(Row::Bytes(bytes), Row::Text)
-    }
-
     fn bytes(self) -> &'a [u8] {
         match self {
             Row::Text(text) => text.as_bytes(),
@@ -217,7 +212,7 @@ impl Vocabulary {
         progress: &mut Progress<'_>,
     ) -> Result<(Vec<u32>, usize)> {
         let end = self.splitter().settled(bytes, last);
-        let (ids, _) = self.encode_rows(&[Row::new(&bytes[..end])], [None; 2], None, threads, progress)?;
+        let (ids, _) = self.encode_rows(&[Row::Bytes(&bytes[..end])], [None; 2], None, threads, progress)?;
         Ok((ids, end))
     }
 
@@ -304,22 +299,22 @@ impl Vocabulary {
     ) -> Result<Rows> {
         let bytes: usize = parts.iter().map(|part| part.row.len()).sum();
         let mut done = Rows { ids: room_for(bytes), ends: Vec::with_capacity(parts.len()) };
-        let sink = &mut Watched { sink: &mut done, look: &mut |bytes| pulse.step(bytes) };
-        self.with_encoder(bytes.max(expected), sink, |encoder, sink| {
+        let output = &mut Output { sink: &mut done, look: &mut |bytes| pulse.step(bytes) };
+        self.with_encoder(bytes.max(expected), output, |encoder, output| {
             for part in parts {
                 let &Part { row, place: (_, start), unsearched, then } = part;
                 if let Some(id) = before.filter(|_| start == 0) {
-                    encoder.mark(Event::Special(id, 0), sink)?;
+                    encoder.mark(Event::Special(id, 0), output)?;
                 }
                 match row {
-                    Row::Text(text) => encoder.text(text, special.filter(|_| unsearched), sink)?,
-                    Row::Bytes(bytes) => encoder.bytes(bytes, sink)?,
+                    Row::Text(text) => encoder.text(text, special.filter(|_| unsearched), output)?,
+                    Row::Bytes(bytes) => encoder.bytes(bytes, output)?,
                 }
                 if let (Some(id), Some(Event::End)) = (after, then) {
-                    encoder.mark(Event::Special(id, 0), sink)?;
+                    encoder.mark(Event::Special(id, 0), output)?;
                 }
                 if let Some(event) = then {
-                    encoder.mark(event, sink)?;
+                    encoder.mark(event, output)?;
                 }
                 part.tell(behind);
             }

@@ -5,7 +5,7 @@
 //! texts and special tokens are marks between pieces, so pieces of many texts are merged together.
 
 use crate::cache::Cache;
-use crate::encode::Sink;
+use crate::encode::{Output, Sink};
 use crate::error::Result;
 use crate::lookup::{BLOCK, Batch, LookUp};
 use crate::misses::Misses;
@@ -47,7 +47,7 @@ pub(crate) struct Pipeline {
     marks: Vec<usize>,
 }
 
-/// Makes the ids of all deferred pieces, and puts all ids in order.
+/// Looks up the rest of the batch. If any pieces are deferred, makes their ids, and puts all ids in order.
 struct Complete<'a> {
     pipeline: &'a mut Pipeline,
     vocabulary: &'a Vocabulary,
@@ -60,7 +60,11 @@ impl Work for Complete<'_> {
     #[inline(always)]
     fn run<I: Instructions>(self) {
         let Pipeline { batch, misses, .. } = self.pipeline;
+        batch.find::<I>(0, self.cache.view());
         let (deferred, long) = batch.deferred();
+        if deferred.is_empty() {
+            return;
+        }
         misses.make(deferred, long, self.vocabulary.tokens(), self.cache);
         self.pipeline.order();
     }
@@ -78,7 +82,7 @@ impl Pipeline {
         base: usize,
         mut ends: &[u32],
         ids: &mut Vec<u32>,
-        sink: &mut impl Sink,
+        output: &mut Output<'_, impl Sink>,
     ) -> Result<()> {
         let tokens = vocabulary.tokens();
         let mut start = base;
@@ -90,16 +94,16 @@ impl Pipeline {
             if ends.is_empty() {
                 break;
             }
-            self.send(vocabulary, cache, sink)?;
+            self.send(vocabulary, cache, output.sink)?;
             if let Some(end) = stopped.too_long {
-                vocabulary.encode_part(&text[start..end], ids, sink)?;
+                vocabulary.encode_part(&text[start..end], ids, output)?;
                 start = end;
                 if ends.first().is_some_and(|&whole| base + whole as usize == end) {
                     ends = &ends[1..];
                 }
             }
         }
-        self.send_if_full(vocabulary, cache, sink)
+        self.send_if_full(vocabulary, cache, output.sink)
     }
 
     /// Puts an event after the pieces so far.
@@ -131,12 +135,11 @@ impl Pipeline {
 
     /// Looks up the rest of the batch, and sends its ids.
     pub(crate) fn send(&mut self, vocabulary: &Vocabulary, cache: &mut Cache, sink: &mut impl Sink) -> Result<()> {
-        self.batch.look_up_rest(cache.view());
+        widest(Complete { pipeline: self, vocabulary, cache });
         let found = self.batch.found();
         let sent = if self.batch.deferred().0.is_empty() {
             sink.ids(vocabulary, &found[..found.len() - BLOCK])
         } else {
-            widest(Complete { pipeline: self, vocabulary, cache });
             self.deliver(vocabulary, sink)
         };
         self.clear();

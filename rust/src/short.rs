@@ -114,6 +114,7 @@ impl Work for Short<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::progress::unwatched;
 
     /// "ab", "abc", " ab", two Chinese characters, and both together.
     fn vocabulary() -> Vocabulary {
@@ -135,7 +136,7 @@ mod tests {
     fn by_pieces(vocabulary: &Vocabulary, text: &str) -> Vec<u32> {
         let mut ids = Vec::new();
         for piece in vocabulary.splitter().pieces(text.as_bytes()).unwrap() {
-            vocabulary.encode_piece(piece, &mut ids).unwrap();
+            vocabulary.encode_piece(piece, &mut ids, &mut unwatched).unwrap();
         }
         ids
     }

@@ -4,11 +4,11 @@
 //! Their tokens are joined by the merges of the last stage alone: two tokens that an earlier stage would have joined, had
 //! its pattern not split them, stay apart.
 
-use crate::encode::{Rows, Sink, Watched};
+use crate::encode::{Output, Rows, Sink};
 use crate::error::{Error, Result};
 use crate::merge::Chain;
 use crate::pipeline::Event;
-use crate::progress::Look;
+use crate::progress::{Look, unwatched};
 use crate::table::PairTable;
 use crate::vocab::Vocabulary;
 
@@ -67,13 +67,13 @@ impl LastStage {
         ends: &[u32],
         ids: &mut Vec<u32>,
         work: &mut Work,
-        sink: &mut impl Sink,
+        output: &mut Output<'_, impl Sink>,
     ) -> Result<()> {
         // The earlier stages encode all pieces together, so that their merges run side by side.
         work.narrow.ids.clear();
         work.narrow.ends.clear();
         let length = ends.last().map_or(0, |&end| end as usize);
-        let narrow = &mut Watched { sink: &mut work.narrow, look: &mut |bytes| sink.look(bytes) };
+        let narrow = &mut Output { sink: &mut work.narrow, look: output.look };
         self.narrower.with_encoder(length, narrow, |encoder, narrow| {
             let mut start = base;
             ends.iter().try_for_each(|&end| {
@@ -88,8 +88,8 @@ impl LastStage {
             let end = work.narrow.ends[row];
             ids.clear();
             ids.extend_from_slice(&work.narrow.ids[start..end]);
-            self.merge(vocabulary, ids, work, &mut |steps| sink.look(steps))?;
-            sink.ids(vocabulary, ids)?;
+            self.merge(vocabulary, ids, work, output.look)?;
+            output.sink.ids(vocabulary, ids)?;
             start = end;
         }
         Ok(())
@@ -108,9 +108,10 @@ impl Vocabulary {
     /// Appends the ids of a piece that the pattern of the last stage made; the earlier stages split it further.
     pub(crate) fn encode_widest_piece(&self, piece: &[u8], out: &mut Vec<u32>) -> Result<()> {
         if self.last_stage().is_some() {
-            return self.with_encoder(piece.len(), out, |encoder, out| encoder.piece(piece, out));
+            let output = &mut Output { sink: out, look: &mut |_| Ok(()) };
+            return self.with_encoder(piece.len(), output, |encoder, output| encoder.piece(piece, output));
         }
-        self.encode_piece(piece, out)
+        self.encode_piece(piece, out, &mut unwatched)
     }
 
     /// `Error::Vocabulary` if there are several stages, where `what` has no meaning.

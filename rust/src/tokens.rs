@@ -184,11 +184,7 @@ impl Tokens {
     /// The index of the token that is `bytes`.
     pub fn find(&self, bytes: &[u8]) -> Option<u32> {
         let table = get_or_make(&self.table, || {
-            let mut table = TokenTable::with_capacity(self.count());
-            for index in 0..self.count() as u32 {
-                table.insert(self.bytes(index), index, |other| self.bytes(other));
-            }
-            table
+            token_table(self.arena(), &self.starts, &self.ids).expect("no two tokens of a packaged table are equal")
         });
         table.get(bytes, |index| self.bytes(index))
     }

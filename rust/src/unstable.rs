@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::encode::{Sink, watched};
+use crate::encode::Sink;
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::special::Matcher;
@@ -67,7 +67,7 @@ impl Vocabulary {
     ) -> Result<(Vec<u32>, BTreeSet<Vec<u32>>)> {
         self.refuse_stages("encode_with_unstable")?;
         let mut encoded = WithLastPiece::default();
-        watched(&mut encoded, progress, |encoded| self.encode(text, special, encoded))?;
+        self.encode(text, special, &mut encoded, progress)?;
         let (ids, end) = encoded.stable_and_end(self)?;
         let mut completions = BTreeSet::new();
         if end.is_empty() {
@@ -117,13 +117,13 @@ impl Vocabulary {
         self.refuse_stages("_encode_bytes")?;
         let text = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
         let mut encoded = WithLastPiece::default();
-        watched(&mut encoded, progress, |encoded| self.encode_ordinary(text, encoded))?;
+        self.encode(text, None, &mut encoded, progress)?;
         if text.len() == bytes.len() {
             return Ok(encoded.ids);
         }
         let (mut ids, mut end) = encoded.stable_and_end(self)?;
         end.extend_from_slice(&bytes[text.len()..]);
-        watched(&mut ids, progress, |ids| self.encode_piece(&end, ids))?;
+        self.encode_piece(&end, &mut ids, progress)?;
         Ok(ids)
     }
 

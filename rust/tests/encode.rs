@@ -151,7 +151,7 @@ proptest! {
     fn any_bytes_come_back(merges in trained_merges(), bytes in prop::collection::vec(prop_oneof![97..100u8, any::<u8>()], 0..200)) {
         let vocabulary = vocabulary(&merges);
         let (mut ids, mut back) = (Vec::new(), Vec::new());
-        vocabulary.encode_bytes(&bytes, &mut ids).unwrap();
+        vocabulary.encode_bytes(&bytes, &mut ids, &mut unwatched).unwrap();
         vocabulary.decode(&ids, &mut back).unwrap();
         prop_assert_eq!(back, bytes);
     }
@@ -206,7 +206,7 @@ fn long_text_through_the_cache_equals_its_pieces_one_by_one() {
     }
     let mut expected = Vec::new();
     for piece in vocabulary.splitter().pieces(text.as_bytes()).unwrap() {
-        vocabulary.encode_piece(piece, &mut expected).unwrap();
+        vocabulary.encode_piece(piece, &mut expected, &mut unwatched).unwrap();
     }
     for _ in 0..2 {
         assert_eq!(encode(&vocabulary, &text), expected);
@@ -242,7 +242,7 @@ fn special_tokens_are_found_and_text_before_them_is_split_as_if_it_ended() {
     )
     .unwrap();
     let mut ids = Vec::new();
-    vocabulary.encode("  <|x|>  a", Some(&Matcher::new(&special).unwrap()), &mut ids).unwrap();
+    vocabulary.encode("  <|x|>  a", Some(&Matcher::new(&special).unwrap()), &mut ids, &mut unwatched).unwrap();
     assert_eq!(ids, [300, 256, 32, 32, 97]);
     ids.clear();
     vocabulary.encode_ordinary("  <|x|>", &mut ids).unwrap();

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use minbpe_core::progress::unwatched;
 use minbpe_core::vocab::Vocabulary;
 use proptest::prelude::*;
 
@@ -99,7 +100,7 @@ proptest! {
             for baseline in [true, false] {
                 let _forced = Forced::baseline(baseline);
                 let mut found = Vec::new();
-                vocabulary.encode_piece(&text, &mut found).unwrap();
+                vocabulary.encode_piece(&text, &mut found, &mut unwatched).unwrap();
                 prop_assert_eq!(&found, &right);
             }
         }

@@ -102,7 +102,7 @@ fn by_rank(chance: &mut Chance) -> Vocabulary {
 fn piece_by_piece(vocabulary: &Vocabulary, bytes: &[u8]) -> Vec<u32> {
     let mut ids = Vec::new();
     for piece in vocabulary.splitter().pieces(bytes).unwrap() {
-        vocabulary.encode_piece(piece, &mut ids).unwrap();
+        vocabulary.encode_piece(piece, &mut ids, &mut unwatched).unwrap();
     }
     ids
 }
@@ -136,7 +136,7 @@ fn check(vocabulary: &Vocabulary, chance: &mut Chance) {
     let expected = piece_by_piece(vocabulary, &bytes);
     for _ in 0..2 {
         let mut ids = Vec::new();
-        vocabulary.encode_bytes(&bytes, &mut ids).unwrap();
+        vocabulary.encode_bytes(&bytes, &mut ids, &mut unwatched).unwrap();
         assert!(ids == expected, "bytes that are not UTF-8");
     }
 }
@@ -190,7 +190,7 @@ fn a_sink_that_wants_no_more_at_a_special_token_is_not_called_again() {
     let text = format!("{before}<|x|>{}", "more <|x|>".repeat(100_000));
     for _ in 0..2 {
         let mut sink = UntilSpecial::default();
-        assert_eq!(vocabulary.encode(&text, Some(&special), &mut sink), Err(Error::Interrupted));
+        assert_eq!(vocabulary.encode(&text, Some(&special), &mut sink, &mut unwatched), Err(Error::Interrupted));
         assert!(sink.ended && sink.ids == piece_by_piece(&vocabulary, before.as_bytes()).len());
     }
 }
@@ -221,9 +221,9 @@ fn rows_have_the_same_ids_on_any_number_of_threads() {
     let specials = "<|x|>".repeat(10_000);
     let chinese: String = (0..100_000).map(|_| chance.pick(&['的', '一', '是', '不', '了', '大'])).collect();
     let invalid = [b"abc\xff".repeat(1 << 20), b"\xe4\xb8".to_vec()];
-    let mut rows: Vec<Row<'_>> = short.iter().map(|text| Row::new(text.as_bytes())).collect();
+    let mut rows: Vec<Row<'_>> = short.iter().map(|text| Row::Bytes(text.as_bytes())).collect();
     rows.splice(7..7, [&long, &specials, &chinese].map(|text| Row::Text(text)));
-    rows.extend(invalid.iter().map(|bytes| Row::new(bytes)));
+    rows.extend(invalid.iter().map(|bytes| Row::Bytes(bytes)));
     rows.extend([Row::Text(""), Row::Text(&long[..long.find("<|x|>").unwrap() + 5])]);
     for special in [None, Some(&special)] {
         let mut expected = (Vec::new(), vec![0]);

@@ -117,7 +117,7 @@ proptest! {
         for text in [text.as_bytes(), &other] {
             let expected = naive_ids(text, &stages, &merges);
             let mut ids = Vec::new();
-            staged.encode_bytes(text, &mut ids).unwrap();
+            staged.encode_bytes(text, &mut ids, &mut unwatched).unwrap();
             prop_assert_eq!(&ids, &expected);
             if let Ok(text) = std::str::from_utf8(text) {
                 ids.clear();
@@ -137,7 +137,7 @@ fn a_piece_as_it_is_is_split_by_no_stage() {
     let staged = vocabulary(&[(97, 98), (256, 32)], &stages);
     let (mut ids, mut piece) = (vec![], vec![]);
     staged.encode_ordinary("ab c", &mut ids).unwrap();
-    staged.encode_piece(b"ab c", &mut piece).unwrap();
+    staged.encode_piece(b"ab c", &mut piece, &mut unwatched).unwrap();
     assert_eq!((ids, piece), (vec![97, 98, 32, 99], vec![257, 99]));
 }
 
@@ -148,7 +148,7 @@ fn a_pattern_that_gives_up_inside_a_stage_is_an_error() {
     let staged = vocabulary(&[], &stages);
     let text = "a".repeat(1000);
     assert!(matches!(staged.encode_ordinary(&text, &mut Vec::new()), Err(Error::Pattern(_))));
-    assert!(matches!(staged.encode_bytes(text.as_bytes(), &mut Vec::new()), Err(Error::Pattern(_))));
+    assert!(matches!(staged.encode_bytes(text.as_bytes(), &mut Vec::new(), &mut unwatched), Err(Error::Pattern(_))));
     let counts = count(text.as_bytes(), None);
     for start in [Start::Stage(&staged), Start::Vocabulary(&staged)] {
         let options = Options::new(start, 1, TieBreak::First);

@@ -14,7 +14,7 @@ use super::integers::Integers;
 use super::text::{detached, encoding, expect_str, text_of, with_text};
 use super::vocabulary::Vocabulary;
 use crate::count::Document;
-use crate::encode::{room_for, watched};
+use crate::encode::room_for;
 use crate::error::{Error, Result};
 use crate::offsets::Offsets;
 use crate::parallel::{Around, Row};
@@ -96,7 +96,7 @@ impl Encoder {
 
     fn ids(&self, text: &str, special: Option<&special::Matcher>, progress: &mut Progress<'_>) -> Result<Vec<u32>> {
         let mut ids = room_for(text.len());
-        watched(&mut ids, progress, |ids| self.vocabulary.encode(text, special, ids))?;
+        self.vocabulary.encode(text, special, &mut ids, progress)?;
         Ok(ids)
     }
 
@@ -228,7 +228,7 @@ impl Encoder {
             offsets.windows(2).map(|o| data.get(usize::try_from(o[0]).ok()?..usize::try_from(o[1]).ok()?)).collect();
         let rows = rows.ok_or_else(|| Error::Corpus("the column's offsets do not lie within its data".into()))?;
         let (ids, offsets) = encoding(py, data.len(), |progress| {
-            let rows: Vec<Row<'_>> = rows.into_iter().map(Row::new).collect();
+            let rows: Vec<Row<'_>> = rows.into_iter().map(Row::Bytes).collect();
             self.vocabulary.encode_rows(&rows, around, None, threads, progress)
         })?;
         Ok((ids.into(), offsets.into()))
@@ -260,7 +260,7 @@ impl Encoder {
     fn encode_bytes<'py>(&self, py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyList>> {
         let ids = encoding(py, data.len(), |progress| {
             let mut ids = Vec::new();
-            watched(&mut ids, progress, |ids| self.vocabulary.encode_bytes(data, ids)).map(|()| ids)
+            self.vocabulary.encode_bytes(data, &mut ids, progress).map(|()| ids)
         })?;
         self.integers.list(py, &ids)
     }
@@ -273,7 +273,7 @@ impl Encoder {
     fn encode_piece<'py>(&self, py: Python<'py>, piece: &[u8]) -> PyResult<Bound<'py, PyList>> {
         let ids = encoding(py, piece.len(), |progress| {
             let mut ids = Vec::new();
-            watched(&mut ids, progress, |ids| self.vocabulary.encode_piece(piece, ids)).map(|()| ids)
+            self.vocabulary.encode_piece(piece, &mut ids, progress).map(|()| ids)
         })?;
         self.integers.list(py, &ids)
     }

@@ -7,7 +7,7 @@ use super::Pair;
 use super::spelling::Spelling;
 use crate::count::PieceCounts;
 use crate::error::{Error, Result};
-use crate::progress::{Progress, Pulse};
+use crate::progress::{Progress, Pulse, unwatched};
 use crate::vocab::Vocabulary;
 
 /// The tokens before the first merge.
@@ -47,7 +47,7 @@ impl Encoder<'_> {
     fn encode(&self, piece: &[u8], out: &mut Vec<u32>) -> Result<()> {
         out.clear();
         if self.splits {
-            self.vocabulary.encode_bytes(piece, out)
+            self.vocabulary.encode_bytes(piece, out, &mut unwatched)
         } else {
             self.vocabulary.encode_widest_piece(piece, out)
         }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use minbpe_core::progress::unwatched;
 use minbpe_core::vocab::Vocabulary;
 
 use crate::texts;
@@ -64,7 +65,7 @@ fn compare(vocabulary: &Vocabulary, merging: &Merging, bytes: &[u8]) {
         assert!(ids == expected, "as text {ids:.200?} and not {expected:.200?}: {}", shown());
         ids.clear();
     }
-    vocabulary.encode_bytes(bytes, &mut ids).expect("the patterns have no limit");
+    vocabulary.encode_bytes(bytes, &mut ids, &mut unwatched).expect("the patterns have no limit");
     assert!(ids == expected, "{ids:.200?} and not {expected:.200?}: {}", shown());
     vocabulary.decode(&ids, &mut back).expect("the ids are the vocabulary's");
     assert!(back == bytes, "decodes to something else: {}", shown());
