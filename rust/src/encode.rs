@@ -204,7 +204,7 @@ impl Vocabulary {
                 ids.clear();
                 last.narrower.encode_piece(piece, ids, progress)?;
                 let mut pulse = Pulse::new(progress, 0);
-                last.merge(self, ids, staged, &mut |steps| pulse.step(steps))?;
+                last.merge(self, ids, &mut staged.chain, &mut |steps| pulse.step(steps))?;
                 sink.ids(self, ids)
             }
         })
@@ -264,8 +264,9 @@ impl Encoder<'_> {
         loop {
             let found = special.and_then(|special| special.find(text, from));
             let stretch = &text[from..found.as_ref().map_or(text.len(), |found| found.start)];
-            splitter
-                .split(stretch, self.split, |base, ends| self.pieces.encode(stretch.as_bytes(), base, ends, output))?;
+            splitter.split(stretch, self.split, |base, ends| {
+                self.pieces.encode(&stretch.as_bytes()[base..], ends, output)
+            })?;
             let Some(found) = found else { return Ok(()) };
             self.mark(Event::Special(found.id, found.end - found.start), output)?;
             from = found.end;
@@ -275,12 +276,12 @@ impl Encoder<'_> {
     /// Encodes bytes: maximal stretches of valid UTF-8 as text, each maximal invalid stretch as one piece.
     pub(crate) fn bytes(&mut self, bytes: &[u8], output: &mut Output<'_, impl Sink>) -> Result<()> {
         let splitter = self.pieces.vocabulary.splitter();
-        splitter.split_bytes(bytes, self.split, |base, ends| self.pieces.encode(bytes, base, ends, output))
+        splitter.split_bytes(bytes, self.split, |base, ends| self.pieces.encode(&bytes[base..], ends, output))
     }
 
     /// Encodes a text that is one piece.
     pub(crate) fn piece(&mut self, piece: &[u8], output: &mut Output<'_, impl Sink>) -> Result<()> {
-        self.pieces.encode(piece, 0, &[piece.len() as u32], output)
+        self.pieces.encode(piece, &[piece.len() as u32], output)
     }
 
     /// Puts a special token, or the end of a text, after the pieces so far.
@@ -306,15 +307,15 @@ struct Pieces<'a> {
 }
 
 impl Pieces<'_> {
-    /// Encodes the pieces of `text` from `base` on, which end at `base` + `ends`.
-    fn encode(&mut self, text: &[u8], base: usize, ends: &[u32], output: &mut Output<'_, impl Sink>) -> Result<()> {
+    /// Encodes the pieces that `text` begins with, which end at `ends`.
+    fn encode(&mut self, text: &[u8], ends: &[u32], output: &mut Output<'_, impl Sink>) -> Result<()> {
         (output.look)(ends.last().map_or(WITHIN, |&end| end as usize))?;
         if let Some(last) = self.vocabulary.last_stage() {
-            return last.pieces(self.vocabulary, text, base, ends, self.ids, self.staged, output);
+            return last.pieces(self.vocabulary, text, ends, self.ids, self.staged, output);
         }
         // Making a cache takes longer than encoding a megabyte of one letter, which has no use for one: it serves pieces that are short, or
         // that may be cut between characters.
-        let serves = |end: usize| end <= LONGEST || text[base + end - 1] >= 0x80;
+        let serves = |end: usize| end <= LONGEST || text[end - 1] >= 0x80;
         if let Some(bytes) = self.wanted
             && ends.iter().any(|&end| serves(end as usize))
         {
@@ -323,12 +324,12 @@ impl Pieces<'_> {
         }
         if let Some(cache) = &mut self.cache {
             let pipeline = self.pipeline.get_or_insert_default();
-            return pipeline.pieces(self.vocabulary, cache, text, base, ends, self.ids, output);
+            return pipeline.pieces(self.vocabulary, cache, text, ends, self.ids, output);
         }
-        let mut start = base;
+        let mut start = 0;
         ends.iter().try_for_each(|&end| {
-            let piece = &text[start..base + end as usize];
-            start = base + end as usize;
+            let piece = &text[start..end as usize];
+            start = end as usize;
             self.vocabulary.encode_part(piece, self.ids, output)
         })
     }

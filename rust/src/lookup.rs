@@ -134,14 +134,12 @@ pub(crate) struct Batch {
     foreign: usize,
 }
 
-/// Looks up the pieces of `text` from `start` on, which end at `base` + `ends`, as long as there is room.
-/// The last of them wait.
+/// Looks up the pieces of `text` from `start` on, which end at `ends`, as long as there is room. The last of them wait.
 pub(crate) struct LookUp<'a> {
     pub(crate) batch: &'a mut Batch,
     pub(crate) cache: View<'a>,
     pub(crate) tokens: &'a Tokens,
     pub(crate) text: &'a [u8],
-    pub(crate) base: usize,
     pub(crate) start: usize,
     pub(crate) ends: &'a [u32],
 }
@@ -151,7 +149,7 @@ impl Work for LookUp<'_> {
 
     #[inline(always)]
     fn run<I: Instructions>(self) -> Stopped {
-        let LookUp { batch, cache, tokens, text, base, mut start, ends } = self;
+        let LookUp { batch, cache, tokens, text, mut start, ends } = self;
         let mut used = 0;
         for group in ends.chunks(STEP) {
             if !batch.has_room() {
@@ -160,7 +158,7 @@ impl Work for LookUp<'_> {
             // A copy, so that it stays in a register.
             let mut last = batch.waiting.last;
             for &end in group {
-                let end = base + end as usize;
+                let end = end as usize;
                 let length = end - start;
                 if length > UNCUT && (length > SHORT || text[end - 1] >= 0x80) {
                     batch.waiting.last = last;

@@ -71,24 +71,22 @@ impl Work for Complete<'_> {
 }
 
 impl Pipeline {
-    /// Encodes the pieces of `text` from `base` on, which end at `base` + `ends`. Some of them wait until the batch is full; `send` flushes
-    /// it. `ids` is a buffer for long pieces.
-    #[expect(clippy::too_many_arguments, reason = "what a text is made of, and what a thread has")]
+    /// Encodes the pieces that `text` begins with, which end at `ends`. Some of them wait until the batch is full; `send` flushes it. `ids`
+    /// is a buffer for long pieces.
     pub(crate) fn pieces(
         &mut self,
         vocabulary: &Vocabulary,
         cache: &mut Cache,
         text: &[u8],
-        base: usize,
         mut ends: &[u32],
         ids: &mut Vec<u32>,
         output: &mut Output<'_, impl Sink>,
     ) -> Result<()> {
         let tokens = vocabulary.tokens();
-        let mut start = base;
+        let mut start = 0;
         loop {
             let batch = &mut self.batch;
-            let stopped = widest(LookUp { batch, cache: cache.view(), tokens, text, base, start, ends });
+            let stopped = widest(LookUp { batch, cache: cache.view(), tokens, text, start, ends });
             start = stopped.start;
             ends = &ends[stopped.used..];
             if ends.is_empty() {
@@ -98,7 +96,7 @@ impl Pipeline {
             if let Some(end) = stopped.too_long {
                 vocabulary.encode_part(&text[start..end], ids, output)?;
                 start = end;
-                if ends.first().is_some_and(|&whole| base + whole as usize == end) {
+                if ends.first().is_some_and(|&whole| whole as usize == end) {
                     ends = &ends[1..];
                 }
             }

@@ -46,49 +46,47 @@ impl LastStage {
         &self,
         vocabulary: &Vocabulary,
         ids: &mut Vec<u32>,
-        work: &mut Work,
+        chain: &mut Chain,
         look: &mut Look<'_>,
     ) -> Result<()> {
         let tokens = vocabulary.tokens();
         // Every id of the earlier stages is an id of this vocabulary.
         ids.iter_mut().for_each(|id| *id = tokens.index_of_id(*id).unwrap_or_default());
-        work.chain.merge(self.pairs.view(), ids, look)?;
+        chain.merge(self.pairs.view(), ids, look)?;
         ids.iter_mut().for_each(|id| *id = tokens.ids()[*id as usize]);
         Ok(())
     }
 
-    /// Sends the ids of the pieces of `text` from `base` on, which end at `base` + `ends`. `ids` is a buffer.
-    #[expect(clippy::too_many_arguments, reason = "what a text is made of, and what a thread has")]
+    /// Sends the ids of the pieces that `text` begins with, which end at `ends`. `ids` is a buffer.
     pub(crate) fn pieces(
         &self,
         vocabulary: &Vocabulary,
         text: &[u8],
-        base: usize,
         ends: &[u32],
         ids: &mut Vec<u32>,
         work: &mut Work,
         output: &mut Output<'_, impl Sink>,
     ) -> Result<()> {
         // The earlier stages encode all pieces together, so that their merges run side by side.
-        work.narrow.ids.clear();
-        work.narrow.ends.clear();
+        let Work { narrow, chain } = work;
+        narrow.ids.clear();
+        narrow.ends.clear();
         let length = ends.last().map_or(0, |&end| end as usize);
-        let narrow = &mut Output { sink: &mut work.narrow, look: output.look };
-        self.narrower.with_encoder(length, narrow, |encoder, narrow| {
-            let mut start = base;
+        let rows = &mut Output { sink: &mut *narrow, look: output.look };
+        self.narrower.with_encoder(length, rows, |encoder, rows| {
+            let mut start = 0;
             ends.iter().try_for_each(|&end| {
-                let piece = &text[start..base + end as usize];
-                start = base + end as usize;
-                encoder.bytes(piece, narrow)?;
-                encoder.mark(Event::End, narrow)
+                let piece = &text[start..end as usize];
+                start = end as usize;
+                encoder.bytes(piece, rows)?;
+                encoder.mark(Event::End, rows)
             })
         })?;
         let mut start = 0;
-        for row in 0..work.narrow.ends.len() {
-            let end = work.narrow.ends[row];
+        for &end in &narrow.ends {
             ids.clear();
-            ids.extend_from_slice(&work.narrow.ids[start..end]);
-            self.merge(vocabulary, ids, work, output.look)?;
+            ids.extend_from_slice(&narrow.ids[start..end]);
+            self.merge(vocabulary, ids, chain, output.look)?;
             output.sink.ids(vocabulary, ids)?;
             start = end;
         }
@@ -101,7 +99,7 @@ impl LastStage {
 pub(crate) struct Work {
     /// The ids that the earlier stages make of some pieces.
     narrow: Rows,
-    chain: Chain,
+    pub(crate) chain: Chain,
 }
 
 impl Vocabulary {

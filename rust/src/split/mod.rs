@@ -27,7 +27,7 @@ use fallback::Backtracker;
 use table::Table;
 use walk::Splitting;
 
-pub(crate) use walk::SPARE as ROOM;
+pub(crate) use walk::{SPARE as ROOM, WINDOW as WITHIN};
 
 /// Splits text by one pattern, or by several in sequence. Immutable; shared between threads.
 pub struct Splitter {
@@ -42,9 +42,6 @@ enum Split {
     /// Carries the compiled engine's reason for refusing the pattern.
     Backtracking(Backtracker, &'static str),
 }
-
-/// About how many bytes the compiled engine goes on within a piece before it sends a batch without ends.
-pub(crate) const WITHIN: usize = walk::WINDOW;
 
 /// Receives batches of piece ends, as described at `Splitter::split`. Ends are 32 bits wide, relative to the start of their batch: a text may
 /// have any length, but a single piece may not pass 4 GiB.

@@ -32,7 +32,7 @@ const BLOCK: usize = LANES * LONG;
 const UNIT: usize = 16;
 /// How far one lane walks alone between batches, and within how many bytes of the end of that it looks for a cut: a huge piece has none,
 /// and looking takes twice as long as walking.
-pub(super) const WINDOW: usize = 8192;
+pub(crate) const WINDOW: usize = 8192;
 const NEAR: usize = 512;
 /// Output slots beyond one for each byte.
 pub(crate) const SPARE: usize = 16;
