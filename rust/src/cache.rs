@@ -82,7 +82,6 @@ pub(crate) struct Cache {
     /// How many bytes it has served, those of the cache that it grew from included.
     served: usize,
     lines: Lines,
-    shift: u32,
     /// The longer pieces, each followed by its ids. Entries have instead of ids: where theirs begins, of all that was ever written, in
     /// two halves; and how many ids it has.
     ring: Vec<u8>,
@@ -102,14 +101,15 @@ fn with_key<I: Instructions>(line: &Line, key: &Key) -> usize {
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     lines: &'a [Line],
-    shift: u32,
+    /// One less than their number, which is a power of two.
+    mask: u32,
 }
 
 impl View<'_> {
     /// Where the line of a key is.
     #[inline(always)]
     pub(crate) fn place(self, key: Key) -> u32 {
-        (Seeds::FIXED.hash(key) >> self.shift) as u32
+        Seeds::FIXED.hash(key) as u32 & self.mask
     }
 
     /// Has the line at a place fetched.
@@ -144,8 +144,7 @@ impl Cache {
         if count < FEWEST {
             return None;
         }
-        let shift = 64 - count.trailing_zeros();
-        Some(Cache { served: 0, lines: Lines::new(count), shift, ring: Vec::new(), room: count * RING, written: 0 })
+        Some(Cache { served: 0, lines: Lines::new(count), ring: Vec::new(), room: count * RING, written: 0 })
     }
 
     /// Takes note of so many bytes to encode. A cache that has served enough grows to at most `most` bytes: it gets the tokens that are whole
@@ -156,7 +155,9 @@ impl Cache {
         if before >= ENOUGH || self.served < ENOUGH {
             return;
         }
-        let Some(mut larger) = Cache::empty(most).filter(|larger| larger.shift < self.shift) else { return };
+        let Some(mut larger) = Cache::empty(most).filter(|larger| larger.view().mask > self.view().mask) else {
+            return;
+        };
         if tokens.whole_pieces {
             larger.seed(tokens);
         }
@@ -202,7 +203,8 @@ impl Cache {
     /// What look-ups read, at hand: the compiler does not see that it stays where it is.
     #[inline(always)]
     pub(crate) fn view(&self) -> View<'_> {
-        View { lines: self.lines.as_slice(), shift: self.shift }
+        let lines = self.lines.as_slice();
+        View { lines, mask: lines.len() as u32 - 1 }
     }
 
     /// Has the line at a place fetched, and the one beside it.

@@ -59,12 +59,12 @@ impl Key {
     pub(crate) fn write<I: Instructions>(&mut self, text: &[u8], start: usize, end: usize) -> Key {
         let length = end - start;
         let rest;
-        let bytes = match text[start..].first_chunk() {
-            Some(bytes) => bytes,
-            None => {
-                rest = last_bytes(text, start, end);
-                &rest
-            }
+        // One comparison: asking `text[start..]` for its first 16 bytes takes two.
+        let bytes = if text.len() >= 16 && start <= text.len() - 16 {
+            text[start..].first_chunk().expect("16 bytes are left")
+        } else {
+            rest = last_bytes(text, start, end);
+            &rest
         };
         static TABLE: [Parts; SHORT + 1] = PARTS;
         let [mask, length] = &TABLE[length & SHORT];

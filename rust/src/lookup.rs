@@ -31,29 +31,36 @@ const STEP: usize = 32;
 /// Room for the pieces that wait.
 const RING: usize = 256;
 
+/// A piece that waits to be looked up.
+#[derive(Clone, Copy, Default)]
+#[repr(align(32))]
+struct Waiter {
+    key: Key,
+    /// The cache line where the piece belongs.
+    place: u32,
+    /// Where the bytes of a piece longer than its key begin in `Batch::long`.
+    bytes: u32,
+}
+
 /// A ring of pieces that wait to be looked up: those at turns `first..last`. The cache lines of those before `fetched` are on the way.
 struct Waiting {
     first: usize,
     fetched: usize,
     last: usize,
-    keys: [Key; RING],
-    places: [u32; RING],
-    /// Where the bytes of a piece longer than its key begin in `Batch::long`.
-    bytes: [u32; RING],
+    ring: [Waiter; RING],
 }
 
 impl Waiting {
     /// Puts a short piece at a turn.
     #[inline(always)]
     fn put_short<I: Instructions>(&mut self, turn: usize, text: &[u8], start: usize, end: usize, cache: View<'_>) {
-        let key = self.keys[turn % RING].write::<I>(text, start, end);
-        self.places[turn % RING] = cache.place(key);
+        let waiter = &mut self.ring[turn % RING];
+        waiter.place = cache.place(waiter.key.write::<I>(text, start, end));
     }
 
     /// Appends a piece or a mark.
     fn push(&mut self, key: Key, bytes: usize, cache: View<'_>) {
-        let turn = self.last % RING;
-        (self.keys[turn], self.places[turn], self.bytes[turn]) = (key, cache.place(key), bytes as u32);
+        self.ring[self.last % RING] = Waiter { key, place: cache.place(key), bytes: bytes as u32 };
         self.last += 1;
     }
 
@@ -62,7 +69,7 @@ impl Waiting {
     #[inline(always)]
     fn fetch(&mut self, cache: View<'_>) {
         for turn in self.fetched..self.last {
-            cache.prefetch(self.places[turn % RING]);
+            cache.prefetch(self.ring[turn % RING].place);
         }
         self.fetched = self.last;
     }
@@ -150,14 +157,13 @@ impl Work for LookUp<'_> {
     #[inline(always)]
     fn run<I: Instructions>(self) -> Stopped {
         let LookUp { batch, cache, tokens, text, mut start, ends } = self;
-        let mut used = 0;
-        for group in ends.chunks(STEP) {
+        for (used, group) in (0..).step_by(STEP).zip(ends.chunks(STEP)) {
             if !batch.has_room() {
                 return Stopped { start, used, too_long: None };
             }
             // A copy, so that it stays in a register.
             let mut last = batch.waiting.last;
-            for &end in group {
+            for (at, &end) in group.iter().enumerate() {
                 let end = end as usize;
                 let length = end - start;
                 if length > UNCUT && (length > SHORT || text[end - 1] >= 0x80) {
@@ -165,7 +171,7 @@ impl Work for LookUp<'_> {
                     let too_long;
                     (start, too_long) = widest(PutParts { batch, cache, tokens, text, start, end });
                     if start < end {
-                        return Stopped { start, used, too_long };
+                        return Stopped { start, used: used + at, too_long };
                     }
                     last = batch.waiting.last;
                 } else {
@@ -173,12 +179,11 @@ impl Work for LookUp<'_> {
                     last += 1;
                     start = end;
                 }
-                used += 1;
             }
             batch.waiting.last = last;
             batch.find::<I>(AHEAD, cache);
         }
-        Stopped { start, used, too_long: None }
+        Stopped { start, used: ends.len(), too_long: None }
     }
 }
 
@@ -234,8 +239,7 @@ impl Work for PutParts<'_> {
 
 impl Default for Batch {
     fn default() -> Batch {
-        let waiting =
-            Waiting { first: 0, fetched: 0, last: 0, keys: [Key::default(); _], places: [0; _], bytes: [0; _] };
+        let waiting = Waiting { first: 0, fetched: 0, last: 0, ring: [Waiter::default(); _] };
         let (found, deferred, filled) = ([0; _], [Deferred::default(); _], Filled::default());
         Batch { waiting, found, deferred, filled, long: Vec::new(), foreign: 0 }
     }
@@ -278,16 +282,16 @@ impl Batch {
     pub(crate) fn find<I: Instructions>(&mut self, kept: usize, cache: View<'_>) {
         let Batch { waiting, found, deferred, filled, .. } = self;
         waiting.fetch(cache);
-        let Waiting { first, last, keys, places, bytes, .. } = waiting;
+        let Waiting { first, last, ring, .. } = waiting;
         let end = (*first).max(last.saturating_sub(kept));
         let Filled { found: mut next, deferred: mut put_off } = *filled;
         for turn in *first..end {
-            let (key, place) = (&keys[turn % RING], places[turn % RING]);
-            if let Some((ids, count)) = cache.get::<I>(place, key) {
+            let Waiter { key, place, bytes } = &ring[turn % RING];
+            if let Some((ids, count)) = cache.get::<I>(*place, key) {
                 found[next..next + MOST_IDS].copy_from_slice(&cache::unpacked(ids));
                 next += count;
             } else {
-                deferred[put_off] = Deferred { key: *key, place, bytes: bytes[turn % RING], after: next as u32 };
+                deferred[put_off] = Deferred { key: *key, place: *place, bytes: *bytes, after: next as u32 };
                 put_off += 1;
             }
         }
