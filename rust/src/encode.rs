@@ -22,11 +22,11 @@ pub trait Sink {
     const PIECE_BY_PIECE: bool = false;
 
     /// Takes the next ids, of any number of pieces and parts of pieces; of one whole piece if `PIECE_BY_PIECE`.
-    fn ids(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> Result<()>;
+    fn ids(&mut self, ids: &[u32]) -> Result<()>;
 
     /// Takes the id of a special token, and the length in bytes of its text: several texts may share an id.
-    fn special(&mut self, vocabulary: &Vocabulary, id: u32, _length: usize) -> Result<()> {
-        self.ids(vocabulary, &[id])
+    fn special(&mut self, id: u32, _length: usize) -> Result<()> {
+        self.ids(&[id])
     }
 
     /// Ends one of several texts that are encoded together.
@@ -41,7 +41,7 @@ pub trait Sink {
 /// All ids, in order.
 impl Sink for Vec<u32> {
     #[inline(always)]
-    fn ids(&mut self, _: &Vocabulary, ids: &[u32]) -> Result<()> {
+    fn ids(&mut self, ids: &[u32]) -> Result<()> {
         self.extend_from_slice(ids);
         Ok(())
     }
@@ -55,8 +55,8 @@ pub(crate) struct Rows {
 }
 
 impl Sink for Rows {
-    fn ids(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> Result<()> {
-        self.ids.ids(vocabulary, ids)
+    fn ids(&mut self, ids: &[u32]) -> Result<()> {
+        self.ids.ids(ids)
     }
 
     fn end(&mut self) {
@@ -79,7 +79,7 @@ struct UpTo<F> {
 
 impl<F: FnMut(&[u32])> Sink for UpTo<F> {
     #[inline(always)]
-    fn ids(&mut self, _: &Vocabulary, ids: &[u32]) -> Result<()> {
+    fn ids(&mut self, ids: &[u32]) -> Result<()> {
         let ids = &ids[..ids.len().min(self.left)];
         self.left -= ids.len();
         (self.each)(ids);
@@ -173,7 +173,7 @@ impl Vocabulary {
         if !S::PIECE_BY_PIECE
             && let Some(ids) = self.encode_short(text, special, &mut [0; _])
         {
-            return sink.ids(self, ids);
+            return sink.ids(ids);
         }
         let mut pulse = Pulse::new(progress, 0);
         let output = &mut Output { sink, look: &mut |bytes| pulse.step(bytes) };
@@ -205,7 +205,7 @@ impl Vocabulary {
                 last.narrower.encode_piece(piece, ids, progress)?;
                 let mut pulse = Pulse::new(progress, 0);
                 last.merge(self, ids, &mut staged.chain, &mut |steps| pulse.step(steps))?;
-                sink.ids(self, ids)
+                sink.ids(ids)
             }
         })
     }
@@ -220,11 +220,13 @@ impl Vocabulary {
         let tokens = self.tokens();
         ids.clear();
         match tokens.whole_piece(piece) {
-            Some(token) => ids.push(token),
-            None => tokens.merge_unless_stopped(piece, ids, output.look)?,
+            Some(id) => ids.push(id),
+            None => {
+                tokens.merge_unless_stopped(piece, ids, output.look)?;
+                ids.iter_mut().for_each(|id| *id = tokens.id(*id));
+            }
         }
-        ids.iter_mut().for_each(|id| *id = tokens.id(*id));
-        output.sink.ids(self, ids)
+        output.sink.ids(ids)
     }
 
     /// Runs `work` with an encoder for about `bytes` bytes, then sends the ids that are still waiting.
@@ -289,7 +291,7 @@ impl Encoder<'_> {
         let Pieces { vocabulary, cache, pipeline, .. } = &mut self.pieces;
         match (cache, pipeline) {
             (Some(cache), Some(pipeline)) => pipeline.mark(event, vocabulary, cache, output.sink),
-            _ => event.tell(vocabulary, output.sink),
+            _ => event.tell(output.sink),
         }
     }
 }

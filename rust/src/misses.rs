@@ -181,9 +181,8 @@ fn find(place: u32, key: Key, piece: &[u8], tokens: &Tokens, cache: &mut Cache, 
         return true;
     }
     if (tokens.by_rank() || !key.is_short())
-        && let Some(token) = tokens.whole_piece(piece)
+        && let Some(id) = tokens.whole_piece(piece)
     {
-        let id = tokens.id(token);
         ids.push(id);
         cache.insert(place, key, piece, &[id]);
         return true;

@@ -19,9 +19,9 @@ impl Vocabulary {
         characters: bool,
         progress: &mut Progress<'_>,
     ) -> Result<(Vec<u32>, Offsets)> {
-        let mut encoded = WithEnds::default();
+        let mut encoded = WithEnds { vocabulary: self, ids: Vec::new(), ends: Vec::new() };
         self.encode(text, special, &mut encoded, progress)?;
-        let WithEnds { ids, ends } = encoded;
+        let WithEnds { ids, ends, .. } = encoded;
         let mut offsets = Vec::with_capacity(ids.len());
         let mut start = 0;
         let mut begun = 0; // how many characters begin before `start`
@@ -64,26 +64,26 @@ impl Vocabulary {
 }
 
 /// Ids, and where the text of each ends.
-#[derive(Default)]
-struct WithEnds {
+struct WithEnds<'a> {
+    vocabulary: &'a Vocabulary,
     ids: Vec<u32>,
     ends: Vec<usize>,
 }
 
-impl WithEnds {
+impl WithEnds<'_> {
     fn push(&mut self, id: u32, length: usize) {
         self.ids.push(id);
         self.ends.push(self.ends.last().unwrap_or(&0) + length);
     }
 }
 
-impl Sink for WithEnds {
-    fn ids(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> Result<()> {
-        ids.iter().for_each(|&id| self.push(id, vocabulary.length_of_id(id)));
+impl Sink for WithEnds<'_> {
+    fn ids(&mut self, ids: &[u32]) -> Result<()> {
+        ids.iter().for_each(|&id| self.push(id, self.vocabulary.length_of_id(id)));
         Ok(())
     }
 
-    fn special(&mut self, _: &Vocabulary, id: u32, length: usize) -> Result<()> {
+    fn special(&mut self, id: u32, length: usize) -> Result<()> {
         self.push(id, length);
         Ok(())
     }

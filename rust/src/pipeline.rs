@@ -23,9 +23,9 @@ pub(crate) enum Event {
 
 impl Event {
     /// Passes the event to the sink.
-    pub(crate) fn tell(self, vocabulary: &Vocabulary, sink: &mut impl Sink) -> Result<()> {
+    pub(crate) fn tell(self, sink: &mut impl Sink) -> Result<()> {
         match self {
-            Event::Special(id, length) => sink.special(vocabulary, id, length),
+            Event::Special(id, length) => sink.special(id, length),
             Event::End => {
                 sink.end();
                 Ok(())
@@ -136,23 +136,23 @@ impl Pipeline {
         widest(Complete { pipeline: self, vocabulary, cache });
         let found = self.batch.found();
         let sent = if self.batch.deferred().0.is_empty() {
-            sink.ids(vocabulary, &found[..found.len() - BLOCK])
+            sink.ids(&found[..found.len() - BLOCK])
         } else {
-            self.deliver(vocabulary, sink)
+            self.deliver(sink)
         };
         self.clear();
         sent
     }
 
     /// Gives the ids of the batch to the sink, and at each mark its event.
-    fn deliver(&self, vocabulary: &Vocabulary, sink: &mut impl Sink) -> Result<()> {
+    fn deliver(&self, sink: &mut impl Sink) -> Result<()> {
         let mut from = 0;
         for (&event, &to) in self.events.iter().zip(&self.marks) {
-            sink.ids(vocabulary, &self.ordered[from..to])?;
+            sink.ids(&self.ordered[from..to])?;
             from = to;
-            event.tell(vocabulary, sink)?;
+            event.tell(sink)?;
         }
-        sink.ids(vocabulary, &self.ordered[from..])
+        sink.ids(&self.ordered[from..])
     }
 
     /// Puts the ids that were found and those that were made in the order of their pieces.

@@ -87,7 +87,7 @@ impl LastStage {
             ids.clear();
             ids.extend_from_slice(&narrow.ids[start..end]);
             self.merge(vocabulary, ids, chain, output.look)?;
-            output.sink.ids(vocabulary, ids)?;
+            output.sink.ids(ids)?;
             start = end;
         }
         Ok(())

@@ -181,12 +181,12 @@ impl Tokens {
         self.index_of_id.get(id)
     }
 
-    /// The index of the token that is `bytes`.
+    /// The id of the token that is `bytes`.
     pub fn find(&self, bytes: &[u8]) -> Option<u32> {
         let table = get_or_make(&self.table, || {
             token_table(self.arena(), &self.starts, &self.ids).expect("no two tokens of a packaged table are equal")
         });
-        table.get(bytes, |index| self.bytes(index))
+        table.get(bytes, |index| self.bytes(index)).map(|index| self.id(index))
     }
 
     /// Where tokens cross from one character to the next; `None` if the merges are not known or tokens cross in too many
@@ -205,11 +205,11 @@ impl Tokens {
         self.seams.get()?.as_ref()
     }
 
-    /// The token that equals `piece`, if tokens may be used whole and their table is made.
+    /// The id of the token that equals `piece`, if tokens may be used whole and their table is made.
     #[inline(always)]
     pub(crate) fn whole_piece(&self, piece: &[u8]) -> Option<u32> {
         let table = self.table.get().filter(|_| self.whole_pieces)?;
-        table.get(piece, |index| self.bytes(index))
+        table.get(piece, |index| self.bytes(index)).map(|index| self.id(index))
     }
 
     /// Whether the merges behind the ranks could not be recovered.

@@ -20,12 +20,12 @@ struct WithLastPiece {
 impl Sink for WithLastPiece {
     const PIECE_BY_PIECE: bool = true;
 
-    fn ids(&mut self, vocabulary: &Vocabulary, ids: &[u32]) -> Result<()> {
+    fn ids(&mut self, ids: &[u32]) -> Result<()> {
         self.last_piece = ids.len();
-        self.ids.ids(vocabulary, ids)
+        self.ids.ids(ids)
     }
 
-    fn special(&mut self, _: &Vocabulary, id: u32, _: usize) -> Result<()> {
+    fn special(&mut self, id: u32, _: usize) -> Result<()> {
         self.last_piece = 0;
         self.ids.push(id);
         Ok(())

@@ -253,7 +253,7 @@ fn special_tokens_are_found_and_text_before_them_is_split_as_if_it_ended() {
 fn a_sink_that_wants_no_more_ends_the_work() {
     struct Once(usize);
     impl Sink for Once {
-        fn ids(&mut self, _: &Vocabulary, _: &[u32]) -> Result<()> {
+        fn ids(&mut self, _: &[u32]) -> Result<()> {
             self.0 += 1;
             Err(Error::Interrupted)
         }

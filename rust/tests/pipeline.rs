@@ -168,13 +168,13 @@ struct UntilSpecial {
 }
 
 impl Sink for UntilSpecial {
-    fn ids(&mut self, _: &Vocabulary, ids: &[u32]) -> Result<()> {
+    fn ids(&mut self, ids: &[u32]) -> Result<()> {
         assert!(!self.ended, "called after it wanted no more");
         self.ids += ids.len();
         Ok(())
     }
 
-    fn special(&mut self, _: &Vocabulary, _: u32, _: usize) -> Result<()> {
+    fn special(&mut self, _: u32, _: usize) -> Result<()> {
         assert!(!self.ended, "called after it wanted no more");
         self.ended = true;
         Err(Error::Interrupted)

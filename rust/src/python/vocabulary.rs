@@ -140,8 +140,7 @@ impl Vocabulary {
 
     /// The id of the ordinary token with these bytes.
     fn id_of_bytes(&self, bytes: &[u8]) -> Option<u32> {
-        let tokens = self.inner.tokens();
-        tokens.find(bytes).map(|index| tokens.ids()[index as usize])
+        self.inner.tokens().find(bytes)
     }
 
     /// The pieces into which the pattern splits `data`.
