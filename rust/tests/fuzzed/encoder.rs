@@ -12,8 +12,9 @@ const LETTERS: &[u8] = b"asB 1\xe4\xb8\xad\xc3\xa9\xff";
 const PATTERNS: [Option<&str>; 4] = [None, None, Some(r" ?\S+|\s+"), Some(r"[a-z]+| ?[^\sa-z]+|\s")];
 /// A vocabulary has fewer tokens than this besides the bytes.
 const MOST_TOKENS: u8 = 48;
-/// Merging by ranks by definition takes quadratic time, so its texts are no longer than this.
-const LONGEST_BY_RANKS: usize = 200;
+/// Merging by ranks by definition takes quadratic time, so its texts are no longer than this: as one piece, and in pieces, one of which may
+/// be nearly all of it.
+const LONGEST_BY_RANKS: [usize; 2] = [200, 2000];
 /// A form with these bits makes the text this long, so that a cache is used. That is a hundred times as slow, so it is rare.
 const CACHED: u8 = 0x78;
 const LONG: usize = 300_000;
@@ -35,9 +36,10 @@ pub fn check(data: &[u8]) {
     let (vocabulary, merging) =
         if by_ranks { ranked(tokens(picks), kind & 32 != 0, pattern) } else { merged(picks, ids, pattern) };
     let mut text = texts::read(*form, data);
-    if by_ranks && pattern.is_none() {
-        text.truncate(LONGEST_BY_RANKS);
-    } else if kind >> 6 == 3 && form & CACHED == CACHED && !text.is_empty() && pattern.is_some() {
+    if by_ranks {
+        text.truncate(LONGEST_BY_RANKS[usize::from(pattern.is_some())]);
+    }
+    if kind >> 6 == 3 && form & CACHED == CACHED && !text.is_empty() && pattern.is_some() {
         text = [&text[..], b" "].concat();
         text = text.repeat(LONG / text.len() + 1);
     }
