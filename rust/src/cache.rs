@@ -1,8 +1,8 @@
 //! A cache from pieces to their ids: what a thread has merged before, it need not merge again.
 //!
 //! Two entries of 32 bytes share a line of the processor's cache, so that a look-up is one fetch. A cache begins small and empty, for the
-//! pages of a large one take longer to make than some text to encode; when it has served a while it grows, once, and has the vocabulary's own
-//! tokens then, most of what text is made of. A new piece takes the first place of its line; what was there takes the second; and what was in
+//! pages of a large one take longer to make than some text to encode; when it has served a while it grows, once, and has the vocabulary's
+//! frequent tokens then, most of what text is made of. A new piece takes the first place of its line; what was there takes the second; and what was in
 //! that one moves to the line beside it, from where it is brought back when it is asked for, or dropped by the next that comes. Of a
 //! piece of more than 15 bytes the entry has the hash, and the bytes and ids lie in a ring that new ones overwrite; so they do of one
 //! that has more than four ids. Nothing depends on what is in the cache but time.
@@ -24,6 +24,10 @@ const SMALL: usize = (1 << 14) * (size_of::<Line>() + RING);
 /// A cache that has served so many bytes grows, which takes some 10 ms. On English, code, 17 languages and Chinese a small one has lost as much
 /// by then.
 const ENOUGH: usize = 1 << 21;
+
+/// The most tokens that a cache has when it grows, those of the lowest ranks. To put the others in takes as long as to merge those of them
+/// that 10 MB of text have.
+const SEEDED: usize = 1 << 16;
 
 /// Fewer lines would leave a ring too small for the longest piece, which has as many ids as bytes.
 const FEWEST: usize = 1 << 12;
@@ -101,15 +105,21 @@ fn with_key<I: Instructions>(line: &Line, key: &Key) -> usize {
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     lines: &'a [Line],
-    /// One less than their number, which is a power of two.
-    mask: u32,
+    /// By how many bits what spreads keys is shifted to give a place.
+    shift: u32,
 }
 
 impl View<'_> {
     /// Where the line of a key is.
     #[inline(always)]
     pub(crate) fn place(self, key: Key) -> u32 {
-        Seeds::FIXED.hash(key) as u32 & self.mask
+        self.place_of(Seeds::FIXED.spread(key))
+    }
+
+    /// Where the line is of a key that is spread so.
+    #[inline(always)]
+    pub(crate) fn place_of(self, spread: u32) -> u32 {
+        spread >> self.shift
     }
 
     /// Has the line at a place fetched.
@@ -147,15 +157,15 @@ impl Cache {
         Some(Cache { served: 0, lines: Lines::new(count), ring: Vec::new(), room: count * RING, written: 0 })
     }
 
-    /// Takes note of so many bytes to encode. A cache that has served enough grows to at most `most` bytes: it gets the tokens that are whole
-    /// pieces, as far as there is room, and keeps its short pieces.
+    /// Takes note of so many bytes to encode. A cache that has served enough grows to at most `most` bytes: it gets the frequent tokens, if
+    /// tokens are whole pieces, as far as there is room, and keeps its short pieces.
     pub(crate) fn serve(&mut self, bytes: usize, tokens: &Tokens, most: usize) {
         let before = self.served;
         self.served = self.served.saturating_add(bytes);
         if before >= ENOUGH || self.served < ENOUGH {
             return;
         }
-        let Some(mut larger) = Cache::empty(most).filter(|larger| larger.view().mask > self.view().mask) else {
+        let Some(mut larger) = Cache::empty(most).filter(|larger| larger.view().shift < self.view().shift) else {
             return;
         };
         if tokens.whole_pieces {
@@ -177,9 +187,10 @@ impl Cache {
     /// From the highest rank down, so that frequent tokens come last; in groups, whose lines are fetched side by side.
     fn seed(&mut self, tokens: &Tokens) {
         const GROUP: usize = 64;
-        for first in (0..tokens.count()).step_by(GROUP).rev() {
+        let seeded = tokens.count().min(SEEDED);
+        for first in (0..seeded).step_by(GROUP).rev() {
             let group: [(Key, u32); GROUP] = std::array::from_fn(|i| {
-                let (bytes, start, end) = tokens.place((first + i).min(tokens.count() - 1) as u32);
+                let (bytes, start, end) = tokens.place((first + i).min(seeded - 1) as u32);
                 let key = match end - start {
                     ..=SHORT => Key::new(bytes, start, end),
                     length => Seeds::FIXED.long(&bytes[start..start + length.min(LONGEST)]),
@@ -187,7 +198,7 @@ impl Cache {
                 (key, self.view().place(key))
             });
             group.iter().for_each(|&(_, place)| self.view().prefetch(place));
-            let count = GROUP.min(tokens.count() - first);
+            let count = GROUP.min(seeded - first);
             for (token, &(key, place)) in (first..first + count).zip(&group[..count]).rev() {
                 let id = tokens.id(token as u32);
                 let bytes = tokens.bytes(token as u32);
@@ -204,7 +215,7 @@ impl Cache {
     #[inline(always)]
     pub(crate) fn view(&self) -> View<'_> {
         let lines = self.lines.as_slice();
-        View { lines, mask: lines.len() as u32 - 1 }
+        View { lines, shift: u32::BITS - lines.len().trailing_zeros() }
     }
 
     /// Has the line at a place fetched, and the one beside it.

@@ -122,7 +122,7 @@ impl Key {
 
 /// What keys are hashed with.
 #[derive(Clone, Copy)]
-pub(crate) struct Seeds([u64; 2]);
+pub(crate) struct Seeds(pub(crate) [u64; 2]);
 
 impl Seeds {
     /// The same in every process, for caches: pieces that are made to collide there only cost each other their places.
@@ -131,7 +131,7 @@ impl Seeds {
     /// New ones: pieces cannot be made in advance to collide under them. No result shows them.
     pub(crate) fn random() -> Seeds {
         let random = RandomState::new();
-        Seeds([random.hash_one(0), random.hash_one(1)])
+        Seeds([random.hash_one(0) | 1, random.hash_one(1) | 1])
     }
 
     /// The key of a piece of any length.
@@ -150,6 +150,14 @@ impl Seeds {
         Key([hash, piece.len() as u64])
     }
 
+    /// Where a key belongs in a table: its top bits say so. Each half of the key is multiplied, and the upper halves of the products are
+    /// added.
+    #[inline(always)]
+    pub(crate) fn spread(self, Key(halves): Key) -> u32 {
+        let upper = |at: usize| (halves[at].wrapping_mul(self.0[at]) >> 32) as u32;
+        upper(0).wrapping_add(upper(1))
+    }
+
     /// The hash of a key, in all of its bits.
     #[inline(always)]
     pub(crate) fn hash(self, Key([low, high]): Key) -> u64 {
@@ -159,7 +167,71 @@ impl Seeds {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::processor::{Work, widest};
+
+    /// The keys of eight pieces and how they are spread, if they are made together.
+    struct Eight<'a>(&'a [u8], usize, [u32; 8], Seeds);
+
+    impl Work for Eight<'_> {
+        type Done = Option<([Key; 8], [u32; 8])>;
+
+        #[inline(always)]
+        fn run<I: Instructions>(self) -> Self::Done {
+            let Eight(text, start, ends, seeds) = self;
+            let (mut keys, mut spread) = ([Key::default(); 8], [0; 8]);
+            I::eight_keys(text, start, &ends, seeds, &mut keys, &mut spread).then_some((keys, spread))
+        }
+    }
+
+    fn eight_ends(start: usize, lengths: &[usize]) -> [u32; 8] {
+        std::array::from_fn(|piece| (start + lengths[..=piece].iter().sum::<usize>()) as u32)
+    }
+
+    proptest! {
+        #[test]
+        fn eight_keys_made_together_are_those_made_one_by_one(
+            text in prop::collection::vec(any::<u8>(), 0..400),
+            start in 0usize..400,
+            lengths in prop::array::uniform8(1..=SHORT),
+        ) {
+            let ends = eight_ends(start, &lengths);
+            prop_assume!(ends[7] as usize <= text.len());
+            for seeds in [Seeds::FIXED, Seeds::random()] {
+                if let Some((keys, spread)) = widest(Eight(&text, start, ends, seeds)) {
+                    let mut from = start;
+                    for ((key, spread), end) in keys.into_iter().zip(spread).zip(ends) {
+                        let expected = Key::new(&text, from, end as usize);
+                        prop_assert_eq!((key, spread), (expected, seeds.spread(expected)));
+                        from = end as usize;
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn eight_keys_are_made_together_where_all_are_short_and_the_text_goes_on() {
+        let text = [b'a'; 300];
+        let made = |text: &[u8], start, lengths: [usize; 8]| {
+            widest(Eight(text, start, eight_ends(start, &lengths), Seeds::FIXED)).is_some()
+        };
+        // Where the processor has what it takes.
+        let can = made(&text, 0, [1; 8]);
+        for start in 0..150 {
+            assert_eq!(made(&text, start, [SHORT; 8]), can, "{start}");
+            assert!(!made(&text[..start + 120], start, [1; 8]), "{start}");
+            for long in 0..8 {
+                let mut lengths = [1; 8];
+                lengths[long] = SHORT + 1;
+                assert!(!made(&text, start, lengths), "{start} {long}");
+            }
+        }
+        assert!(!made(&text, 0, [300, 1, 1, 1, 1, 1, 1, 1]));
+        assert!(!made(&text[..0], 0, [0; 8]));
+    }
 
     #[test]
     fn a_piece_has_the_same_key_wherever_a_text_ends() {

@@ -3,6 +3,8 @@
 //! Keys are made a group of pieces at a time, and the cache lines they may be in are prefetched; then the group is looked up. A deferred
 //! piece carries its bytes along, so it may outlive its text.
 
+use std::ops::Range;
+
 use crate::cache::{self, MOST_IDS, View};
 use crate::key::{Key, SHORT, Seeds};
 use crate::processor::{Baseline, Instructions, Work, widest};
@@ -10,6 +12,9 @@ use crate::tokens::Tokens;
 
 /// Pieces of up to this many bytes are looked up without being cut.
 pub(crate) const UNCUT: usize = 9;
+
+/// In the second half of a short piece's key, the highest bits of its ninth to fifteenth byte: a piece that may be cut has one of them.
+const FOREIGN: u64 = 0x0080_8080_8080_8080;
 
 /// How many bytes of pieces that could be cut make the seams worth having: they take some 5 ms to make, and 140 KB of new Chinese text
 /// loses as much without them.
@@ -31,36 +36,65 @@ const STEP: usize = 32;
 /// Room for the pieces that wait.
 const RING: usize = 256;
 
-/// A piece that waits to be looked up.
-#[derive(Clone, Copy, Default)]
-#[repr(align(32))]
-struct Waiter {
-    key: Key,
-    /// The cache line where the piece belongs.
-    place: u32,
-    /// Where the bytes of a piece longer than its key begin in `Batch::long`.
-    bytes: u32,
-}
-
 /// A ring of pieces that wait to be looked up: those at turns `first..last`. The cache lines of those before `fetched` are on the way.
 struct Waiting {
     first: usize,
     fetched: usize,
     last: usize,
-    ring: [Waiter; RING],
+    keys: [Key; RING],
+    /// The cache lines where the pieces belong.
+    places: [u32; RING],
+    /// Of pieces longer than their keys, where their bytes begin in `Batch::long`.
+    bytes: [u32; RING],
+}
+
+/// Takes the first of some turns, as far as they lie side by side, and says where in the ring.
+#[inline(always)]
+fn take_stretch(turns: &mut Range<usize>) -> Option<Range<usize>> {
+    let start = turns.start % RING;
+    let end = RING.min(start + turns.len());
+    turns.start += end - start;
+    (start < end).then_some(start..end)
 }
 
 impl Waiting {
     /// Puts a short piece at a turn.
     #[inline(always)]
     fn put_short<I: Instructions>(&mut self, turn: usize, text: &[u8], start: usize, end: usize, cache: View<'_>) {
-        let waiter = &mut self.ring[turn % RING];
-        waiter.place = cache.place(waiter.key.write::<I>(text, start, end));
+        let turn = turn % RING;
+        self.places[turn] = cache.place(self.keys[turn].write::<I>(text, start, end));
+    }
+
+    /// Puts eight pieces at a turn and those after it, the first from `start` on; or says that they must be put one by one, for some may
+    /// be long or cut, or lie elsewhere in the ring.
+    #[inline(always)]
+    fn put_eight<I: Instructions>(
+        &mut self,
+        turn: usize,
+        text: &[u8],
+        start: usize,
+        ends: &[u32; 8],
+        cache: View<'_>,
+    ) -> bool {
+        let turn = turn % RING;
+        let (Some(keys), Some(places)) =
+            (self.keys[turn..].first_chunk_mut(), self.places[turn..].first_chunk_mut::<8>())
+        else {
+            return false;
+        };
+        if !I::eight_keys(text, start, ends, Seeds::FIXED, keys, places) {
+            return false;
+        }
+        let halves =
+            keys.as_chunks().0.iter().fold([0; 2], |all, [one, other]| [all[0] | one.0[1], all[1] | other.0[1]]);
+        places.iter_mut().for_each(|place| *place = cache.place_of(*place));
+        (halves[0] | halves[1]) & FOREIGN == 0
     }
 
     /// Appends a piece or a mark.
     fn push(&mut self, key: Key, bytes: usize, cache: View<'_>) {
-        self.ring[self.last % RING] = Waiter { key, place: cache.place(key), bytes: bytes as u32 };
+        let turn = self.last % RING;
+        (self.keys[turn], self.places[turn], self.bytes[turn]) = (key, cache.place(key), bytes as u32);
         self.last += 1;
     }
 
@@ -68,8 +102,9 @@ impl Waiting {
     /// after it can retire until then: issued side by side, with nothing in between, prefetches wait together.
     #[inline(always)]
     fn fetch(&mut self, cache: View<'_>) {
-        for turn in self.fetched..self.last {
-            cache.prefetch(self.ring[turn % RING].place);
+        let mut turns = self.fetched..self.last;
+        while let Some(stretch) = take_stretch(&mut turns) {
+            self.places[stretch].iter().for_each(|&place| cache.prefetch(place));
         }
         self.fetched = self.last;
     }
@@ -163,21 +198,30 @@ impl Work for LookUp<'_> {
             }
             // A copy, so that it stays in a register.
             let mut last = batch.waiting.last;
-            for (at, &end) in group.iter().enumerate() {
-                let end = end as usize;
-                let length = end - start;
-                if length > UNCUT && (length > SHORT || text[end - 1] >= 0x80) {
-                    batch.waiting.last = last;
-                    let too_long;
-                    (start, too_long) = widest(PutParts { batch, cache, tokens, text, start, end });
-                    if start < end {
-                        return Stopped { start, used: used + at, too_long };
+            for (used, few) in (used..).step_by(8).zip(group.chunks(8)) {
+                if let Ok(ends) = few.try_into()
+                    && batch.waiting.put_eight::<I>(last, text, start, ends, cache)
+                {
+                    start = ends[7] as usize;
+                    last += 8;
+                    continue;
+                }
+                for (at, &end) in few.iter().enumerate() {
+                    let end = end as usize;
+                    let length = end - start;
+                    if length > UNCUT && (length > SHORT || text[end - 1] >= 0x80) {
+                        batch.waiting.last = last;
+                        let too_long;
+                        (start, too_long) = widest(PutParts { batch, cache, tokens, text, start, end });
+                        if start < end {
+                            return Stopped { start, used: used + at, too_long };
+                        }
+                        last = batch.waiting.last;
+                    } else {
+                        batch.waiting.put_short::<I>(last, text, start, end, cache);
+                        last += 1;
+                        start = end;
                     }
-                    last = batch.waiting.last;
-                } else {
-                    batch.waiting.put_short::<I>(last, text, start, end, cache);
-                    last += 1;
-                    start = end;
                 }
             }
             batch.waiting.last = last;
@@ -239,7 +283,8 @@ impl Work for PutParts<'_> {
 
 impl Default for Batch {
     fn default() -> Batch {
-        let waiting = Waiting { first: 0, fetched: 0, last: 0, ring: [Waiter::default(); _] };
+        let (keys, places, bytes) = ([Key::default(); _], [0; _], [0; _]);
+        let waiting = Waiting { first: 0, fetched: 0, last: 0, keys, places, bytes };
         let (found, deferred, filled) = ([0; _], [Deferred::default(); _], Filled::default());
         Batch { waiting, found, deferred, filled, long: Vec::new(), foreign: 0 }
     }
@@ -282,17 +327,20 @@ impl Batch {
     pub(crate) fn find<I: Instructions>(&mut self, kept: usize, cache: View<'_>) {
         let Batch { waiting, found, deferred, filled, .. } = self;
         waiting.fetch(cache);
-        let Waiting { first, last, ring, .. } = waiting;
+        let Waiting { first, last, keys, places, bytes, .. } = waiting;
         let end = (*first).max(last.saturating_sub(kept));
         let Filled { found: mut next, deferred: mut put_off } = *filled;
-        for turn in *first..end {
-            let Waiter { key, place, bytes } = &ring[turn % RING];
-            if let Some((ids, count)) = cache.get::<I>(*place, key) {
-                found[next..next + MOST_IDS].copy_from_slice(&cache::unpacked(ids));
-                next += count;
-            } else {
-                deferred[put_off] = Deferred { key: *key, place: *place, bytes: *bytes, after: next as u32 };
-                put_off += 1;
+        let mut turns = *first..end;
+        while let Some(stretch) = take_stretch(&mut turns) {
+            let waiting = keys[stretch.clone()].iter().zip(&places[stretch.clone()]).zip(&bytes[stretch]);
+            for ((key, &place), &bytes) in waiting {
+                if let Some((ids, count)) = cache.get::<I>(place, key) {
+                    found[next..next + MOST_IDS].copy_from_slice(&cache::unpacked(ids));
+                    next += count;
+                } else {
+                    deferred[put_off] = Deferred { key: *key, place, bytes, after: next as u32 };
+                    put_off += 1;
+                }
             }
         }
         *first = end;

@@ -33,8 +33,9 @@ impl Pool {
     pub(crate) fn take(&self, tokens: &Tokens, bytes: usize) -> Option<Box<Cache>> {
         /// Encoding this many bytes without a cache takes as long as with a new one.
         const ENOUGH: usize = 1 << 13;
-        /// A short text waits for each piece that is not in the cache: it counts as at least this many bytes.
-        const SHORT: usize = 64;
+        /// A short text waits for each piece that is not in the cache: it counts as at least this many bytes. What 65,536 calls with 20 bytes
+        /// lose to a small cache, it takes to make a large one.
+        const SHORT: usize = 32;
         let mut cache = match self.lock().and_then(|mut free| free.pop()) {
             Some(cache) => cache,
             None => {

@@ -4,6 +4,8 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use crate::key::{Key, SHORT, Seeds};
+
 /// Has the processor fetch the cache line of `array[index]` ahead of its use: a load in its place would hold up the instructions after it.
 #[inline(always)]
 pub(crate) fn prefetch<T>(array: &[T], index: usize) {
@@ -47,6 +49,18 @@ pub(crate) trait Instructions {
     /// Writes `bytes & mask | also`, 16 bytes each, and returns it.
     fn mask(bytes: &[u8; 16], mask: &[u64; 2], also: &[u64; 2], to: &mut [u64; 2]) -> [u64; 2];
 
+    /// Writes the keys of eight pieces of `text` and how they are spread, as `Key::write` and `Seeds::spread` make them one by one: the first
+    /// piece begins at `start`, each ends where the next one begins. False, and nothing of use is written, where a piece is not short, where
+    /// the text ends soon, and always with the baseline.
+    fn eight_keys(
+        text: &[u8],
+        start: usize,
+        ends: &[u32; 8],
+        seeds: Seeds,
+        keys: &mut [Key; 8],
+        spread: &mut [u32; 8],
+    ) -> bool;
+
     /// Which of the two halves of `four` equal `two` where `mask` has ones: bit 0 for the first, bit 2 for the second.
     fn equal(four: &[u64; 4], mask: &[u64; 2], two: &[u64; 2]) -> usize;
 }
@@ -60,6 +74,11 @@ impl Instructions for Baseline {
         let bytes = u128::from_le_bytes(*bytes);
         *to = [bytes as u64 & mask[0] | also[0], (bytes >> 64) as u64 & mask[1] | also[1]];
         *to
+    }
+
+    #[inline(always)]
+    fn eight_keys(_: &[u8], _: usize, _: &[u32; 8], _: Seeds, _: &mut [Key; 8], _: &mut [u32; 8]) -> bool {
+        false
     }
 
     #[inline(always)]
@@ -91,6 +110,60 @@ impl Instructions for Wide {
             _mm_storeu_si128(to.as_mut_ptr().cast(), masked);
             [_mm_cvtsi128_si64(masked) as u64, _mm_extract_epi64::<1>(masked) as u64]
         }
+    }
+
+    #[inline(always)]
+    fn eight_keys(
+        text: &[u8],
+        start: usize,
+        ends: &[u32; 8],
+        seeds: Seeds,
+        keys: &mut [Key; 8],
+        spread: &mut [u32; 8],
+    ) -> bool {
+        use std::arch::x86_64::*;
+        // Of eight short pieces the last begins at most so far behind the first, and 16 bytes of it are read.
+        const REACH: usize = 7 * SHORT + 16;
+        // SAFETY: only `wide` names this type. The text has `REACH` bytes from `start` on, and each piece has been found to end at most `SHORT`
+        // bytes behind its start, or past 2^32 and so further in front.
+        unsafe {
+            let ending = _mm256_loadu_si256(ends.as_ptr().cast());
+            let before = _mm256_permutevar8x32_epi32(ending, _mm256_setr_epi32(0, 0, 1, 2, 3, 4, 5, 6));
+            let first = _mm256_castsi128_si256(_mm_cvtsi32_si128(start as i32));
+            let lengths = _mm256_sub_epi32(ending, _mm256_blend_epi32::<1>(before, first));
+            let all_short = _mm256_testz_si256(lengths, _mm256_set1_epi32(!(SHORT as i32))) != 0;
+            if !all_short || text.len() < REACH || start > text.len() - REACH {
+                return false;
+            }
+            let twice = |bytes: [u8; 16]| _mm256_broadcastsi128_si256(_mm_loadu_si128(bytes.as_ptr().cast()));
+            let numbers = twice([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+            let last = twice([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff]);
+            let multipliers = _mm256_broadcastsi128_si256(_mm_loadu_si128(seeds.0.as_ptr().cast()));
+            let exchanged = _mm256_shuffle_epi32::<0b10_11_00_01>(multipliers);
+            // Each length in four bytes.
+            let lengths = _mm256_shuffle_epi8(lengths, twice([0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12]));
+            let mut sums = [_mm256_setzero_si256(); 4];
+            for (two, sum) in sums.iter_mut().enumerate() {
+                let load = |start: usize| _mm_loadu_si128(text.as_ptr().add(start).cast());
+                let starts = [if two == 0 { start } else { ends[2 * two - 1] as usize }, ends[2 * two] as usize];
+                let bytes = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(load(starts[0])), load(starts[1]));
+                // In 16 bytes each.
+                let (one, other) = (2 * two as i32, 2 * two as i32 + 1);
+                let which = _mm256_setr_epi32(one, one, one, one, other, other, other, other);
+                let length = _mm256_permutevar8x32_epi32(lengths, which);
+                let inside = _mm256_and_si256(bytes, _mm256_cmpgt_epi8(length, numbers));
+                let key = _mm256_or_si256(inside, _mm256_and_si256(length, last));
+                _mm256_storeu_si256(keys.as_mut_ptr().add(2 * two).cast(), key);
+                // Of the product of two words of 64 bits, the upper half: that of their lower halves' product, and the lower half of each one's
+                // lower half times the other's upper half.
+                let lower = _mm256_srli_epi64::<32>(_mm256_mul_epu32(key, multipliers));
+                *sum = _mm256_add_epi32(lower, _mm256_mullo_epi32(key, exchanged));
+            }
+            let sums = _mm256_hadd_epi32(_mm256_hadd_epi32(sums[0], sums[1]), _mm256_hadd_epi32(sums[2], sums[3]));
+            let sums = _mm256_permutevar8x32_epi32(sums, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+            _mm256_storeu_si256(spread.as_mut_ptr().cast(), sums);
+        }
+        true
     }
 
     #[inline(always)]

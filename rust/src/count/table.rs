@@ -227,7 +227,7 @@ impl Table {
     /// Where the search for a key begins.
     #[inline(always)]
     fn home(&self, key: Key) -> usize {
-        (self.seeds.hash(key) >> shift(&self.slots)) as usize
+        place_of(self.seeds.spread(key), shift(&self.slots))
     }
 
     /// The place of the slot of `piece`, or of the empty one that it would take. Its bytes, which may lie anywhere in memory, are asked
@@ -271,9 +271,15 @@ impl Table {
     }
 }
 
-/// By how much a hash is shifted to give the place where the search for its key begins.
+/// By how many bits what spreads a key is shifted to give the place where the search for it begins.
 fn shift(slots: &[Slot]) -> u32 {
     u64::BITS - slots.len().trailing_zeros()
+}
+
+/// That place.
+#[inline(always)]
+fn place_of(spread: u32, shift: u32) -> usize {
+    (u64::from(spread) << 32 >> shift) as usize
 }
 
 /// Sorts slots a part at a time: the lower half, then the upper one.

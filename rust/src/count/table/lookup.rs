@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{GROUP, Look, Slot, Table, shift};
+use super::{GROUP, Look, Slot, Table, place_of, shift};
 use crate::count::{Piece, Position};
 use crate::error::Result;
 use crate::key::{Key, SHORT};
@@ -73,16 +73,28 @@ impl Group {
         let shift = shift(slots);
         let mut from = start_of(pieces.start, ends);
         self.pieces = pieces.clone();
-        for ((key, home), &end) in self.keys.iter_mut().zip(&mut self.homes).zip(&ends[pieces]) {
-            let end = end as usize;
-            if end - from <= SHORT {
-                *home = (seeds.hash(key.write::<I>(text, from, end)) >> shift) as usize;
-            } else {
-                (*key, *home) = (Key::MARK, 0);
+        let eights = self.keys.as_chunks_mut::<8>().0.iter_mut().zip(self.homes.as_chunks_mut::<8>().0);
+        for (ends, (keys, homes)) in ends[pieces].chunks(8).zip(eights) {
+            let mut spread = [0; 8];
+            let made = match ends.try_into() {
+                Ok(ends) => I::eight_keys(text, from, ends, seeds, keys, &mut spread),
+                Err(_) => false,
+            };
+            if !made {
+                for ((key, spread), &end) in keys.iter_mut().zip(&mut spread).zip(ends) {
+                    let end = end as usize;
+                    if end - from <= SHORT {
+                        *spread = seeds.spread(key.write::<I>(text, from, end));
+                    } else {
+                        *key = Key::MARK;
+                    }
+                    from = end;
+                }
             }
-            from = end;
+            from = ends[ends.len() - 1] as usize;
+            homes.iter_mut().zip(spread).for_each(|(home, spread)| *home = place_of(spread, shift));
         }
-        // Beside each other, so that they wait for the addresses of their pages together.
+        // Side by side, so that they wait for the addresses of their pages together.
         self.homes[..self.pieces.len()].iter().for_each(|&home| prefetch(slots, home));
     }
 
