@@ -74,7 +74,8 @@ class Vocabulary:
         Args:
             merges: each joins two tokens that are bytes or made by earlier merges.
             pattern: the regular expression that splits text into pieces, or a list of them, each splitting the pieces of the one
-                before; None: a text is one piece.
+                before; None: a text is one piece. Not a name, as `train` takes: `patterns.NAMED` has
+                what names stand for.
             stages: in place of `pattern`, if later merges cross the pieces of earlier ones: the first rank of each stage,
                 beginning with 0, and its pattern.
             special_tokens: text to id; the ids must not be those of ordinary tokens, but two texts may share one.
